@@ -1,0 +1,97 @@
+// huff0 as zstd uses it: blocks of 128 KB, each with its own histogram and table.
+// The prototypes are those of lib/common/huf.h in zstd 1.5.4; the static archive exports them.
+
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <string>
+
+#include "data.hpp"
+
+extern "C" {
+std::size_t HUF_compress4X_repeat(void* dst, std::size_t dst_size, const void* src,
+                                  std::size_t src_size, unsigned max_symbol, unsigned table_log,
+                                  void* workspace, std::size_t workspace_size, std::size_t* table,
+                                  int* repeat, int flags);
+std::size_t HUF_decompress4X_hufOnly_wksp(std::uint32_t* table, void* dst, std::size_t dst_size,
+                                          const void* src, std::size_t src_size, void* workspace,
+                                          std::size_t workspace_size, int flags);
+unsigned HUF_isError(std::size_t code);
+}
+
+namespace {
+
+constexpr std::size_t kBlock = 128 * 1024;
+constexpr unsigned kTableLog = 11;
+constexpr int kBmi2 = 1;
+
+struct Huff0 {
+  std::vector<std::uint64_t> workspace = std::vector<std::uint64_t>(2048);
+  std::vector<std::size_t> compress_table = std::vector<std::size_t>(257);
+  std::vector<std::uint32_t> decompress_table = std::vector<std::uint32_t>(1 + (1u << 12));
+
+  /// Blocks as: size of the coded bytes (4 bytes), then the bytes.
+  std::size_t encode(const std::vector<std::uint8_t>& in, std::vector<std::uint8_t>& out) {
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < in.size(); i += kBlock) {
+      const std::size_t size = std::min(kBlock, in.size() - i);
+      int repeat = 0;
+      const std::size_t coded = HUF_compress4X_repeat(
+          &out[used + 4], out.size() - used - 4, &in[i], size, 255, kTableLog, workspace.data(),
+          8 * workspace.size(), compress_table.data(), &repeat, kBmi2);
+      if (HUF_isError(coded) || coded < 2) return 0;
+      const std::uint32_t header = static_cast<std::uint32_t>(coded);
+      std::memcpy(&out[used], &header, 4);
+      used += 4 + coded;
+    }
+    return used;
+  }
+
+  bool decode(const std::vector<std::uint8_t>& in, std::vector<std::uint8_t>& out) {
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < out.size(); i += kBlock) {
+      std::uint32_t coded;
+      std::memcpy(&coded, &in[used], 4);
+      decompress_table[0] = 12 * 0x01000001u;
+      const std::size_t size = std::min(kBlock, out.size() - i);
+      const std::size_t got =
+          HUF_decompress4X_hufOnly_wksp(decompress_table.data(), &out[i], size, &in[used + 4],
+                                        coded, workspace.data(), 8 * workspace.size(), kBmi2);
+      if (got != size) return false;
+      used += 4 + coded;
+    }
+    return true;
+  }
+};
+
+void encode(benchmark::State& state, const DataSet& set) {
+  Huff0 huff0;
+  std::vector<std::uint8_t> out(set.bytes.size() + set.bytes.size() / 8 + 65536);
+  std::size_t size = 0;
+  for (auto _ : state) size = huff0.encode(set.bytes, out);
+  if (size == 0) state.SkipWithError("huff0 failed");
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * set.bytes.size()));
+  state.counters["bits"] = 8.0 * static_cast<double>(size) / static_cast<double>(set.bytes.size());
+}
+
+void decode(benchmark::State& state, const DataSet& set) {
+  Huff0 huff0;
+  std::vector<std::uint8_t> coded(set.bytes.size() + set.bytes.size() / 8 + 65536);
+  coded.resize(huff0.encode(set.bytes, coded));
+  std::vector<std::uint8_t> out(set.bytes.size());
+  bool good = true;
+  for (auto _ : state) good = good && huff0.decode(coded, out);
+  if (!good || out != set.bytes) state.SkipWithError("huff0 failed");
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * set.bytes.size()));
+}
+
+}  // namespace
+
+void register_peers(const std::vector<DataSet>& sets) {
+  for (const DataSet& set : sets) {
+    benchmark::RegisterBenchmark((set.name + "/huff0/threads:1/encode").c_str(), encode, set)
+        ->UseRealTime();
+    benchmark::RegisterBenchmark((set.name + "/huff0/threads:1/decode").c_str(), decode, set)
+        ->UseRealTime();
+  }
+}

@@ -1,0 +1,170 @@
+#include <pybind11/numpy.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "gradwire/error.hpp"
+#include "gradwire/frame.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+
+namespace gradwire {
+namespace {
+
+/// A view of a C-contiguous array; the Python side has made it so, in native byte order.
+struct PythonArray {
+  PythonArray(const py::array& array, int dtype) {
+    if (dtype < 0 || dtype >= kDTypeCount || !(array.flags() & py::array::c_style) ||
+        static_cast<std::size_t>(array.itemsize()) != item_size(static_cast<DType>(dtype))) {
+      throw py::value_error("the core takes C-contiguous arrays of a known integer dtype");
+    }
+    for (py::ssize_t i = 0; i < array.ndim(); ++i) {
+      shape.push_back(static_cast<std::uint64_t>(array.shape(i)));
+    }
+    view = {array.data(), static_cast<DType>(dtype), shape};
+  }
+  PythonArray(const PythonArray&) = delete;
+
+  std::vector<std::uint64_t> shape;
+  ArrayView view;
+};
+
+/// The bytes of any object with a contiguous buffer.
+class Bytes {
+ public:
+  Bytes(const py::object& object, bool writable) {
+    const int flags = writable ? PyBUF_WRITABLE : PyBUF_SIMPLE;
+    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw py::error_already_set();
+  }
+  Bytes(const Bytes&) = delete;
+  Bytes& operator=(const Bytes&) = delete;
+  ~Bytes() { PyBuffer_Release(&view_); }
+
+  std::span<std::uint8_t> span() const {
+    return {static_cast<std::uint8_t*>(view_.buf), static_cast<std::size_t>(view_.len)};
+  }
+
+ private:
+  Py_buffer view_;
+};
+
+Options make_options(int codec, int threads, bool checksum, std::uint32_t sample_size,
+                     std::uint64_t seed, std::uint32_t max_run) {
+  return {static_cast<CodecId>(codec), threads, checksum, sample_size, seed, max_run};
+}
+
+struct Free {
+  void operator()(std::uint8_t* p) const { std::free(p); }
+};
+
+/// Compresses into memory that is cut to the frame's size afterwards: pages that the frame does not
+/// reach are never touched.
+py::array_t<std::uint8_t> compress(const py::array& array, int dtype, const Options& options) {
+  const PythonArray input(array, dtype);
+  const std::size_t room = max_compressed_size(input.view);
+  std::unique_ptr<std::uint8_t, Free> memory(static_cast<std::uint8_t*>(std::malloc(room)));
+  if (!memory) throw std::bad_alloc();
+  std::size_t size;
+  {
+    const py::gil_scoped_release release;
+    size = compress_into(input.view, options, {memory.get(), room});
+    if (void* cut = std::realloc(memory.get(), size)) {
+      static_cast<void>(memory.release());
+      memory.reset(static_cast<std::uint8_t*>(cut));
+    }
+  }
+  std::uint8_t* const data = memory.release();
+  const py::capsule owner(data, [](void* p) { std::free(p); });
+  return py::array_t<std::uint8_t>(static_cast<py::ssize_t>(size), data, owner);
+}
+
+std::size_t compress_to_buffer(const py::array& array, int dtype, const Options& options,
+                               const py::object& buffer) {
+  const PythonArray input(array, dtype);
+  const Bytes out(buffer, true);
+  const py::gil_scoped_release release;
+  if (out.span().size() >= max_compressed_size(input.view)) {
+    return compress_into(input.view, options, out.span());
+  }
+  std::vector<std::uint8_t> frame(max_compressed_size(input.view));
+  frame.resize(compress_into(input.view, options, frame));
+  if (frame.size() > out.span().size()) {
+    throw BufferTooSmallError("the buffer has " + std::to_string(out.span().size()) +
+                              " bytes, the frame needs " + std::to_string(frame.size()));
+  }
+  std::copy(frame.begin(), frame.end(), out.span().begin());
+  return frame.size();
+}
+
+void decompress(const py::object& frame, const py::object& out, int threads) {
+  const Bytes in(frame, false);
+  const Bytes target(out, true);
+  const py::gil_scoped_release release;
+  decompress_into(in.span(), target.span(), threads);
+}
+
+py::dict inspect_frame(const py::object& frame, bool verify) {
+  const Bytes in(frame, false);
+  FrameInfo info;
+  {
+    const py::gil_scoped_release release;
+    info = inspect(in.span(), verify ? Checksum::kVerified : Checksum::kIgnored);
+  }
+  py::tuple shape(info.shape.size());
+  for (std::size_t i = 0; i < info.shape.size(); ++i) shape[i] = py::int_(info.shape[i]);
+  py::dict fields;
+  fields["codec"] = static_cast<int>(info.codec);
+  fields["layout"] = info.layout;
+  fields["dtype"] = static_cast<int>(info.dtype);
+  fields["shape"] = shape;
+  fields["count"] = info.count;
+  fields["nbytes"] = info.nbytes;
+  fields["code_length"] = info.code_length;
+  fields["code_book_bytes"] = info.code_book_bytes;
+  fields["chunks"] = info.chunks;
+  fields["raw_chunks"] = info.raw_chunks;
+  fields["checksum"] = info.checksum;
+  fields["version"] = info.version;
+  return fields;
+}
+
+/// Rows of (value's bits, run, is the escape, code word).
+py::list frame_code_words(const py::object& frame) {
+  const Bytes in(frame, false);
+  py::list rows;
+  for (const CodeWord& word : code_words(in.span())) {
+    rows.append(py::make_tuple(word.value, word.run, word.escape, word.bits));
+  }
+  return rows;
+}
+
+py::tuple frame_run_length_widths(const py::object& frame) {
+  const Bytes in(frame, false);
+  const RunLengthWidths widths = run_length_widths(in.span());
+  return py::make_tuple(widths.minimum, widths.value_bits, widths.run_bits);
+}
+
+}  // namespace
+
+void register_frames(py::module_& module) {
+  py::class_<Options>(module, "Options")
+      .def(py::init(&make_options), py::arg("codec"), py::arg("threads") = 0,
+           py::arg("checksum") = true, py::arg("sample_size") = Options{}.sample_size,
+           py::arg("seed") = Options{}.seed, py::arg("max_run") = Options{}.max_run);
+  module.def(
+      "max_compressed_size",
+      [](const py::array& array, int dtype) {
+        return max_compressed_size(PythonArray(array, dtype).view);
+      },
+      py::arg("array"), py::arg("dtype"));
+  module.def("compress", &compress, py::arg("array"), py::arg("dtype"), py::arg("options"));
+  module.def("compress_into", &compress_to_buffer, py::arg("array"), py::arg("dtype"),
+             py::arg("options"), py::arg("buffer"));
+  module.def("decompress_into", &decompress, py::arg("frame"), py::arg("out"), py::arg("threads"));
+  module.def("inspect", &inspect_frame, py::arg("frame"), py::arg("verify"));
+  module.def("code_words", &frame_code_words, py::arg("frame"));
+  module.def("run_length_widths", &frame_run_length_widths, py::arg("frame"));
+}
+
+}  // namespace gradwire

@@ -1,0 +1,7 @@
+#pragma once
+
+#include "gradwire/array.hpp"
+#include "gradwire/codec.hpp"
+#include "gradwire/error.hpp"
+#include "gradwire/frame.hpp"
+#include "gradwire/runtime.hpp"

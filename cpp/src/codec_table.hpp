@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "elements.hpp"
+#include "executor.hpp"
+#include "gradwire/codec.hpp"
+
+namespace gradwire {
+
+/// An array cut into chunks: chunk i holds the elements borders[i] to borders[i + 1].
+struct ChunkedArray {
+  Elements elements;
+  std::vector<std::uint64_t> borders;
+  int threads;
+
+  std::size_t size() const { return borders.size() - 1; }
+  Elements chunk(std::size_t i) const { return elements.slice(borders[i], borders[i + 1]); }
+  void for_each_chunk(const std::function<void(std::size_t, const Elements&)>& body) const {
+    for_each(size(), threads, [&](std::size_t i) { body(i, chunk(i)); });
+  }
+};
+
+struct EncodedChunk {
+  std::optional<std::size_t> size;  ///< bytes written; nothing if they found no room
+  std::uint64_t code_length;        ///< bits of the chunk's code words, written or not
+};
+
+/// Codes the chunks of one array. Immutable, so that threads may share it.
+class Encoder {
+ public:
+  virtual ~Encoder() = default;
+  virtual std::span<const std::uint8_t> code_book() const = 0;
+  /// Writes the payload of one chunk to `out`, and nothing past it.
+  virtual EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const = 0;
+};
+
+/// Decodes the chunks of one frame. Immutable.
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+  /// Fills `count` elements at `out` from exactly `payload`, or throws CorruptFrameError.
+  /// Bytes from the payload's end up to `readable_end` may be read, but mean nothing.
+  virtual void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+                      std::uint8_t* out, std::size_t count) const = 0;
+};
+
+/// One row of the codec table.
+struct Codec {
+  CodecInfo info;
+  bool whole_runs;  ///< chunk borders move to the next start of a run, so that no run is cut
+  /// Nothing if the alphabet is too large for a code book: the array is stored raw.
+  std::unique_ptr<Encoder> (*make_encoder)(const ChunkedArray& array, const Options& options);
+  /// Throws CorruptFrameError if the code book is damaged. `count`: elements of the array.
+  std::unique_ptr<Decoder> (*make_decoder)(std::span<const std::uint8_t> code_book, DType dtype,
+                                           std::uint64_t count);
+};
+
+/// The row of a codec, or nullptr for an unknown number.
+const Codec* find_codec(std::uint8_t id);
+
+// The codecs, each in the file of its name.
+extern const Codec kRunLengthCodec;
+extern const Codec kHuffmanCodec;
+extern const Codec kEliasOmegaCodec;
+extern const Codec kSampleHuffmanCodec;
+extern const Codec kSampleHuffmanSparsityCodec;
+extern const Codec kRunLengthHuffmanCodec;
+
+}  // namespace gradwire

@@ -1,0 +1,64 @@
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "gradwire/runtime.hpp"
+#include "kernels/kernels.hpp"
+
+namespace gradwire {
+namespace {
+
+struct Isa {
+  const Kernels* kernels;
+  bool runs_here;
+};
+
+/// Slowest first; the last that runs here is taken.
+std::vector<Isa> known_isas() {
+  std::vector<Isa> isas = {{&kScalarKernels, true}};
+#ifdef GRADWIRE_HAS_AVX2
+  isas.push_back({&kAvx2Kernels, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                                     __builtin_cpu_supports("bmi2") &&
+                                     __builtin_cpu_supports("sse4.2") &&
+                                     __builtin_cpu_supports("pclmul")});
+#endif
+  return isas;
+}
+
+const Kernels& choose() {
+  const char* forced = std::getenv("GRADWIRE_ISA");
+  const Kernels* best = nullptr;
+  std::string names;
+  for (const Isa& isa : known_isas()) {
+    if (!isa.runs_here) continue;
+    names += (names.empty() ? "" : ", ") + std::string(isa.kernels->name);
+    if (forced == nullptr || *forced == '\0' || std::string(forced) == isa.kernels->name) {
+      best = isa.kernels;
+    }
+  }
+  if (best == nullptr) {
+    throw std::invalid_argument(
+        "GRADWIRE_ISA=" + std::string(forced) +
+        " is not an instruction set of this machine; take one of: " + names);
+  }
+  return *best;
+}
+
+}  // namespace
+
+const Kernels& kernels() {
+  static const Kernels& chosen = choose();
+  return chosen;
+}
+
+std::string_view isa() { return kernels().name; }
+
+std::vector<std::string_view> available_isas() {
+  std::vector<std::string_view> names;
+  for (const Isa& isa : known_isas()) {
+    if (isa.runs_here) names.push_back(isa.kernels->name);
+  }
+  return names;
+}
+
+}  // namespace gradwire

@@ -1,0 +1,93 @@
+#pragma once
+
+// READ ME FIRST
+// 1. A kernel file includes this header, <stdint.h>, <stddef.h>, <string.h>, intrinsics and the .inc
+//    files, nothing else, and keeps everything in an anonymous namespace. A template or inline
+//    function shared with a file that is built for another instruction set could be linked in the
+//    wrong version.
+// 2. scalar.cpp is the reference: every kernel gives the same bytes and the same answers.
+// 3. Kernels trust their tables and spans, but never the bits that they decode.
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace gradwire {
+
+inline constexpr unsigned kMaxCodeLength = 24;  // FORMAT.md, section 4
+inline constexpr unsigned kLookupBits = 11;     // code words up to this length decode by table
+inline constexpr uint32_t kShortWord = 128;     // marks the entries of that table
+inline constexpr uint32_t kLongEntries = 1024;  // of the table for the longer ones
+
+/// Longest group of code words in one entry of ByteEncodeTable::group.
+inline constexpr unsigned kGroupBits = 26;
+
+/// Code words of a byte alphabet of two symbols or more, first bit of a word in its lowest bit.
+struct ByteEncodeTable {
+  /// Code word << (64 - length) | length. Bytes without a code word have that of another one.
+  uint64_t word[256];
+  double mean_length;  ///< for symbols as frequent as their code words suggest
+  bool has_groups;     ///< the bytes in use differ in their lowest 3 bits, and `group` is filled
+  /// By the lowest 3 bits of 4 symbols: their code words | length << kGroupBits; 0: too long.
+  uint32_t group[4096];
+};
+
+/// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
+struct ByteDecodeTable {
+  /// By the next kLookupBits bits: symbols << 16 | how many << 8 | kShortWord | bits used.
+  /// 0: long code word.
+  uint64_t multi[1u << kLookupBits];
+  /// By the same: first symbol << 8 | kShortWord | its length. 0: long code word.
+  uint16_t single[1u << kLookupBits];
+  bool one_by_one;  ///< a look-up seldom yields two symbols: `single` is faster
+  bool has_long;    ///< some code word is longer than kLookupBits
+  /// By (next 24 bits, the first one highest, - limit[kLookupBits]) >> long_shift: symbol << 8 |
+  /// length of a long code word. Those past the end are found by their limits.
+  uint16_t long_words[kLongEntries];
+  unsigned long_shift;
+  /// Code words of up to l bits, followed by zeros to 24 bits, lie below limit[l].
+  uint32_t limit[kMaxCodeLength + 1];
+  /// Place in `order` of a code word of l bits: offset[l] + the word, modulo 2^32.
+  uint32_t offset[kMaxCodeLength + 1];
+  uint8_t order[256];  ///< symbols in canonical order
+};
+
+/// One of the bit streams of a chunk: its bytes, and the place of its symbols.
+struct DecodeStream {
+  const uint8_t* in;
+  const uint8_t* in_end;
+  uint8_t* out;
+  uint8_t* out_end;
+};
+
+struct Kernels {
+  const char* name;
+
+  /// Adds the number of times each byte occurs to `counts`.
+  void (*histogram)(const uint8_t* data, size_t size, uint64_t counts[256]);
+
+  /// CRC-32C of `data`, continued from `crc` (0 at the start).
+  uint32_t (*crc32c)(uint32_t crc, const uint8_t* data, size_t size);
+
+  /// Writes the first index of each run of equal elements (width 1, 2, 4 or 8 bytes) to `starts`
+  /// and returns how many runs there are. `starts` has room for count + 8 entries; count < 2^32.
+  size_t (*run_starts)(const uint8_t* data, size_t count, size_t width, uint32_t* starts);
+
+  /// Appends the code words of `size` bytes to [out, out_end), the last byte filled with zeros.
+  /// Returns the number of bits, or SIZE_MAX if there is not room for 8 bytes more than the words
+  /// need.
+  size_t (*encode_bytes)(const ByteEncodeTable* table, const uint8_t* data, size_t size,
+                         uint8_t* out, uint8_t* out_end);
+
+  /// Fills the outputs of all streams. False if a stream is not used up exactly.
+  /// Reads below `readable_end` only, which is no less than any in_end.
+  bool (*decode_bytes)(const ByteDecodeTable* table, const DecodeStream* streams, size_t count,
+                       const uint8_t* readable_end);
+};
+
+extern const Kernels kScalarKernels;
+extern const Kernels kAvx2Kernels;
+
+/// The kernels of the fastest instruction set that runs here, or the one that GRADWIRE_ISA forces.
+const Kernels& kernels();
+
+}  // namespace gradwire

@@ -1,0 +1,261 @@
+#include "prefix_code.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "gradwire/error.hpp"
+
+namespace gradwire {
+namespace {
+
+/// Depths in a Huffman tree over ascending weights (two queues; van Leeuwen, 1976).
+std::vector<std::uint8_t> huffman_depths(std::span<const std::uint64_t> weights) {
+  const std::size_t n = weights.size();
+  std::vector<std::uint64_t> weight(weights.begin(), weights.end());
+  weight.resize(2 * n - 1);
+  std::vector<std::uint32_t> parent(2 * n - 1);
+  std::size_t leaf = 0;
+  std::size_t inner = n;
+  for (std::size_t made = n; made < 2 * n - 1; ++made) {
+    for (int child = 0; child < 2; ++child) {
+      const bool take_leaf = leaf < n && (inner >= made || weight[leaf] <= weight[inner]);
+      const std::size_t taken = take_leaf ? leaf++ : inner++;
+      weight[made] += weight[taken];
+      parent[taken] = static_cast<std::uint32_t>(made);
+    }
+  }
+  std::vector<std::uint8_t> depth(2 * n - 1);
+  for (std::size_t i = 2 * n - 2; i-- > 0;) {
+    depth[i] = static_cast<std::uint8_t>(std::min(255, depth[parent[i]] + 1));
+  }
+  depth.resize(n);
+  return depth;
+}
+
+/// Optimal depths of at most `limit` over ascending weights (package-merge; Larmore and
+/// Hirschberg, JACM 37(3), 1990). Needs 2^limit >= weights.size() >= 2.
+std::vector<std::uint8_t> limited_depths(std::span<const std::uint64_t> weights, unsigned limit) {
+  const std::size_t n = weights.size();
+  std::vector<std::vector<bool>> is_leaf(limit);
+  std::vector<std::uint64_t> row;
+  std::vector<std::uint64_t> next;
+  for (unsigned level = 0; level < limit; ++level) {
+    const std::size_t packages = row.size() / 2;
+    next.clear();
+    is_leaf[level].reserve(n + packages);
+    std::size_t leaf = 0;
+    std::size_t package = 0;
+    while (leaf < n || package < packages) {
+      const std::uint64_t sum =
+          package < packages ? row[2 * package] + row[2 * package + 1] : ~std::uint64_t{0};
+      const bool take_leaf = leaf < n && weights[leaf] <= sum;
+      next.push_back(take_leaf ? weights[leaf++] : sum);
+      package += !take_leaf;
+      is_leaf[level].push_back(take_leaf);
+    }
+    row.swap(next);
+  }
+  std::vector<std::uint8_t> depth(n);
+  std::size_t taken = 2 * n - 2;
+  for (unsigned level = limit; level-- > 0;) {
+    std::size_t leaves = 0;
+    for (std::size_t i = 0; i < taken; ++i) leaves += is_leaf[level][i];
+    for (std::size_t i = 0; i < leaves; ++i) ++depth[i];
+    taken = 2 * (taken - leaves);
+  }
+  return depth;
+}
+
+double cost(std::span<const std::uint64_t> weights, std::span<const std::uint8_t> depths) {
+  double bits = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    bits += static_cast<double>(weights[i]) * depths[i];
+  }
+  return bits;
+}
+
+/// Depths over ascending weights, as code_lengths wants them.
+std::vector<std::uint8_t> depths_for(std::span<const std::uint64_t> weights, Lengths wanted) {
+  constexpr unsigned kShortLimits[] = {kLookupBits, 14, 16, 19};
+  constexpr double kTolerance = 1.0008;
+  std::vector<std::uint8_t> best = huffman_depths(weights);
+  const double most = kTolerance * cost(weights, best);
+  for (const unsigned limit : kShortLimits) {
+    if (wanted == Lengths::kOptimal || best.front() <= limit) break;
+    if (weights.size() > std::size_t{1} << (limit - 1)) continue;
+    std::vector<std::uint8_t> depths = limited_depths(weights, limit);
+    if (cost(weights, depths) <= most) return depths;
+  }
+  return best.front() <= kMaxCodeLength ? best : limited_depths(weights, kMaxCodeLength);
+}
+
+std::uint32_t reverse_bits(std::uint32_t word, unsigned length) {
+  std::uint32_t reversed = 0;
+  for (unsigned i = 0; i < length; ++i) reversed |= (word >> i & 1) << (length - 1 - i);
+  return reversed;
+}
+
+bool differ_in_low_bits(std::span<const std::uint8_t> bytes) {
+  unsigned seen = 0;
+  for (const unsigned byte : bytes) {
+    const unsigned bit = 1u << (byte & 7);
+    if (seen & bit) return false;
+    seen |= bit;
+  }
+  return true;
+}
+
+void fill_groups(ByteEncodeTable& table, std::span<const std::uint8_t> bytes) {
+  std::uint64_t of_low_bits[8] = {};  // the entry of the byte with these low bits
+  for (const unsigned byte : bytes) of_low_bits[byte & 7] = table.word[byte];
+  for (std::uint32_t i = 0; i < 4096; ++i) {
+    std::uint64_t words = 0;
+    unsigned length = 0;
+    bool all_used = true;
+    for (unsigned shift = 0; shift < 12; shift += 3) {
+      const std::uint64_t entry = of_low_bits[(i >> shift) & 7];
+      all_used = all_used && entry != 0;
+      const unsigned own = entry & 63;
+      if (all_used && length + own <= kGroupBits) words |= entry >> (64 - own) << length;
+      length += own;
+    }
+    if (all_used && length <= kGroupBits) {
+      table.group[i] = static_cast<std::uint32_t>(words) | length << kGroupBits;
+    }
+  }
+}
+
+void fill_long_words(ByteDecodeTable& table, unsigned max_length) {
+  table.long_shift = kMaxCodeLength - max_length;
+  std::uint32_t aligned = table.limit[std::min(kLookupBits, max_length)];
+  unsigned length = kLookupBits + 1;
+  for (std::uint32_t i = 0; i < kLongEntries && aligned < table.limit[max_length]; ++i) {
+    while (aligned >= table.limit[length]) ++length;
+    const std::uint32_t place = table.offset[length] + (aligned >> (kMaxCodeLength - length));
+    table.long_words[i] = static_cast<std::uint16_t>(table.order[place] << 8 | length);
+    aligned += std::uint32_t{1} << table.long_shift;
+  }
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, Lengths wanted) {
+  const std::size_t n = weights.size();
+  std::vector<std::uint8_t> lengths(n);
+  if (n < 2) return lengths;
+  std::vector<std::uint32_t> order(n);
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return weights[a] < weights[b]; });
+  std::vector<std::uint64_t> sorted(n);
+  for (std::size_t i = 0; i < n; ++i) sorted[i] = std::max<std::uint64_t>(1, weights[order[i]]);
+  const std::vector<std::uint8_t> depths = depths_for(sorted, wanted);
+  for (std::size_t i = 0; i < n; ++i) lengths[order[i]] = depths[i];
+  return lengths;
+}
+
+PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths) : lengths_(std::move(lengths)) {
+  std::uint64_t kraft = 0;
+  for (const unsigned length : lengths_) {
+    if (length > kMaxCodeLength || (length == 0 && lengths_.size() > 1)) {
+      throw CorruptFrameError("code book has a code word of " + std::to_string(length) + " bits");
+    }
+    kraft += std::uint64_t{1} << (kMaxCodeLength - length);
+    max_length_ = std::max(max_length_, length);
+  }
+  if (kraft != std::uint64_t{1} << kMaxCodeLength) {
+    throw CorruptFrameError("code book is not a complete prefix code");
+  }
+  assign_words();
+}
+
+void PrefixCode::assign_words() {
+  const std::size_t n = lengths_.size();
+  std::uint32_t count[kMaxCodeLength + 2] = {};
+  for (const unsigned length : lengths_) ++count[length];
+  std::uint32_t position[kMaxCodeLength + 1] = {};  // of the next symbol of a length, in order_
+  std::uint32_t first[kMaxCodeLength + 1] = {};     // code word of the next symbol of a length
+  std::uint32_t symbols = 0;
+  std::uint32_t code = 0;
+  for (unsigned l = 0; l <= kMaxCodeLength; ++l) {
+    code <<= 1;
+    position[l] = symbols;
+    first[l] = code;
+    offset_[l] = symbols - code;
+    symbols += count[l];
+    code += count[l];
+    limit_[l] = code << (kMaxCodeLength - l);
+  }
+  order_.resize(n);
+  words_.resize(n);
+  lookup_.assign(std::size_t{1} << std::min(max_length_, kLookupBits), 255);
+  for (std::uint32_t symbol = 0; symbol < n; ++symbol) {
+    const unsigned length = lengths_[symbol];
+    order_[position[length]++] = symbol;
+    words_[symbol] = reverse_bits(first[length]++, length);
+    for (std::size_t i = words_[symbol]; length <= kLookupBits && i < lookup_.size();
+         i += std::size_t{1} << length) {
+      lookup_[i] = symbol << 8 | length;
+    }
+  }
+}
+
+std::uint32_t PrefixCode::read_long(std::uint64_t bits, unsigned& length) const {
+  const std::uint32_t aligned = reverse_bits(static_cast<std::uint32_t>(bits & 0xFFFFFF), 24);
+  length = kLookupBits + 1;
+  while (length < max_length_ && aligned >= limit_[length]) ++length;
+  return order_[offset_[length] + (aligned >> (kMaxCodeLength - length))];
+}
+
+std::unique_ptr<ByteEncodeTable> PrefixCode::byte_encode_table(std::span<const std::uint8_t> bytes,
+                                                               bool with_groups) const {
+  auto table = std::make_unique<ByteEncodeTable>();
+  for (const unsigned length : lengths_) table->mean_length += std::ldexp(length, -int(length));
+  const auto entry = [&](std::uint32_t symbol) {
+    return std::uint64_t{words_[symbol]} << (64 - lengths_[symbol]) | lengths_[symbol];
+  };
+  std::fill_n(table->word, 256, entry(order_[0]));
+  for (std::uint32_t i = 0; i < size(); ++i) table->word[bytes[i]] = entry(i);
+  table->has_groups = with_groups && differ_in_low_bits(bytes);
+  if (table->has_groups) fill_groups(*table, bytes);
+  return table;
+}
+
+std::unique_ptr<ByteDecodeTable> PrefixCode::byte_decode_table(
+    std::span<const std::uint8_t> bytes) const {
+  auto table = std::make_unique<ByteDecodeTable>();
+  constexpr std::size_t kSize = std::size_t{1} << kLookupBits;
+  table->has_long = max_length_ > kLookupBits;
+  std::memcpy(table->limit, limit_, sizeof(limit_));
+  std::memcpy(table->offset, offset_, sizeof(offset_));
+  for (std::size_t i = 0; i < size(); ++i) table->order[i] = bytes[order_[i]];
+  fill_long_words(*table, max_length_);
+  for (std::size_t i = 0; i < kSize; ++i) {
+    const std::uint32_t entry = lookup_[i & (lookup_.size() - 1)];
+    const bool is_long = (entry & 255) == 255;
+    if (is_long) continue;
+    table->single[i] =
+        static_cast<std::uint16_t>(bytes[entry >> 8] << 8 | kShortWord | (entry & 255));
+  }
+  std::size_t all_symbols = 0;
+  for (std::size_t i = 0; i < kSize; ++i) {
+    std::uint64_t symbols = 0;
+    unsigned used = 0;
+    unsigned count = 0;
+    while (count < 6) {
+      const std::uint64_t entry = table->single[i >> used];
+      const unsigned length = entry & 63;
+      if (length == 0 || used + length > kLookupBits) break;
+      symbols |= (entry >> 8) << (8 * count++);
+      used += length;
+    }
+    if (count != 0) table->multi[i] = symbols << 16 | count << 8 | kShortWord | used;
+    all_symbols += count;
+  }
+  table->one_by_one = all_symbols < kSize * 7 / 4;
+  return table;
+}
+
+}  // namespace gradwire

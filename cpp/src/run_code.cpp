@@ -1,0 +1,84 @@
+#include "run_code.hpp"
+
+#include "gradwire/error.hpp"
+#include "omega.hpp"
+#include "run_fill.hpp"
+
+namespace gradwire {
+namespace {
+
+class PairDecoder final : public Decoder {
+ public:
+  PairDecoder(std::span<const std::uint8_t> code_book, DType dtype)
+      : dtype_(dtype),
+        book_(read_code_book(code_book, dtype, Runs::kListed)),
+        code_(book_.lengths) {
+    for (Symbol& symbol : book_.symbols) symbol.key = from_key(symbol.key, dtype);
+  }
+
+  void decode(std::span<const std::uint8_t> payload, const std::uint8_t*, std::uint8_t* out,
+              std::size_t count) const override {
+    with_width(dtype_, [&]<typename T>() {
+      BitReader reader(payload);
+      RunFill<T> fill(out, count);
+      while (!fill.done()) {
+        const std::uint32_t index = code_.read(reader);
+        if (index < book_.symbols.size()) {
+          const Symbol& symbol = book_.symbols[index];
+          fill.put(static_cast<T>(symbol.key), symbol.run);
+        } else {
+          const T bits = static_cast<T>(reader.get(8 * sizeof(T)));
+          fill.put(bits, read_omega(reader));
+        }
+        if (reader.overrun()) break;
+      }
+      fill.finish(reader);
+    });
+  }
+
+ private:
+  DType dtype_;
+  CodeBook book_;  // its keys turned back into the elements' bits
+  PrefixCode code_;
+};
+
+}  // namespace
+
+PairWriter::PairWriter(std::vector<Symbol> symbols, std::vector<std::uint64_t> weights,
+                       std::uint64_t escape_weight, DType dtype, bool direct)
+    : dtype_(dtype), escape_(symbols.size()) {
+  CodeBook book;
+  book.has_escape = escape_weight > 0;
+  if (book.has_escape) weights.push_back(escape_weight);
+  book.lengths = code_lengths(weights, Lengths::kOptimal);
+  code_ = std::make_unique<PrefixCode>(book.lengths);
+  if (direct) direct_.assign(kDirectSize, kNone);
+  for (std::size_t i = 0; i < symbols.size(); ++i) {
+    const auto [key, run] = symbols[i];
+    if (direct && run < kDirectRuns) {
+      direct_[direct_index(from_key(key, dtype), run)] = code_->word(i) << 8 | code_->length(i);
+    } else {
+      index_[symbols[i]] = i;
+    }
+  }
+  book.symbols = std::move(symbols);
+  book_bytes_ = write_code_book(book, dtype, Runs::kListed);
+}
+
+void PairWriter::write_rare(BitWriter& writer, std::uint64_t bits, std::uint64_t run) const {
+  const std::uint64_t* symbol = index_.find({to_key(bits, dtype_), run});
+  if (symbol != nullptr) {
+    code_->write(writer, *symbol);
+    return;
+  }
+  code_->write(writer, escape_);
+  writer.put_wide(bits, bits_of(dtype_));
+  write_omega(writer, run);
+}
+
+std::unique_ptr<Decoder> make_pair_decoder(std::span<const std::uint8_t> code_book, DType dtype,
+                                           std::uint64_t) {
+  return std::make_unique<PairDecoder>(code_book, dtype);
+}
+
+}  // namespace gradwire

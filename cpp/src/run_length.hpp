@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "gradwire/array.hpp"
+#include "gradwire/frame.hpp"
+
+namespace gradwire {
+
+/// The code book of rle. Throws CorruptFrameError if it is damaged.
+RunLengthWidths read_run_length_widths(std::span<const std::uint8_t> code_book, DType dtype);
+
+}  // namespace gradwire

@@ -1,0 +1,119 @@
+// Sample Huffman codec with sparsity: as sh, but runs of zeros up to max_run are symbols, with the
+// probabilities that independent zeros would give them (FORMAT.md, section 5.4).
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "codec_table.hpp"
+#include "run_code.hpp"
+#include "value_counts.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr std::uint32_t kLargestMaxRun = 4096;
+
+class SparsityEncoder final : public Encoder {
+ public:
+  SparsityEncoder(PairWriter pairs, std::uint64_t max_run)
+      : pairs_(std::move(pairs)), max_run_(max_run) {}
+
+  std::span<const std::uint8_t> code_book() const override { return pairs_.code_book(); }
+
+  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
+    BitWriter writer(out);
+    with_width(chunk.dtype, [&]<typename T>() {
+      for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
+        const T bits = load<T>(chunk, first);
+        if (bits != 0) {
+          for (; run > 0; --run) pairs_.write<T>(writer, bits, 1);
+          return;
+        }
+        for (; run >= max_run_; run -= max_run_) pairs_.write<T>(writer, 0, max_run_);
+        if (run > 0) pairs_.write<T>(writer, 0, run);
+      });
+    });
+    const std::size_t size = writer.finish();
+    return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
+  }
+
+ private:
+  PairWriter pairs_;
+  std::uint64_t max_run_;
+};
+
+/// A code book in the making: symbols with their expected number per element, as integers.
+struct Weights {
+  static constexpr double kOne = 1099511627776.0;  // 2^40
+  static constexpr double kFloor = kOne / 131072;  // keeps the words of unlikely runs short
+
+  std::vector<Symbol> symbols;
+  std::vector<std::uint64_t> weights;
+
+  void add(Symbol symbol, double share) {
+    symbols.push_back(symbol);
+    weights.push_back(static_cast<std::uint64_t>(std::max(kFloor, share * kOne)));
+  }
+
+  /// Runs of independent zeros of probability p0. A run of length n is cut into symbols of max_run
+  /// and a rest: with p = p0^max_run, the rest is r in (1 - p0)^2 p0^r / (1 - p) of the elements,
+  /// and there are (1 - p0) p / (1 - p) symbols of max_run, 1 / max_run if all elements are 0.
+  void add_zero_runs(std::uint64_t zero_key, double p0, std::uint64_t max_run) {
+    double p = 1;
+    for (std::uint64_t r = 0; r < max_run; ++r) p *= p0;
+    const double cuts = p < 1 ? (1 - p0) / (1 - p) : 1 / static_cast<double>(max_run);
+    double power = p0;
+    for (std::uint64_t r = 1; r < max_run; ++r, power *= p0) {
+      add({zero_key, r}, cuts * (1 - p0) * power);
+    }
+    add({zero_key, max_run}, cuts * p);
+  }
+};
+
+std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& options) {
+  const std::uint64_t max_run = options.max_run;
+  if (max_run == 0 || max_run > kLargestMaxRun) {
+    throw std::invalid_argument("max_run must be 1 to " + std::to_string(kLargestMaxRun) +
+                                ", not " + std::to_string(max_run));
+  }
+  const auto sample = sample_values(array, options);
+  if (!sample) return nullptr;
+  const DType dtype = array.elements.dtype;
+  const std::uint64_t zero_key = to_key(0, dtype);
+  std::uint64_t size = 0;
+  std::uint64_t seen_once = 0;
+  for (const ValueCount& value : sample->values) {
+    size += value.count;
+    seen_once += value.count == 1;
+  }
+  Weights book;
+  for (const ValueCount& value : sample->values) {
+    const double share = static_cast<double>(value.count) / static_cast<double>(size);
+    if (value.key == zero_key) {
+      book.add_zero_runs(zero_key, share, max_run);
+    } else {
+      book.add({value.key, 1}, share);
+    }
+  }
+  // Values seen once stand for those not seen at all (Good, Biometrika 40, 1953).
+  std::uint64_t escape = 0;
+  if (!sample->complete) {
+    const double unseen = static_cast<double>(seen_once) / static_cast<double>(size);
+    escape = static_cast<std::uint64_t>(std::max(Weights::kFloor, unseen * Weights::kOne));
+  }
+  const bool direct = use_direct(array, key_range(array).fits_a_byte());
+  return std::make_unique<SparsityEncoder>(
+      PairWriter(std::move(book.symbols), std::move(book.weights), escape, dtype, direct), max_run);
+}
+
+}  // namespace
+
+const Codec kSampleHuffmanSparsityCodec = {
+    {CodecId::kSampleHuffmanSparsity, "shs", "SampleHuffmanSparsity"},
+    false,
+    make_encoder,
+    make_pair_decoder,
+};
+
+}  // namespace gradwire

@@ -1,0 +1,252 @@
+#include "value_code.hpp"
+
+#include "exceptions.hpp"
+#include "gradwire/error.hpp"
+#include "narrow.hpp"
+#include "prefix_code.hpp"
+#include "run_fill.hpp"
+#include "streams.hpp"
+#include "symbol_map.hpp"
+
+namespace gradwire {
+namespace {
+
+/// Arrays of so many elements repay the tables that make coding fast.
+constexpr std::uint64_t kTablesFrom = std::uint64_t{1} << 14;
+
+/// Whether the lowest byte tells the symbols apart, so that the kernels for bytes can code them.
+bool is_narrow(const CodeBook& book) {
+  return KeyRange{book.symbols.front().key, book.symbols.back().key}.fits_a_byte();
+}
+
+std::vector<std::uint8_t> low_bytes(const CodeBook& book, DType dtype) {
+  std::vector<std::uint8_t> bytes;
+  for (const Symbol& symbol : book.symbols) {
+    bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, dtype)));
+  }
+  return bytes;
+}
+
+class ValueEncoder final : public Encoder {
+ public:
+  ValueEncoder(const ChunkedArray& array, CodeBook book, Exceptions exceptions)
+      : exceptions_(exceptions),
+        book_(std::move(book)),
+        book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
+        code_(book_.lengths) {
+    const DType dtype = array.elements.dtype;
+    if (is_narrow(book_)) {
+      const bool with_groups = array.elements.count >= kTablesFrom;
+      table_ = code_.byte_encode_table(low_bytes(book_, dtype), with_groups);
+    } else {
+      for (std::size_t i = 0; i < book_.symbols.size(); ++i) index_[book_.symbols[i]] = i;
+    }
+  }
+
+  std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
+
+  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
+    if (exceptions_ == Exceptions::kNone) return encode_values(chunk, out);
+    const std::vector<std::uint8_t> list = ExceptionList::find(chunk, book_.symbols).bytes();
+    const bool fits = list.size() <= out.size();
+    if (fits) std::memcpy(out.data(), list.data(), list.size());
+    EncodedChunk result =
+        encode_values(chunk, fits ? out.subspan(list.size()) : std::span<std::uint8_t>{});
+    result.code_length += 8 * (list.size() - 1);  // without the byte that says "none"
+    result.size = fits && result.size ? std::optional(*result.size + list.size()) : std::nullopt;
+    return result;
+  }
+
+ private:
+  EncodedChunk encode_values(const Elements& chunk, std::span<std::uint8_t> out) const {
+    if (!table_ || chunk.width() == 1) return encode_streams(chunk, out);
+    std::vector<std::uint8_t> bytes;
+    bytes.reserve(chunk.count);
+    for_each_narrow_block(chunk, [&](const std::uint8_t* block, std::size_t size) {
+      bytes.insert(bytes.end(), block, block + size);
+    });
+    return encode_streams({bytes.data(), bytes.size(), DType::kUInt8}, out);
+  }
+
+  EncodedChunk encode_streams(const Elements& chunk, std::span<std::uint8_t> out) const {
+    const std::size_t streams = stream_count(chunk.count);
+    std::size_t used = stream_header_bytes(chunk.count);
+    EncodedChunk result{std::nullopt, 0};
+    bool fits = used <= out.size();
+    for (std::size_t s = 0; s < streams; ++s) {
+      const Elements part =
+          chunk.slice(stream_begin(chunk.count, s), stream_begin(chunk.count, s + 1));
+      const std::span<std::uint8_t> room = fits ? out.subspan(used) : std::span<std::uint8_t>{};
+      const std::uint64_t bits = table_ ? encode_bytes(part, room) : encode_wide(part, room);
+      result.code_length += bits;
+      const std::uint64_t size = (bits + 7) / 8;
+      fits = fits && size <= room.size();
+      if (!fits) continue;
+      if (s + 1 < streams) {
+        const std::uint32_t header = static_cast<std::uint32_t>(size);
+        std::memcpy(out.data() + s * kStreamSizeBytes, &header, kStreamSizeBytes);
+      }
+      used += size;
+    }
+    if (fits) result.size = used;
+    return result;
+  }
+
+  /// Writes what fits into `out`; returns the bits of all code words.
+  std::uint64_t encode_bytes(const Elements& part, std::span<std::uint8_t> out) const {
+    if (code_.max_length() == 0) return 0;
+    const std::size_t bits = kernels().encode_bytes(table_.get(), part.data, part.count, out.data(),
+                                                    out.data() + out.size());
+    if (bits != SIZE_MAX) return bits;
+    BitWriter writer(out);
+    for (std::size_t i = 0; i < part.count; ++i) {
+      const std::uint64_t entry = table_->word[part.data[i]];
+      writer.put(entry >> (64 - (entry & 63)), entry & 63);
+    }
+    writer.finish();
+    return writer.bit_count();
+  }
+
+  std::uint64_t encode_wide(const Elements& part, std::span<std::uint8_t> out) const {
+    BitWriter writer(out);
+    with_width(part.dtype, [&]<typename T>() {
+      for (std::size_t i = 0; i < part.count; ++i) {
+        const std::uint64_t* symbol = index_.find({to_key(load<T>(part, i), part.dtype), 1});
+        code_.write(writer, symbol ? *symbol : 0);
+      }
+    });
+    writer.finish();
+    return writer.bit_count();
+  }
+
+  Exceptions exceptions_;
+  CodeBook book_;
+  std::vector<std::uint8_t> book_bytes_;
+  PrefixCode code_;
+  std::unique_ptr<ByteEncodeTable> table_;  // of narrow books
+  SymbolMap index_;                         // of wide books
+};
+
+class ValueDecoder final : public Decoder {
+ public:
+  ValueDecoder(std::span<const std::uint8_t> code_book, DType dtype, std::uint64_t count,
+               Exceptions exceptions)
+      : dtype_(dtype),
+        exceptions_(exceptions),
+        book_(read_code_book(code_book, dtype, Runs::kNone)),
+        code_(book_.lengths) {
+    if (book_.has_escape) throw CorruptFrameError("a code book of values has no escape");
+    if (is_narrow(book_) && code_.max_length() > 0 && count >= kTablesFrom) {
+      table_ = code_.byte_decode_table(low_bytes(book_, dtype));
+    }
+  }
+
+  void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+              std::uint8_t* out, std::size_t count) const override {
+    if (exceptions_ == Exceptions::kNone) {
+      decode_streams(payload, readable_end, out, count);
+      return;
+    }
+    const ExceptionList list = ExceptionList::take(payload, dtype_, count);
+    decode_streams(payload, readable_end, out, count);
+    list.apply(out);
+  }
+
+ private:
+  void decode_streams(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+                      std::uint8_t* out, std::size_t count) const {
+    const std::size_t streams = stream_count(count);
+    const std::size_t header = stream_header_bytes(count);
+    if (payload.size() < header) throw CorruptFrameError("a chunk is shorter than its header");
+    std::span<const std::uint8_t> parts[kMaxStreams];
+    std::span<const std::uint8_t> rest = payload.subspan(header);
+    for (std::size_t s = 0; s < streams; ++s) {
+      std::uint32_t size = static_cast<std::uint32_t>(rest.size());
+      if (s + 1 < streams) {
+        std::memcpy(&size, payload.data() + s * kStreamSizeBytes, kStreamSizeBytes);
+      }
+      if (size > rest.size()) throw CorruptFrameError("a stream passes the end of its chunk");
+      parts[s] = rest.first(size);
+      rest = rest.subspan(size);
+    }
+    if (code_.max_length() == 0) {
+      decode_constant(payload, out, count);
+    } else if (!table_) {
+      for (std::size_t s = 0; s < streams; ++s) decode_wide(parts[s], s, out, count);
+    } else if (item_size(dtype_) == 1) {
+      decode_bytes(parts, readable_end, out, count);
+    } else {
+      std::vector<std::uint8_t> bytes(count);
+      decode_bytes(parts, readable_end, bytes.data(), count);
+      with_width(dtype_, [&]<typename T>() {
+        widen<T>(bytes.data(), count, book_.symbols.front().key, dtype_, out);
+      });
+    }
+  }
+
+  void decode_constant(std::span<const std::uint8_t> payload, std::uint8_t* out,
+                       std::size_t count) const {
+    with_width(dtype_, [&]<typename T>() {
+      RunFill<T> fill(out, count);
+      fill.put(static_cast<T>(from_key(book_.symbols.front().key, dtype_)), count);
+      BitReader no_bits(payload.subspan(stream_header_bytes(count)));
+      fill.finish(no_bits);
+    });
+  }
+
+  void decode_bytes(const std::span<const std::uint8_t>* parts, const std::uint8_t* readable_end,
+                    std::uint8_t* out, std::size_t count) const {
+    DecodeStream streams[kMaxStreams];
+    for (std::size_t s = 0; s < stream_count(count); ++s) {
+      streams[s] = {parts[s].data(), parts[s].data() + parts[s].size(),
+                    out + stream_begin(count, s), out + stream_begin(count, s + 1)};
+    }
+    if (!kernels().decode_bytes(table_.get(), streams, stream_count(count), readable_end)) {
+      throw CorruptFrameError("the code words of a stream do not fill it exactly");
+    }
+  }
+
+  void decode_wide(std::span<const std::uint8_t> part, std::size_t stream, std::uint8_t* out,
+                   std::size_t count) const {
+    BitReader reader(part);
+    with_width(dtype_, [&]<typename T>() {
+      const std::size_t end = stream_begin(count, stream + 1);
+      for (std::size_t i = stream_begin(count, stream); i < end; ++i) {
+        const T bits = static_cast<T>(from_key(book_.symbols[code_.read(reader)].key, dtype_));
+        std::memcpy(out + i * sizeof(T), &bits, sizeof(T));
+      }
+    });
+    if (reader.overrun() || !reader.at_end()) {
+      throw CorruptFrameError("the code words of a stream do not fill it exactly");
+    }
+  }
+
+  DType dtype_;
+  Exceptions exceptions_;
+  CodeBook book_;
+  PrefixCode code_;
+  std::unique_ptr<ByteDecodeTable> table_;  // of narrow books, where it is worth making
+};
+
+}  // namespace
+
+std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
+                                            std::span<const ValueCount> counts,
+                                            Exceptions exceptions) {
+  CodeBook book;
+  std::vector<std::uint64_t> weights;
+  for (const ValueCount& value : counts) {
+    book.symbols.push_back({value.key, 1});
+    weights.push_back(value.count);
+  }
+  book.lengths = code_lengths(
+      weights, array.elements.count >= kTablesFrom ? Lengths::kShort : Lengths::kOptimal);
+  return std::make_unique<ValueEncoder>(array, std::move(book), exceptions);
+}
+
+std::unique_ptr<Decoder> make_value_decoder(std::span<const std::uint8_t> code_book, DType dtype,
+                                            std::uint64_t count, Exceptions exceptions) {
+  return std::make_unique<ValueDecoder>(code_book, dtype, count, exceptions);
+}
+
+}  // namespace gradwire

@@ -1,0 +1,76 @@
+"""Gradients on the wire in the fewest bytes and the least time.
+
+gradwire codes the small integers that gradient quantizers and sparsifiers make. A codec turns an
+integer array of any shape into a *frame*, one array of bytes that describes itself, and any
+process turns the frame back, bit for bit.
+
+>>> import gradwire as gw
+>>> import numpy as np
+>>> levels = np.array([[0, 0, 0, 1], [0, -1, 0, 0]] * 50, dtype=np.int8)
+>>> frame = gw.compress(levels, codec="rlh")
+>>> frame.nbytes < levels.nbytes / 5
+True
+>>> bool(np.array_equal(gw.decompress(frame), levels))
+True
+"""
+
+from gradwire._core import (
+    BufferTooSmallError,
+    CorruptFrameError,
+    Error,
+    TruncatedFrameError,
+    UnsupportedFormatError,
+)
+from gradwire._core import version as _version
+from gradwire.codecs import (
+    Codec,
+    EliasOmega,
+    Huffman,
+    RunLength,
+    RunLengthHuffman,
+    SampleHuffman,
+    SampleHuffmanSparsity,
+    codec,
+    codecs,
+    compress,
+    compress_into,
+)
+from gradwire.entropy import shannon_entropy
+from gradwire.frames import (
+    FrameInfo,
+    decompress,
+    decompress_into,
+    inspect,
+    max_compressed_size,
+)
+from gradwire.runtime import build_info, set_threads
+
+__version__ = _version()
+
+__all__ = [
+    "BufferTooSmallError",
+    "Codec",
+    "CorruptFrameError",
+    "EliasOmega",
+    "Error",
+    "FrameInfo",
+    "Huffman",
+    "RunLength",
+    "RunLengthHuffman",
+    "SampleHuffman",
+    "SampleHuffmanSparsity",
+    "TruncatedFrameError",
+    "UnsupportedFormatError",
+    "__version__",
+    "build_info",
+    "codec",
+    "codecs",
+    "compress",
+    "compress_into",
+    "decompress",
+    "decompress_into",
+    "inspect",
+    "max_compressed_size",
+    "set_threads",
+    "shannon_entropy",
+]

@@ -1,0 +1,7 @@
+"""``python -m gradwire``: the command line."""
+
+import sys
+
+from gradwire.cli import main
+
+sys.exit(main())

@@ -1,0 +1,97 @@
+"""What callers pass in, as the contiguous NumPy arrays that the core takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntegerArray = npt.NDArray[Any]
+ByteArray = npt.NDArray[np.uint8]
+
+DTYPES = tuple(
+    np.dtype(name)
+    for name in (
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+    )
+)
+"""Element types in the order of their numbers in the frame (FORMAT.md, section 2)."""
+
+_NUMBER_OF = {dtype: number for number, dtype in enumerate(DTYPES)}
+
+
+def _to_numpy(data: Any) -> npt.NDArray[Any]:
+    if isinstance(data, np.ndarray):
+        return data
+    if isinstance(data, np.generic):
+        return np.asarray(data)
+    if hasattr(data, "__dlpack__"):
+        return _from_dlpack(data)
+    try:
+        return np.asarray(memoryview(data))
+    except TypeError:
+        pass
+    array = np.asarray(data)
+    if array.size == 0 and array.dtype == np.float64:
+        return array.astype(np.int64)  # what NumPy makes of an empty list
+    return array
+
+
+def _from_dlpack(data: Any) -> npt.NDArray[Any]:
+    if getattr(getattr(data, "device", None), "type", "cpu") != "cpu":
+        raise TypeError(
+            f"gradwire codes arrays in host memory, got one on {data.device}; pass data.cpu()"
+        )
+    try:
+        return np.from_dlpack(data)
+    except (BufferError, RuntimeError, TypeError) as error:
+        dtype = getattr(data, "dtype", type(data).__name__)
+        raise TypeError(
+            f"gradwire takes integer arrays, got {dtype} that NumPy cannot view ({error})"
+        ) from error
+
+
+def dtype_number(dtype: np.dtype[Any]) -> int:
+    """The number of an integer dtype; TypeError for any other."""
+    number = _NUMBER_OF.get(dtype.newbyteorder("="))
+    if number is not None:
+        return number
+    if dtype.kind in "fc" or dtype.name == "bfloat16":
+        raise TypeError(
+            f"gradwire codes integers, got {dtype}; quantise the gradient first, for example "
+            "levels = numpy.rint(gradient / scale).astype(numpy.int8)"
+        )
+    known = ", ".join(d.name for d in DTYPES)
+    raise TypeError(f"gradwire codes arrays of {known}, got {dtype}")
+
+
+def as_integers(data: Any) -> tuple[IntegerArray, int]:
+    """``data`` as a C-contiguous native array, without a copy if it is one, and its dtype number."""
+    array = _to_numpy(data)
+    number = dtype_number(array.dtype)
+    return np.asarray(array, dtype=DTYPES[number], order="C"), number
+
+
+def as_bytes(frame: Any, what: str = "a frame") -> ByteArray:
+    """``frame`` as a flat array of bytes, without a copy where it is contiguous."""
+    array = _to_numpy(frame)
+    if array.dtype.itemsize != 1 or array.dtype.kind not in "iuSVb":
+        raise TypeError(f"{what} is bytes or a uint8 array, got {array.dtype}")
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def as_writable_bytes(buffer: Any, what: str) -> ByteArray:
+    """``buffer`` as a flat writable array of bytes that shares its memory."""
+    array = _to_numpy(buffer)
+    if not array.flags.c_contiguous or not array.flags.writeable:
+        raise ValueError(f"{what} must be writable and C-contiguous")
+    return array.reshape(-1).view(np.uint8)

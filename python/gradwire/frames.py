@@ -1,0 +1,147 @@
+"""Reading frames: decompression needs nothing but the bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradwire import _core
+from gradwire._arrays import (
+    DTYPES,
+    IntegerArray,
+    as_bytes,
+    as_integers,
+    as_writable_bytes,
+)
+
+_KEYS = {number: key for number, key, _ in _core.codecs()}
+_LAYOUTS = ("classic",)
+
+
+@dataclass(frozen=True)
+class FrameInfo:
+    """What a frame says of itself (``cpp/FORMAT.md``)."""
+
+    codec: str
+    """Key of the codec, for example ``"rlh"``."""
+    layout: str
+    """Order of the bits: ``"classic"``."""
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    count: int
+    """Elements."""
+    code_length: int
+    """Bits of all code words, without code book and header: the paper's metric."""
+    code_book_bytes: int
+    nbytes: int
+    """Bytes of the frame."""
+    decoded_nbytes: int
+    """Bytes of the decoded array."""
+    chunks: int
+    raw_chunks: int
+    """Chunks that the codec could not shrink."""
+    checksum: bool
+    version: int
+    """Version of the format."""
+
+
+def inspect(frame: Any) -> FrameInfo:
+    """Reads a frame's header and checks its structure and its checksum; decodes nothing.
+
+    Args:
+        frame: bytes, a uint8 array, or anything with the buffer protocol or DLPack.
+
+    Raises:
+        CorruptFrameError: the bytes are not a frame, or were changed.
+        TruncatedFrameError: the bytes end before the frame does.
+        UnsupportedFormatError: a version, codec or dtype that this build does not know.
+    """
+    data = as_bytes(frame)
+    fields = _core.inspect(data, verify=True)
+    return FrameInfo(
+        codec=_KEYS[fields["codec"]],
+        layout=_LAYOUTS[fields["layout"]],
+        dtype=DTYPES[fields["dtype"]],
+        shape=fields["shape"],
+        count=fields["count"],
+        code_length=fields["code_length"],
+        code_book_bytes=fields["code_book_bytes"],
+        nbytes=data.nbytes,
+        decoded_nbytes=fields["nbytes"],
+        chunks=fields["chunks"],
+        raw_chunks=fields["raw_chunks"],
+        checksum=fields["checksum"],
+        version=fields["version"],
+    )
+
+
+def decompress(
+    frame: Any,
+    out: IntegerArray | None = None,
+    max_size: int | None = None,
+    threads: int | None = None,
+) -> IntegerArray:
+    """Decodes a frame of any codec.
+
+    Args:
+        frame: as for :func:`inspect`.
+        out: array to fill instead of a new one: C-contiguous, writable, of the frame's dtype and
+            number of elements.
+        max_size: largest decoded size in bytes to accept, checked before anything is allocated.
+            A frame of n bytes never decodes to more than about n * 2 MiB, whatever it declares.
+        threads: at most this many; None for the default.
+
+    Returns:
+        ``out``, or a new array of the frame's dtype and shape.
+
+    Raises:
+        CorruptFrameError: the bytes are not a frame, or were changed.
+        TruncatedFrameError: the bytes end before the frame does.
+        UnsupportedFormatError: a version, codec or dtype that this build does not know.
+        BufferTooSmallError: ``out`` or ``max_size`` is too small.
+    """
+    data = as_bytes(frame)
+    fields = _core.inspect(data, verify=False)
+    dtype, shape, nbytes = DTYPES[fields["dtype"]], fields["shape"], fields["nbytes"]
+    if max_size is not None and nbytes > max_size:
+        raise _core.BufferTooSmallError(
+            f"the frame decodes to {nbytes} bytes, max_size allows {max_size}"
+        )
+    if out is None:
+        result = np.empty(shape, dtype)
+    else:
+        result = out
+        if not isinstance(out, np.ndarray) or out.dtype != dtype:
+            given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+            raise TypeError(f"out must be a NumPy array of {dtype}, got {given}")
+        if out.size != fields["count"]:
+            wrong = _core.BufferTooSmallError if out.size < fields["count"] else ValueError
+            raise wrong(f"out has {out.size} elements, the frame has {fields['count']}")
+    _core.decompress_into(data, as_writable_bytes(result, "out"), threads or 0)
+    return result
+
+
+def decompress_into(frame: Any, out: Any, threads: int | None = None) -> None:
+    """Decodes a frame into memory that the caller owns.
+
+    Args:
+        frame: as for :func:`inspect`.
+        out: writable C-contiguous buffer (NumPy array, bytearray, torch CPU tensor ...) of exactly
+            the decoded array's bytes.
+        threads: at most this many; None for the default.
+
+    Raises:
+        BufferTooSmallError: ``out`` has fewer bytes than the array.
+        ValueError: ``out`` has more bytes, or is not writable and contiguous.
+        CorruptFrameError, UnsupportedFormatError: as for :func:`decompress`.
+    """
+    _core.decompress_into(as_bytes(frame), as_writable_bytes(out, "out"), threads or 0)
+
+
+def max_compressed_size(q: Any) -> int:
+    """Upper bound in bytes of any codec's frame of ``q``: its size and a small constant."""
+    array, number = as_integers(q)
+    return _core.max_compressed_size(array, number)
+
