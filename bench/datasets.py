@@ -2,8 +2,8 @@
 
     python bench/datasets.py DIR [--mib 64]
 
-writes DIR/qsgd4.i8, qsgd127.i8, tern95.i8, tern995.i8, gauss20.i8 and geo64.i8 and prints a table of
-what they hold. The same seed and size always give the same bytes.
+writes DIR/qsgd4.i8, qsgd127.i8, tern95.i8, tern995.i8, gauss20.i8 and geo64.i8 and prints a
+table of what they hold. The same seed and size always give the same bytes.
 """
 
 from __future__ import annotations

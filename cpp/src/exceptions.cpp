@@ -44,7 +44,7 @@ ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol>
   return list;
 }
 
-std::vector<std::uint8_t> ExceptionList::bytes() const {
+std::vector<std::uint8_t> ExceptionList::bytes(std::uint64_t& code_length) const {
   std::vector<std::uint8_t> coded(items_.size() * 32 + 16);
   BitWriter writer(coded);
   if (!items_.empty()) write_omega(writer, items_.size());
@@ -55,6 +55,7 @@ std::vector<std::uint8_t> ExceptionList::bytes() const {
     next = item.index + 1;
   }
   coded.resize(writer.finish());
+  code_length += writer.bit_count();
   std::vector<std::uint8_t> all;
   append_varint(all, coded.size());
   all.insert(all.end(), coded.begin(), coded.end());

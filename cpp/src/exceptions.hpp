@@ -16,8 +16,9 @@ class ExceptionList {
   /// Finds the elements whose keys are not among the ascending `symbols`.
   static ExceptionList find(const Elements& chunk, std::span<const Symbol> symbols);
 
-  /// The list as it stands at the front of a chunk, its size included.
-  std::vector<std::uint8_t> bytes() const;
+  /// The list as it stands at the front of a chunk, its size included. Adds the bits that the
+  /// list itself takes to `code_length`.
+  std::vector<std::uint8_t> bytes(std::uint64_t& code_length) const;
 
   /// Takes the list off the front of `payload`. Throws CorruptFrameError if it is damaged.
   static ExceptionList take(std::span<const std::uint8_t>& payload, DType dtype, std::size_t count);

@@ -28,7 +28,7 @@ std::array<SmallOmega, kSmallOmegas> make_small_omegas() {
   for (std::uint64_t n = 1; n < kSmallOmegas; ++n) {
     std::uint8_t bytes[8] = {};
     BitWriter writer(bytes);
-    write_large_omega(writer, n);
+    writer = write_large_omega(writer, n);
     writer.finish();
     std::memcpy(&words[n].bits, bytes, 4);
     words[n].length = static_cast<std::uint32_t>(writer.bit_count());
@@ -70,18 +70,19 @@ Wide read_groups(BitReader& reader) {
 const std::array<SmallOmega, kSmallOmegas> kSmallOmega = make_small_omegas();
 const std::array<std::uint16_t, 1u << kOmegaLookupBits> kOmegaLookup = make_omega_lookup();
 
-void write_large_omega(BitWriter& writer, std::uint64_t n) {
+BitWriter write_large_omega(BitWriter writer, std::uint64_t n) {
   write_groups(writer, n);
   writer.put(0, 1);
+  return writer;
 }
 
-std::uint64_t read_large_omega(BitReader& reader) {
+OmegaRead read_large_omega(BitReader reader) {
   const Wide n = read_groups(reader);
   if (n.bit64) throw CorruptFrameError("an Elias-omega number exceeds 64 bits");
-  return n.low;
+  return {reader, n.low};
 }
 
-void write_large_mapped(BitWriter& writer, MappedValue value) {
+BitWriter write_large_mapped(BitWriter writer, MappedValue value) {
   if (value.magnitude != 0) {
     const unsigned bits = width(value.magnitude);  // of the number, less its lowest one
     write_groups(writer, bits);
@@ -89,11 +90,12 @@ void write_large_mapped(BitWriter& writer, MappedValue value) {
     writer.put(value.non_negative, 1);
   }
   writer.put(0, 1);
+  return writer;
 }
 
-MappedValue read_large_mapped(BitReader& reader) {
+MappedRead read_large_mapped(BitReader reader) {
   const Wide n = read_groups(reader);
-  return {n.low >> 1 | std::uint64_t{n.bit64} << 63, (n.low & 1) == 1};
+  return {reader, {n.low >> 1 | std::uint64_t{n.bit64} << 63, (n.low & 1) == 1}};
 }
 
 }  // namespace gradwire

@@ -18,14 +18,16 @@ struct SmallOmega {
 inline constexpr std::uint64_t kSmallOmegas = 1024;
 extern const std::array<SmallOmega, kSmallOmegas> kSmallOmega;
 
-void write_large_omega(BitWriter& writer, std::uint64_t n);
+// The rare cases take writers and readers by value and give them back: one whose address is known
+// elsewhere cannot stay in registers in the loops that use it.
+BitWriter write_large_omega(BitWriter writer, std::uint64_t n);
 
 /// Appends the Elias-omega code word of n >= 1.
 inline void write_omega(BitWriter& writer, std::uint64_t n) {
   if (n < kSmallOmegas) {
     writer.put(kSmallOmega[n].bits, kSmallOmega[n].length);
   } else {
-    write_large_omega(writer, n);
+    writer = write_large_omega(writer, n);
   }
 }
 
@@ -33,12 +35,20 @@ inline void write_omega(BitWriter& writer, std::uint64_t n) {
 inline constexpr unsigned kOmegaLookupBits = 12;
 extern const std::array<std::uint16_t, 1u << kOmegaLookupBits> kOmegaLookup;
 
-std::uint64_t read_large_omega(BitReader& reader);
+struct OmegaRead {
+  BitReader reader;
+  std::uint64_t n;
+};
+OmegaRead read_large_omega(BitReader reader);
 
 /// Reads the code word of a number below 2^64. Throws CorruptFrameError for a larger one.
 inline std::uint64_t read_omega(BitReader& reader) {
   const std::uint16_t entry = kOmegaLookup[reader.peek() & (kOmegaLookup.size() - 1)];
-  if (entry == 0) return read_large_omega(reader);
+  if (entry == 0) {
+    const OmegaRead read = read_large_omega(reader);
+    reader = read.reader;
+    return read.n;
+  }
   reader.skip(entry & 255);
   return static_cast<std::uint64_t>(entry >> 8);
 }
@@ -50,7 +60,7 @@ struct MappedValue {
   bool non_negative;
 };
 
-void write_large_mapped(BitWriter& writer, MappedValue value);
+BitWriter write_large_mapped(BitWriter writer, MappedValue value);
 
 /// Appends the code words of a value's number, then of a run length, together if both are small.
 inline void write_mapped_run(BitWriter& writer, MappedValue value, std::uint64_t run) {
@@ -62,14 +72,22 @@ inline void write_mapped_run(BitWriter& writer, MappedValue value, std::uint64_t
                first.length + second.length);
     return;
   }
-  write_large_mapped(writer, value);
+  writer = write_large_mapped(writer, value);
   write_omega(writer, run);
 }
-MappedValue read_large_mapped(BitReader& reader);
+struct MappedRead {
+  BitReader reader;
+  MappedValue value;
+};
+MappedRead read_large_mapped(BitReader reader);
 
 inline MappedValue read_mapped(BitReader& reader) {
   const std::uint16_t entry = kOmegaLookup[reader.peek() & (kOmegaLookup.size() - 1)];
-  if (entry == 0) return read_large_mapped(reader);
+  if (entry == 0) {
+    const MappedRead read = read_large_mapped(reader);
+    reader = read.reader;
+    return read.value;
+  }
   reader.skip(entry & 255);
   return {static_cast<std::uint64_t>(entry >> 9), (entry >> 8 & 1) != 0};
 }

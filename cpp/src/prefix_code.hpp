@@ -10,7 +10,7 @@
 
 namespace gradwire {
 
-/// kShort: words of up to 11, 14, 16 or 19 bits, where that costs at most 0.08 % more: they code
+/// kShort: words of up to 12, 14, 16 or 19 bits, where that costs at most 0.08 % more: they code
 /// faster, and finding them takes longer.
 enum class Lengths : bool { kOptimal, kShort };
 

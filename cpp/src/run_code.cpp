@@ -65,15 +65,16 @@ PairWriter::PairWriter(std::vector<Symbol> symbols, std::vector<std::uint64_t> w
   book_bytes_ = write_code_book(book, dtype, Runs::kListed);
 }
 
-void PairWriter::write_rare(BitWriter& writer, std::uint64_t bits, std::uint64_t run) const {
+BitWriter PairWriter::write_rare(BitWriter writer, std::uint64_t bits, std::uint64_t run) const {
   const std::uint64_t* symbol = index_.find({to_key(bits, dtype_), run});
   if (symbol != nullptr) {
     code_->write(writer, *symbol);
-    return;
+    return writer;
   }
   code_->write(writer, escape_);
   writer.put_wide(bits, bits_of(dtype_));
   write_omega(writer, run);
+  return writer;
 }
 
 std::unique_ptr<Decoder> make_pair_decoder(std::span<const std::uint8_t> code_book, DType dtype,

@@ -44,12 +44,13 @@ class PairWriter {
         return;
       }
     }
-    write_rare(writer, bits, run);
+    writer = write_rare(writer, bits, run);
   }
 
  private:
   static constexpr std::uint32_t kNone = 255;
-  void write_rare(BitWriter& writer, std::uint64_t bits, std::uint64_t run) const;
+  /// By value, so that writers can stay in registers; see omega.hpp.
+  BitWriter write_rare(BitWriter writer, std::uint64_t bits, std::uint64_t run) const;
 
   DType dtype_;
   std::vector<std::uint8_t> book_bytes_;

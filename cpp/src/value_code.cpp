@@ -47,12 +47,14 @@ class ValueEncoder final : public Encoder {
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
     if (exceptions_ == Exceptions::kNone) return encode_values(chunk, out);
-    const std::vector<std::uint8_t> list = ExceptionList::find(chunk, book_.symbols).bytes();
+    std::uint64_t list_bits = 0;
+    const std::vector<std::uint8_t> list =
+        ExceptionList::find(chunk, book_.symbols).bytes(list_bits);
     const bool fits = list.size() <= out.size();
     if (fits) std::memcpy(out.data(), list.data(), list.size());
     EncodedChunk result =
         encode_values(chunk, fits ? out.subspan(list.size()) : std::span<std::uint8_t>{});
-    result.code_length += 8 * (list.size() - 1);  // without the byte that says "none"
+    result.code_length += list_bits;
     result.size = fits && result.size ? std::optional(*result.size + list.size()) : std::nullopt;
     return result;
   }

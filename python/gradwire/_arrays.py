@@ -75,7 +75,7 @@ def dtype_number(dtype: np.dtype[Any]) -> int:
 
 
 def as_integers(data: Any) -> tuple[IntegerArray, int]:
-    """``data`` as a C-contiguous native array, without a copy if it is one, and its dtype number."""
+    """``data`` as a C-contiguous native array, not copied if it is one, and its dtype number."""
     array = _to_numpy(data)
     number = dtype_number(array.dtype)
     return np.asarray(array, dtype=DTYPES[number], order="C"), number

@@ -42,14 +42,19 @@ class Codec:
         object.__setattr__(self, "_core_options", self._make_options())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), {f.name: getattr(self, f.name) for f in fields(self) if f.init})
+        return _restore, (
+            type(self),
+            {f.name: getattr(self, f.name) for f in fields(self) if f.init},
+        )
 
     def _make_options(self) -> _core.Options:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         for name, value in values.items():
             if name == "threads" and value is None:
                 values[name] = 0
-            elif name != "checksum" and (isinstance(value, bool) or not hasattr(value, "__index__")):
+            elif name != "checksum" and (
+                isinstance(value, bool) or not hasattr(value, "__index__")
+            ):
                 raise TypeError(f"{name} must be an int, got {value!r}")
             elif name != "checksum" and value < (1 if name != "seed" else 0):
                 raise ValueError(f"{name} must be positive, got {value!r}")
@@ -80,7 +85,7 @@ class Codec:
         out: IntegerArray | None = None,
         max_size: int | None = None,
     ) -> IntegerArray:
-        """Decodes ``frame``, of any codec, or the last document; see :func:`gradwire.decompress`."""
+        """Decodes a frame of any codec, or the last document; see :func:`gradwire.decompress`."""
         if frame is None:
             frame = self._last_frame()
         return decompress_frame(frame, out=out, max_size=max_size, threads=self.threads)

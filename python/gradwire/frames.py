@@ -144,4 +144,3 @@ def max_compressed_size(q: Any) -> int:
     """Upper bound in bytes of any codec's frame of ``q``: its size and a small constant."""
     array, number = as_integers(q)
     return _core.max_compressed_size(array, number)
-

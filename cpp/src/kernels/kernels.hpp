@@ -1,7 +1,8 @@
 #pragma once
 
 // READ ME FIRST
-// 1. A kernel file includes this header, <stdint.h>, <stddef.h>, <string.h>, intrinsics and the .inc
+// 1. A kernel file includes this header, <stdint.h>, <stddef.h>, <string.h>, intrinsics and the
+// .inc
 //    files, nothing else, and keeps everything in an anonymous namespace. A template or inline
 //    function shared with a file that is built for another instruction set could be linked in the
 //    wrong version.
@@ -14,7 +15,7 @@
 namespace gradwire {
 
 inline constexpr unsigned kMaxCodeLength = 24;  // FORMAT.md, section 4
-inline constexpr unsigned kLookupBits = 11;     // code words up to this length decode by table
+inline constexpr unsigned kLookupBits = 12;     // code words up to this length decode by table
 inline constexpr uint32_t kShortWord = 128;     // marks the entries of that table
 inline constexpr uint32_t kLongEntries = 1024;  // of the table for the longer ones
 

@@ -1,0 +1,148 @@
+"""Measures the codecs on arrays: sizes and speeds."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradwire._arrays import IntegerArray
+from gradwire.codecs import codec
+from gradwire.entropy import shannon_entropy
+from gradwire.frames import decompress, inspect
+from gradwire.progress import Progress
+from gradwire.quantize import stochastic_levels
+from gradwire.tables import print_table
+
+ROUNDS = 7
+MIN_SECONDS = 0.05
+FLOAT_BITS = 32
+COLUMNS = (
+    *("codec", "bits/element", "x float32", "x elias", "% of entropy"),
+    *("encode GB/s", "decode GB/s"),
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One codec on one array. Sizes are those of whole frames; GB are 1e9 bytes of symbols."""
+
+    codec: str
+    bits_per_element: float
+    times_smaller_than_float32: float
+    times_smaller_than_elias: float
+    share_of_entropy: float
+    code_length: int
+    frame_bytes: int
+    encode_gb_per_s: float
+    decode_gb_per_s: float
+
+
+def _median_seconds(work: Callable[[], Any]) -> float:
+    work()
+    times: list[float] = []
+    while len(times) < ROUNDS or sum(times) < MIN_SECONDS:
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def measure(
+    array: IntegerArray, keys: Sequence[str], threads: int | None, progress: Progress
+) -> list[Measurement]:
+    """Compresses and decompresses an array with each codec; checks that nothing is lost."""
+    entropy = shannon_entropy(array)
+    elias_bytes = codec("elias", threads=threads).compress(array).nbytes
+    out = np.empty_like(array, order="C")
+    results = []
+    for key in keys:
+        coder = codec(key, threads=threads)
+        frame = coder.compress(array)
+        if not np.array_equal(decompress(frame, out=out), array):
+            raise AssertionError(f"{key} does not give back what it was given")
+        encode = _median_seconds(lambda: coder.compress(array))  # noqa: B023
+        decode = _median_seconds(lambda: coder.decompress(frame, out=out))  # noqa: B023
+        bits = 8 * frame.nbytes / array.size
+        results.append(
+            Measurement(
+                codec=key,
+                bits_per_element=bits,
+                times_smaller_than_float32=FLOAT_BITS / bits,
+                times_smaller_than_elias=elias_bytes / frame.nbytes,
+                share_of_entropy=bits / entropy if entropy else float("inf"),
+                code_length=inspect(frame).code_length,
+                frame_bytes=frame.nbytes,
+                encode_gb_per_s=array.nbytes / encode / 1e9,
+                decode_gb_per_s=array.nbytes / decode / 1e9,
+            )
+        )
+        progress.step(key)
+    return results
+
+
+def print_measurements(title: str, results: Sequence[Measurement]) -> None:
+    """Prints one table."""
+    rows = [
+        (
+            r.codec,
+            f"{r.bits_per_element:.3f}",
+            f"{r.times_smaller_than_float32:.1f}",
+            f"{r.times_smaller_than_elias:.2f}",
+            f"{100 * r.share_of_entropy:.0f}",
+            f"{r.encode_gb_per_s:.2f}",
+            f"{r.decode_gb_per_s:.2f}",
+        )
+        for r in results
+    ]
+    print_table(title, COLUMNS, rows)
+
+
+def load(path: Path, levels: int) -> tuple[IntegerArray, str]:
+    """An integer array from a .npy file; floats are quantised. Returns it and what was done."""
+    array = np.load(path, allow_pickle=False)
+    if array.dtype.kind == "f":
+        note = (
+            f"{array.dtype} quantised by QSGD({levels}, 512), stochastic rounding, without scales"
+        )
+        return stochastic_levels(array, levels), note
+    return array, str(array.dtype)
+
+
+def describe(name: str, array: IntegerArray, note: str) -> str:
+    """Title of a table."""
+    zeros = 100 * np.count_nonzero(array == 0) / array.size
+    return (
+        f"{name}: {array.size} elements, {note}; {zeros:.1f} % zeros, "
+        f"entropy {shannon_entropy(array):.3f} bits/element"
+    )
+
+
+def bench_files(
+    paths: Sequence[Path], keys: Sequence[str], threads: int | None, levels: int, as_json: bool
+) -> list[dict[str, Any]]:
+    """Measures all codecs on all files; prints tables unless ``as_json``."""
+    report = []
+    with Progress("measuring", len(paths) * len(keys)) as progress:
+        for path in paths:
+            array, note = load(path, levels)
+            if array.size == 0:
+                raise ValueError(f"{path} holds an empty array: there is nothing to measure")
+            results = measure(array, keys, threads, progress)
+            if not as_json:
+                print_measurements(describe(path.name, array, note), results)
+            report.append(
+                {
+                    "file": str(path),
+                    "elements": array.size,
+                    "input": note,
+                    "entropy_bits": shannon_entropy(array),
+                    "results": [asdict(r) for r in results],
+                }
+            )
+    return report

@@ -1,0 +1,56 @@
+#include <doctest/doctest.h>
+
+#include "gradwire/gradwire.hpp"
+#include "random.hpp"
+
+using namespace gradwire;
+
+TEST_CASE("every codec of the table, through the public interface") {
+  const auto data = skewed_bytes(600'000, 0.5, 1, 5);
+  const std::uint64_t shape[2] = {600, 1000};
+  const ArrayView array{data.data(), DType::kInt8, shape};
+  for (const CodecInfo& codec : codecs()) {
+    CHECK(codec_by_key(codec.key) == codec.id);
+    Options options;
+    options.codec = codec.id;
+    std::vector<std::uint8_t> frame(max_compressed_size(array));
+    frame.resize(compress_into(array, options, frame));
+    CHECK(frame.size() < data.size());
+    const FrameInfo info = inspect(frame);
+    CHECK(info.codec == codec.id);
+    CHECK(info.shape == std::vector<std::uint64_t>{600, 1000});
+    CHECK(info.nbytes == data.size());
+    std::vector<std::uint8_t> back(data.size());
+    decompress_into(frame, back);
+    CHECK(back == data);
+    CHECK_THROWS_AS(decompress_into(frame, std::span(back).first(9)), BufferTooSmallError);
+    frame.pop_back();
+    CHECK_THROWS_AS(decompress_into(frame, back), TruncatedFrameError);
+  }
+}
+
+TEST_CASE("wrong arguments") {
+  const std::uint64_t shape[1] = {4};
+  const ArrayView array{"abc", DType::kUInt8, shape};
+  std::uint8_t out[5];
+  CHECK_THROWS_AS(compress_into(array, {}, out), BufferTooSmallError);
+  CHECK_THROWS_WITH_AS(codec_by_key("zip"),
+                       "unknown codec 'zip'; take one of: rle, huffman, elias, sh, shs, rlh",
+                       std::invalid_argument);
+  const std::uint64_t huge[2] = {std::uint64_t{1} << 40, std::uint64_t{1} << 40};
+  CHECK_THROWS_AS(max_compressed_size({nullptr, DType::kUInt8, huge}), std::length_error);
+}
+
+TEST_CASE("code words form a prefix code") {
+  const auto data = skewed_bytes(5000, 0.6, 2, 12);
+  const std::uint64_t size = data.size();
+  Options options;
+  options.codec = CodecId::kHuffman;
+  std::vector<std::uint8_t> frame(6000);
+  frame.resize(compress_into({data.data(), DType::kUInt8, {&size, 1}}, options, frame));
+  const auto words = code_words(frame);
+  CHECK(words.size() == 12);
+  for (const CodeWord& a : words) {
+    for (const CodeWord& b : words) CHECK((&a == &b || b.bits.rfind(a.bits, 0) != 0));
+  }
+}

@@ -1,0 +1,173 @@
+#include "kernels/kernels.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "prefix_code.hpp"
+#include "random.hpp"
+
+using namespace gradwire;
+
+namespace {
+
+std::vector<const Kernels*> all_kernels() {
+  std::vector<const Kernels*> all = {&kScalarKernels};
+#ifdef GRADWIRE_HAS_AVX2
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
+    all.push_back(&kAvx2Kernels);
+#endif
+  return all;
+}
+
+struct Coder {
+  explicit Coder(const std::vector<std::uint8_t>& data) {
+    std::uint64_t counts[256] = {};
+    for (const auto byte : data) ++counts[byte];
+    std::vector<std::uint64_t> weights;
+    for (unsigned s = 0; s < 256; ++s) {
+      if (counts[s] == 0) continue;
+      bytes.push_back(static_cast<std::uint8_t>(s));
+      weights.push_back(counts[s]);
+    }
+    const PrefixCode code(code_lengths(weights, Lengths::kShort));
+    encode = code.byte_encode_table(bytes, true);
+    decode = code.byte_decode_table(bytes);
+  }
+  std::vector<std::uint8_t> bytes;
+  std::unique_ptr<ByteEncodeTable> encode;
+  std::unique_ptr<ByteDecodeTable> decode;
+};
+
+}  // namespace
+
+TEST_CASE("histogram") {
+  for (const Kernels* kernels : all_kernels()) {
+    for (const double factor : {1.0, 0.9, 0.5, 0.05}) {
+      for (const std::size_t size : {0u, 1u, 31u, 1000u, 16384u, 70001u}) {
+        const auto data = skewed_bytes(size, factor, 3);
+        std::uint64_t expected[256] = {};
+        for (const auto byte : data) ++expected[byte];
+        std::uint64_t counts[256] = {};
+        kernels->histogram(data.data(), data.size(), counts);
+        CHECK(std::memcmp(counts, expected, sizeof(counts)) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("crc32c") {
+  for (const Kernels* kernels : all_kernels()) {
+    const char* digits = "123456789";
+    CHECK(kernels->crc32c(0, reinterpret_cast<const std::uint8_t*>(digits), 9) == 0xE3069283);
+    const auto data = skewed_bytes(20000, 0.99, 4);
+    for (const std::size_t size : {0u, 1u, 7u, 8u, 3071u, 3072u, 3080u, 9999u, 20000u}) {
+      CHECK(kernels->crc32c(0, data.data(), size) == kScalarKernels.crc32c(0, data.data(), size));
+      const std::uint32_t first = kernels->crc32c(0, data.data(), size / 3);
+      CHECK(kernels->crc32c(first, data.data() + size / 3, size - size / 3) ==
+            kernels->crc32c(0, data.data(), size));
+    }
+  }
+}
+
+TEST_CASE("run_starts") {
+  for (const Kernels* kernels : all_kernels()) {
+    for (const double factor : {1.0, 0.3, 0.01}) {
+      const auto data = skewed_bytes(8 * 999, factor, 5, 3);
+      for (const std::size_t width : {1u, 2u, 4u, 8u}) {
+        for (std::size_t count = 0; count <= data.size() / width; count = count * 3 / 2 + 1) {
+          std::vector<std::uint32_t> expected;
+          for (std::uint32_t i = 0; i < count; ++i) {
+            if (i == 0 || std::memcmp(&data[i * width], &data[(i - 1) * width], width) != 0) {
+              expected.push_back(i);
+            }
+          }
+          std::vector<std::uint32_t> starts(count + 8);
+          starts.resize(kernels->run_starts(data.data(), count, width, starts.data()));
+          CHECK(starts == expected);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("bytes there and back, the same bits everywhere") {
+  for (const double factor : {1.0, 0.97, 0.9, 0.6, 0.4, 0.1}) {
+    for (const unsigned alphabet : {2u, 3u, 8u, 9u, 200u}) {
+      for (const std::size_t size : {2u, 7u, 100u, 5000u, 100000u}) {
+        auto data = skewed_bytes(size, factor, 6, alphabet);
+        data[0] = 0;
+        data[1] = 37;  // two different symbols at least
+        const Coder coder(data);
+        std::vector<std::uint8_t> reference;
+        for (const Kernels* kernels : all_kernels()) {
+          std::vector<std::uint8_t> out(size * 3 + 16);
+          const std::size_t bits = kernels->encode_bytes(coder.encode.get(), data.data(), size,
+                                                         out.data(), out.data() + out.size());
+          REQUIRE(bits != SIZE_MAX);
+          out.resize((bits + 7) / 8);
+          if (reference.empty()) reference = out;
+          CHECK(out == reference);
+          std::vector<std::uint8_t> back(size);
+          const DecodeStream stream{out.data(), out.data() + out.size(), back.data(),
+                                    back.data() + size};
+          CHECK(kernels->decode_bytes(coder.decode.get(), &stream, 1, out.data() + out.size()));
+          CHECK(back == data);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("several streams, of unequal lengths") {
+  const auto data = skewed_bytes(50000, 0.8, 7, 60);
+  const Coder coder(data);
+  const std::size_t cuts[] = {0, 1, 9000, 9001, 30000, 30100, 49000, 50000};
+  for (const Kernels* kernels : all_kernels()) {
+    std::vector<std::uint8_t> out(data.size() * 3);
+    std::vector<std::uint8_t> back(data.size());
+    std::vector<DecodeStream> streams;
+    std::uint8_t* next = out.data();
+    for (std::size_t s = 0; s + 1 < std::size(cuts); ++s) {
+      const std::size_t bits =
+          kernels->encode_bytes(coder.encode.get(), data.data() + cuts[s], cuts[s + 1] - cuts[s],
+                                next, out.data() + out.size());
+      streams.push_back(
+          {next, next + (bits + 7) / 8, back.data() + cuts[s], back.data() + cuts[s + 1]});
+      next += (bits + 7) / 8;
+    }
+    CHECK(kernels->decode_bytes(coder.decode.get(), streams.data(), streams.size(), next));
+    CHECK(back == data);
+    streams.back().in_end -= 1;
+    CHECK_FALSE(kernels->decode_bytes(coder.decode.get(), streams.data(), streams.size(), next));
+  }
+}
+
+TEST_CASE("encoding stops before its room ends") {
+  const auto data = skewed_bytes(3000, 0.9, 8);
+  const Coder coder(data);
+  for (const Kernels* kernels : all_kernels()) {
+    for (const std::size_t room : {0u, 5u, 64u, 1000u}) {
+      std::vector<std::uint8_t> out(room + 64, 0xAA);
+      CHECK(kernels->encode_bytes(coder.encode.get(), data.data(), data.size(), out.data(),
+                                  out.data() + room) == SIZE_MAX);
+      for (std::size_t i = room; i < out.size(); ++i) CHECK(out[i] == 0xAA);
+    }
+  }
+}
+
+TEST_CASE("random bits decode inside their bounds") {
+  const auto data = skewed_bytes(5000, 0.8, 9, 100);
+  const Coder coder(data);
+  for (const Kernels* kernels : all_kernels()) {
+    for (unsigned seed = 0; seed < 200; ++seed) {
+      const auto noise = skewed_bytes(400, 1.0, seed);
+      std::vector<std::uint8_t> back(900, 0xAA);
+      const DecodeStream streams[2] = {
+          {noise.data(), noise.data() + 200, back.data(), back.data() + 400},
+          {noise.data() + 200, noise.data() + 400, back.data() + 400, back.data() + 800}};
+      kernels->decode_bytes(coder.decode.get(), streams, 2, noise.data() + noise.size());
+      for (std::size_t i = 800; i < back.size(); ++i) CHECK(back[i] == 0xAA);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+#include "prefix_code.hpp"
+
+#include <doctest/doctest.h>
+
+#include <numeric>
+#include <queue>
+
+#include "gradwire/error.hpp"
+
+using namespace gradwire;
+
+namespace {
+
+/// Cost of an optimal code, by merging.
+std::uint64_t huffman_cost(const std::vector<std::uint64_t>& weights) {
+  std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> heap(
+      weights.begin(), weights.end());
+  std::uint64_t cost = 0;
+  while (heap.size() > 1) {
+    std::uint64_t merged = heap.top();
+    heap.pop();
+    merged += heap.top();
+    heap.pop();
+    cost += merged;
+    heap.push(merged);
+  }
+  return cost;
+}
+
+std::uint64_t cost(const std::vector<std::uint64_t>& weights,
+                   const std::vector<std::uint8_t>& lengths) {
+  std::uint64_t bits = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) bits += weights[i] * lengths[i];
+  return bits;
+}
+
+}  // namespace
+
+TEST_CASE("lengths are optimal, complete and limited") {
+  std::vector<std::uint64_t> weights;
+  for (std::size_t n = 2; n < 600; n = n * 5 / 4 + 1) {
+    for (const double factor : {1.0, 0.99, 0.7, 0.5, 0.3}) {
+      weights.clear();
+      double w = 1e12;
+      for (std::size_t i = 0; i < n; ++i, w *= factor) {
+        weights.push_back(static_cast<std::uint64_t>(w) + 1);
+      }
+      for (const Lengths wanted : {Lengths::kOptimal, Lengths::kShort}) {
+        const auto lengths = code_lengths(weights, wanted);
+        const PrefixCode code(lengths);  // throws if it is not complete
+        CHECK(code.max_length() <= kMaxCodeLength);
+        const double ratio = static_cast<double>(cost(weights, lengths)) /
+                             static_cast<double>(huffman_cost(weights));
+        CHECK(ratio >= 1);
+        CHECK(ratio <= 1.001);
+      }
+    }
+  }
+}
+
+TEST_CASE("one symbol has the empty code word") {
+  CHECK(code_lengths(std::vector<std::uint64_t>{9}, Lengths::kShort) ==
+        std::vector<std::uint8_t>{0});
+  CHECK(PrefixCode({0}).max_length() == 0);
+}
+
+TEST_CASE("weights of 0 count as 1") {
+  const auto lengths = code_lengths(std::vector<std::uint64_t>{0, 5, 0}, Lengths::kOptimal);
+  CHECK(lengths == std::vector<std::uint8_t>{2, 1, 2});
+}
+
+TEST_CASE("words are canonical") {
+  const PrefixCode code({2, 1, 3, 3});  // 10, 0, 110, 111; the first bit is the lowest
+  CHECK(code.word(0) == 0b01);
+  CHECK(code.word(1) == 0b0);
+  CHECK(code.word(2) == 0b011);
+  CHECK(code.word(3) == 0b111);
+}
+
+TEST_CASE("lengths that are no complete code raise") {
+  for (const std::vector<std::uint8_t>& lengths : std::vector<std::vector<std::uint8_t>>{
+           {}, {1}, {1, 2}, {1, 1, 1}, {0, 1}, {25, 1}, {2, 2, 2}}) {
+    CHECK_THROWS_AS(PrefixCode{lengths}, CorruptFrameError);
+  }
+}
+
+TEST_CASE("words up to the longest come back") {
+  std::vector<std::uint8_t> lengths;
+  for (std::uint8_t l = 1; l <= kMaxCodeLength; ++l) lengths.push_back(l);
+  lengths.push_back(kMaxCodeLength);
+  const PrefixCode code(lengths);
+  std::vector<std::uint8_t> bytes(lengths.size() * 3);
+  BitWriter writer(bytes);
+  for (std::size_t i = 0; i < lengths.size(); ++i) code.write(writer, i);
+  BitReader reader({bytes.data(), writer.finish()});
+  for (std::uint32_t i = 0; i < lengths.size(); ++i) CHECK(code.read(reader) == i);
+  CHECK(reader.at_end());
+}

@@ -1,0 +1,131 @@
+"""The command line, as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import KEYS, ternary
+
+import gradwire as gw
+from gradwire.cli import main
+from gradwire.demo import sample_gradients
+from gradwire.quantize import stochastic_levels
+
+
+@pytest.fixture
+def levels(tmp_path: Path) -> Path:
+    path = tmp_path / "levels.npy"
+    np.save(path, ternary(50_000).reshape(500, 100))
+    return path
+
+
+def test_there_and_back(levels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compress", str(levels), "--codec", "shs"]) == 0
+    frame = tmp_path / "levels.gw"
+    assert "times smaller" in capsys.readouterr().out
+    assert main(["decompress", str(frame), "-o", str(tmp_path / "back.npy")]) == 0
+    assert np.array_equal(np.load(tmp_path / "back.npy"), np.load(levels))
+    capsys.readouterr()
+    assert main(["info", str(frame), "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert (info["codec"], info["shape"], info["dtype"]) == ("shs", [500, 100], "int8")
+    assert main(["info", str(frame)]) == 0
+    assert "code length" in capsys.readouterr().out
+
+
+def test_bench(levels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    floats = tmp_path / "floats.npy"
+    np.save(floats, np.random.default_rng(0).laplace(size=20_000).astype(np.float32))
+    arguments = ["bench", str(levels), str(floats), "--codecs", "rlh", "huffman"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "quantised by QSGD(4, 512), stochastic rounding" in printed
+    lengths = {len(line) for line in printed.splitlines() if line.startswith("  ")}
+    assert len(lengths) == 1, "columns are aligned"
+    assert main([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [r["codec"] for r in report[0]["results"]] == ["rlh", "huffman"]
+    frame = gw.compress(np.load(levels), codec="rlh")
+    assert report[0]["results"][0]["frame_bytes"] == frame.nbytes
+
+
+def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+    printed = capsys.readouterr().out
+    for word in (*KEYS, *sample_gradients(), "% of entropy", "encode GB/s", "x elias"):
+        assert word in printed
+
+
+def test_sample_is_real_and_small() -> None:
+    gradients = sample_gradients()
+    assert len(gradients) >= 6
+    assert sum(g.nbytes for g in gradients.values()) < 1_500_000
+    for gradient in gradients.values():
+        assert gradient.dtype == np.float16 and np.isfinite(gradient).all()
+        q = stochastic_levels(gradient, 4)
+        bits = {key: gw.compress(q, codec=key).nbytes * 8 / q.size for key in KEYS}
+        assert bits["rlh"] < bits["elias"] < 32 / 15
+        assert bits["rlh"] < bits["huffman"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["info", "nowhere.gw"], 3, "nowhere.gw: No such file"),
+        (["compress", "floats.npy"], 4, "floats.npy: gradwire codes integers, got float32"),
+        (["compress", "text.npy"], 4, "text.npy: "),
+        (["bench", "empty.npy"], 4, "empty.npy holds an empty array"),
+        (["info", "damaged.gw"], 5, "damaged.gw: frame is damaged"),
+        (["decompress", "damaged.gw"], 5, "damaged.gw: "),
+        (["decompress", "short.gw"], 5, "short.gw: frame is truncated"),
+        (["decompress", "good.gw", "--max-size", "10"], 4, "max_size allows 10"),
+    ],
+)
+def test_errors(
+    arguments: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("floats.npy", np.zeros(3, np.float32))
+    np.save("empty.npy", np.zeros(0, np.int8))
+    Path("text.npy").write_text("this is no array")
+    frame = bytearray(gw.compress(ternary(500)))
+    Path("good.gw").write_bytes(frame)
+    Path("short.gw").write_bytes(frame[:-9])
+    frame[-6] ^= 16
+    Path("damaged.gw").write_bytes(frame)
+    assert main(arguments) == code
+    assert message in capsys.readouterr().err
+
+
+def test_usage() -> None:
+    script = Path(sys.executable).with_name("gradwire")
+    for command in ([sys.executable, "-m", "gradwire"], [script]):
+        result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        assert result.stdout.strip() == gw.__version__
+    result = subprocess.run(
+        [sys.executable, "-m", "gradwire", "zip"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "invalid choice: 'zip'" in result.stderr
+
+
+def test_quantiser_is_unbiased() -> None:
+    x = np.random.default_rng(0).laplace(size=512).astype(np.float32)
+    norm = float(np.sqrt(np.square(x).sum()))
+    mean = np.mean([stochastic_levels(x, 4, seed=s) for s in range(3000)], axis=0) * norm / 4
+    assert np.abs(mean - x).max() < 6 * norm / 4 / 2 / np.sqrt(3000)
+    assert np.array_equal(stochastic_levels(np.zeros(700), 4), np.zeros(700, np.int8))
+    with pytest.raises(ValueError, match="not finite at element 2"):
+        stochastic_levels([0, 1, np.nan], 4)
+    with pytest.raises(ValueError, match="levels must be 1 to 127"):
+        stochastic_levels([0], 128)

@@ -1,0 +1,59 @@
+"""The C++ library outside Python: installed, found and used; and its kernels' object files."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+KERNELS = ROOT / "cpp" / "src" / "kernels"
+AVX2_FLAGS = ["-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt", "-msse4.2", "-mpclmul"]
+
+
+def need(*programs: str) -> None:
+    missing = [p for p in programs if shutil.which(p) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+
+
+def run(*command: str | Path) -> str:
+    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("openmp", ["ON", "OFF"])
+def test_find_package(openmp: str, tmp_path: Path) -> None:
+    need("cmake", "c++")
+    run("cmake", "-S", ROOT, "-B", tmp_path / "build", f"-DGRADWIRE_OPENMP={openmp}")
+    run("cmake", "--build", tmp_path / "build", "--parallel", "2")
+    run("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "prefix")
+    consumer = ROOT / "tests" / "consumer"
+    run(
+        "cmake",
+        "-S",
+        consumer,
+        "-B",
+        tmp_path / "use",
+        f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}",
+    )
+    run("cmake", "--build", tmp_path / "use")
+    assert run(tmp_path / "use" / "consumer").endswith("lossless\n")
+
+
+@pytest.mark.parametrize(("name", "flags"), [("scalar", []), ("avx2", AVX2_FLAGS)])
+def test_kernels_share_no_functions(name: str, flags: list[str], tmp_path: Path) -> None:
+    """A weak symbol built for one instruction set could replace the one of another."""
+    need("g++", "nm")
+    if flags and platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("AVX2 needs an x86-64 compiler")
+    compiled = tmp_path / f"{name}.o"
+    run("g++", "-std=c++20", "-O0", *flags, "-c", KERNELS / f"{name}.cpp", "-o", compiled)
+    symbols = [line.split()[-2:] for line in run("nm", "-C", compiled).splitlines()]
+    defined = [name for kind, name in symbols if kind.isupper() and kind != "U"]
+    assert not [name for kind, name in symbols if kind in "WVu"]
+    assert len(defined) == 1 and defined[0].endswith("Kernels"), defined

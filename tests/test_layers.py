@@ -1,0 +1,76 @@
+"""The arrows of the architecture: who may use whom, never upward, never sideways between codecs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "cpp" / "src"
+KERNEL_INCLUDES = {"kernels.hpp", "stdint.h", "stddef.h", "string.h", "immintrin.h"}
+CODECS = {
+    "run_length",
+    "huffman",
+    "elias_omega",
+    "sample_huffman",
+    "sample_huffman_sparsity",
+    "run_length_huffman",
+}
+FRAMES = {"compress", "decompress", "frame_header", "code_words"}
+
+pytestmark = pytest.mark.skipif(not SOURCE.exists(), reason="needs the C++ sources")
+
+
+def includes(path: Path) -> set[str]:
+    return set(re.findall(r'^#include [<"]([^">]+)[">]', path.read_text(), re.MULTILINE))
+
+
+def local(path: Path) -> set[str]:
+    return {Path(name).stem for name in includes(path) if (SOURCE / name).exists()}
+
+
+def test_kernels_include_nothing_else() -> None:
+    files = sorted((SOURCE / "kernels").iterdir())
+    assert len(files) >= 5
+    for path in files:
+        parts = {f"{p}.inc" for p in ("portable", "encode_bytes", "decode_bytes")}
+        assert includes(path) <= KERNEL_INCLUDES | parts, path.name
+
+
+def test_codecs_know_neither_each_other_nor_frames() -> None:
+    for path in SOURCE.glob("*.?pp"):
+        if path.stem in CODECS:
+            assert not local(path) & ((CODECS | FRAMES) - {path.stem}), path.name
+        elif path.stem not in FRAMES:
+            assert not local(path) & FRAMES, path.name
+        if path.stem not in CODECS | {"codec", "code_words"}:
+            assert not local(path) & CODECS, path.name
+
+
+def test_one_file_has_openmp_and_one_folder_pybind11() -> None:
+    text = {p: p.read_text() for p in (ROOT / "cpp").rglob("*.?pp")}
+    assert {p.name for p, t in text.items() if "#pragma omp" in t} == {"executor.cpp"}
+    assert {p.parent.name for p, t in text.items() if "pybind11" in t} == {"bindings"}
+    public = [t for p, t in text.items() if p.parent.name == "gradwire"]
+    assert public and not any(re.search("Python.h|omp.h|intrin.h", t) for t in public)
+
+
+def test_files_stay_readable() -> None:
+    folders = (ROOT / "cpp", ROOT / "python", ROOT / "tests", ROOT / "bench")
+    files = [
+        p for f in folders for p in f.rglob("*") if p.suffix in {".cpp", ".hpp", ".inc", ".py"}
+    ]
+    long = {p.name: n for p in files if (n := len(p.read_text().splitlines())) > 350}
+    assert not long
+
+
+def test_python_imports_point_downward() -> None:
+    order = ["_core", "_arrays", "frames", "encodings", "codecs", "entropy", "runtime"]
+    order += ["quantize", "tables", "progress", "bench", "demo", "cli", "__main__"]
+    for path in (ROOT / "python" / "gradwire").glob("*.py"):
+        used = re.findall(r"^from gradwire(?:\.(\w+))? import", path.read_text(), re.MULTILINE)
+        if path.stem != "__init__":
+            rank = order.index(path.stem)
+            assert all(order.index(name or "_core") < rank for name in used), path.name
