@@ -132,3 +132,27 @@ def test_damage_is_not_mistaken_for_the_future() -> None:
 def test_junk_raises(junk: bytes) -> None:
     with pytest.raises(gw.CorruptFrameError):
         gw.decompress(junk)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        # a raw bool array that holds a 2
+        ("475701000100001201" + "0200" + "02000080" + "0102" + "00", "neither 0 nor 1"),
+        # an empty chunk that says it is raw
+        (
+            "475701000200080201" + "08" + "00" + "04" + "02000000" + "00000080" + "000000",
+            "chunk 1 has",
+        ),
+        # no element, in dimensions that no array can have: 2^62, 2^62, 0
+        ("475701000100011203" + ("80" * 8 + "40") * 2 + "00" + "0000", r"2\^62 bytes"),
+    ],
+)
+def test_frames_made_by_hand(frame: str, message: str) -> None:
+    with pytest.raises(gw.CorruptFrameError, match=message):
+        gw.decompress(bytes.fromhex(frame))
+
+
+def test_bool_arrays_hold_bools() -> None:
+    with pytest.raises(ValueError, match="neither 0 nor 1"):
+        gw.compress(np.array([0, 1, 2], np.uint8).view(np.bool_))

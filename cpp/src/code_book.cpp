@@ -30,6 +30,7 @@ std::vector<std::uint64_t> read_ranges(BitReader& reader, std::uint64_t first,
                                        std::uint64_t largest) {
   std::vector<std::uint64_t> numbers;
   std::uint64_t ranges = read_omega(reader);
+  if (first > largest) throw CorruptFrameError("code book lists a symbol outside the dtype");
   for (std::uint64_t next = first;; --ranges) {
     const std::uint64_t size = read_omega(reader);
     if (size > kMaxSymbols - numbers.size() || size - 1 > largest - next || reader.overrun()) {

@@ -210,6 +210,10 @@ std::size_t compress_into(const ArrayView& array, const Options& options,
     throw std::invalid_argument("an array may have 64 dimensions, not " +
                                 std::to_string(array.shape.size()));
   }
+  const auto* bytes = static_cast<const std::uint8_t*>(array.data);
+  if (array.dtype == DType::kBool && !are_bools(bytes, element_count(array.shape, array.dtype))) {
+    throw std::invalid_argument("an element of the bool array is neither 0 nor 1");
+  }
   const std::size_t needed = max_compressed_size(array);
   if (out.size() < needed) {
     throw BufferTooSmallError("the buffer has " + std::to_string(out.size()) +

@@ -5,6 +5,7 @@
 
 #include "codec_table.hpp"
 #include "crc32c.hpp"
+#include "elements.hpp"
 #include "executor.hpp"
 #include "frame_header.hpp"
 #include "gradwire/error.hpp"
@@ -68,6 +69,9 @@ void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t
       throw CorruptFrameError("a chunk needs a code book, and the frame has none");
     } else {
       decoder->decode(chunk.payload, readable_end, place, static_cast<std::size_t>(count));
+    }
+    if (parsed.dtype == DType::kBool && !are_bools(place, count)) {
+      throw CorruptFrameError("an element of a bool array is neither 0 nor 1");
     }
   });
   Crc32c payloads;

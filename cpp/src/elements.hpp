@@ -22,6 +22,13 @@ struct Elements {
   }
 };
 
+/// Whether all bytes are 0 or 1, as the elements of a bool array are.
+inline bool are_bools(const std::uint8_t* bytes, std::size_t count) {
+  unsigned any = 0;
+  for (std::size_t i = 0; i < count; ++i) any |= bytes[i];
+  return any <= 1;
+}
+
 /// Calls f.template operator()<T>() with the unsigned type that is as wide as an element.
 template <typename F>
 decltype(auto) with_width(DType dtype, F&& f) {
@@ -51,7 +58,7 @@ constexpr std::uint64_t to_key(std::uint64_t bits, DType dtype) {
 constexpr std::uint64_t from_key(std::uint64_t key, DType dtype) { return to_key(key, dtype); }
 
 constexpr std::uint64_t largest_key(DType dtype) {
-  return ~std::uint64_t{0} >> (64 - bits_of(dtype));
+  return dtype == DType::kBool ? 1 : ~std::uint64_t{0} >> (64 - bits_of(dtype));
 }
 
 /// Copies the sign bit of a signed type's element into all higher bits.

@@ -20,11 +20,14 @@ std::uint64_t element_count(std::span<const std::uint64_t> shape, DType dtype) {
   const std::uint64_t most = (std::uint64_t{1} << 62) / item_size(dtype);
   std::uint64_t count = 1;
   bool too_many = false;
+  bool empty = false;
   for (const std::uint64_t dimension : shape) {
-    if (dimension == 0) return 0;
+    empty = empty || dimension == 0;
+    if (dimension == 0) continue;
     too_many = too_many || count > most / dimension;
     if (!too_many) count *= dimension;
   }
+  if (empty && !too_many) return 0;
   if (too_many) throw std::length_error("the shape has more than 2^62 bytes");
   return count;
 }
@@ -110,7 +113,10 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
     const auto payload = reader.take(entries[i] & ~kRawChunkFlag);
     const std::uint64_t raw_size =
         (parsed.borders[i + 1] - parsed.borders[i]) * item_size(parsed.dtype);
-    if (raw ? payload.size() != raw_size : payload.size() >= std::max<std::uint64_t>(1, raw_size)) {
+    const bool possible = raw_size == 0 ? entries[i] == 0
+                          : raw         ? payload.size() == raw_size
+                                        : payload.size() < raw_size;
+    if (!possible) {
       throw CorruptFrameError("chunk " + std::to_string(i) + " has an impossible size");
     }
     parsed.chunks.push_back({payload, raw});

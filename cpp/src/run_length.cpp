@@ -143,7 +143,8 @@ RunLengthWidths read_run_length_widths(std::span<const std::uint8_t> code_book, 
   for (unsigned i = 0; i < item_size(dtype); ++i) {
     widths.minimum |= std::uint64_t{code_book[2 + i]} << (8 * i);
   }
-  if (widths.value_bits > bits_of(dtype) || widths.run_bits > kMaxRunBits) {
+  if (widths.minimum > largest_key(dtype) || widths.value_bits > bits_of(dtype) ||
+      widths.run_bits > kMaxRunBits) {
     throw CorruptFrameError("the code book of rle has impossible widths");
   }
   return widths;
