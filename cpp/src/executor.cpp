@@ -62,7 +62,7 @@ int usable_threads(int requested) {
 
 void for_each(std::size_t count, int threads, const std::function<void(std::size_t)>& body) {
   threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(threads), count));
-  if (threads <= 1) {
+  if (threads <= 1 || !has_openmp()) {
     for (std::size_t i = 0; i < count; ++i) body(i);
     return;
   }

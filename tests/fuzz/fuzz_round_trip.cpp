@@ -21,6 +21,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t i = 4; i + width <= size; i += width) {
     for (std::size_t r = 0; r < repeats; ++r) bytes.insert(bytes.end(), data + i, data + i + width);
   }
+  if (dtype == gradwire::DType::kBool) {
+    for (std::uint8_t& byte : bytes) byte &= 1;
+  }
   const std::uint64_t shape[1] = {bytes.size() / width};
   const gradwire::ArrayView array{bytes.data(), dtype, shape};
   std::vector<std::uint8_t> frame(gradwire::max_compressed_size(array));
