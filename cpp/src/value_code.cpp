@@ -35,6 +35,7 @@ class ValueEncoder final : public Encoder {
         book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
         code_(book_.lengths) {
     const DType dtype = array.elements.dtype;
+    if (code_.max_length() == 0) return;
     if (is_narrow(book_)) {
       const bool with_groups = array.elements.count >= kTablesFrom;
       table_ = code_.byte_encode_table(low_bytes(book_, dtype), with_groups);
@@ -79,7 +80,9 @@ class ValueEncoder final : public Encoder {
       const Elements part =
           chunk.slice(stream_begin(chunk.count, s), stream_begin(chunk.count, s + 1));
       const std::span<std::uint8_t> room = fits ? out.subspan(used) : std::span<std::uint8_t>{};
-      const std::uint64_t bits = table_ ? encode_bytes(part, room) : encode_wide(part, room);
+      std::uint64_t bits = 0;
+      if (code_.max_length() > 0)
+        bits = table_ ? encode_bytes(part, room) : encode_wide(part, room);
       result.code_length += bits;
       const std::uint64_t size = (bits + 7) / 8;
       fits = fits && size <= room.size();
@@ -96,7 +99,6 @@ class ValueEncoder final : public Encoder {
 
   /// Writes what fits into `out`; returns the bits of all code words.
   std::uint64_t encode_bytes(const Elements& part, std::span<std::uint8_t> out) const {
-    if (code_.max_length() == 0) return 0;
     const std::size_t bits = kernels().encode_bytes(table_.get(), part.data, part.count, out.data(),
                                                     out.data() + out.size());
     if (bits != SIZE_MAX) return bits;
