@@ -71,6 +71,10 @@ BitWriter PairWriter::write_rare(BitWriter writer, std::uint64_t bits, std::uint
     code_->write(writer, *symbol);
     return writer;
   }
+  if (escape_ == code_->size()) {  // only if another thread has changed the array meanwhile
+    code_->write(writer, 0);
+    return writer;
+  }
   code_->write(writer, escape_);
   writer.put_wide(bits, bits_of(dtype_));
   write_omega(writer, run);
