@@ -15,7 +15,7 @@ std::vector<CodeWord> code_words(std::span<const std::uint8_t> frame) {
   const bool values_only = id == CodecId::kHuffman || id == CodecId::kSampleHuffman;
   const CodeBook book =
       read_code_book(parsed.code_book, parsed.dtype, values_only ? Runs::kNone : Runs::kListed);
-  const PrefixCode code(book.lengths);
+  const PrefixCode code(book.lengths, PrefixCode::Use::kEncode);
   std::vector<CodeWord> words(code.size());
   for (std::size_t i = 0; i < code.size(); ++i) {
     words[i].escape = i == book.symbols.size();

@@ -156,7 +156,7 @@ std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, L
   return lengths;
 }
 
-PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths) : lengths_(std::move(lengths)) {
+PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, Use use) : lengths_(std::move(lengths)) {
   std::uint64_t kraft = 0;
   for (const unsigned length : lengths_) {
     if (length > kMaxCodeLength || (length == 0 && lengths_.size() > 1)) {
@@ -169,6 +169,7 @@ PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths) : lengths_(std::move(l
     throw CorruptFrameError("code book is not a complete prefix code");
   }
   assign_words();
+  if (use == Use::kDecode) make_lookup();
 }
 
 void PrefixCode::assign_words() {
@@ -190,13 +191,19 @@ void PrefixCode::assign_words() {
   }
   order_.resize(n);
   words_.resize(n);
-  lookup_.assign(std::size_t{1} << std::min(max_length_, kLookupBits), 255);
   for (std::uint32_t symbol = 0; symbol < n; ++symbol) {
     const unsigned length = lengths_[symbol];
     order_[position[length]++] = symbol;
     words_[symbol] = reverse_bits(first[length]++, length);
-    for (std::size_t i = words_[symbol]; length <= kLookupBits && i < lookup_.size();
-         i += std::size_t{1} << length) {
+  }
+}
+
+void PrefixCode::make_lookup() {
+  lookup_.assign(std::size_t{1} << std::min(max_length_, kLookupBits), 255);
+  for (std::uint32_t symbol = 0; symbol < size(); ++symbol) {
+    const unsigned length = lengths_[symbol];
+    if (length > kLookupBits) continue;
+    for (std::size_t i = words_[symbol]; i < lookup_.size(); i += std::size_t{1} << length) {
       lookup_[i] = symbol << 8 | length;
     }
   }

@@ -21,8 +21,11 @@ std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, L
 /// A canonical prefix code, built from its lengths alone (FORMAT.md, section 4).
 class PrefixCode {
  public:
+  /// Whether read() and byte_decode_table() will be called: they need a table that takes time.
+  enum class Use : bool { kEncode, kDecode };
+
   /// Throws CorruptFrameError unless the Kraft sum is exactly 1.
-  explicit PrefixCode(std::vector<std::uint8_t> lengths);
+  PrefixCode(std::vector<std::uint8_t> lengths, Use use);
 
   std::size_t size() const { return lengths_.size(); }
   unsigned length(std::size_t symbol) const { return lengths_[symbol]; }
@@ -46,6 +49,7 @@ class PrefixCode {
 
  private:
   void assign_words();
+  void make_lookup();
   std::uint32_t read_long(std::uint64_t bits, unsigned& length) const;
 
   std::vector<std::uint8_t> lengths_;

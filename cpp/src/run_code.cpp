@@ -12,7 +12,7 @@ class PairDecoder final : public Decoder {
   PairDecoder(std::span<const std::uint8_t> code_book, DType dtype)
       : dtype_(dtype),
         book_(read_code_book(code_book, dtype, Runs::kListed)),
-        code_(book_.lengths) {
+        code_(book_.lengths, PrefixCode::Use::kDecode) {
     for (Symbol& symbol : book_.symbols) symbol.key = from_key(symbol.key, dtype);
   }
 
@@ -51,7 +51,7 @@ PairWriter::PairWriter(std::vector<Symbol> symbols, std::vector<std::uint64_t> w
   book.has_escape = escape_weight > 0;
   if (book.has_escape) weights.push_back(escape_weight);
   book.lengths = code_lengths(weights, Lengths::kOptimal);
-  code_ = std::make_unique<PrefixCode>(book.lengths);
+  code_ = std::make_unique<PrefixCode>(book.lengths, PrefixCode::Use::kEncode);
   if (direct) direct_.assign(kDirectSize, kNone);
   for (std::size_t i = 0; i < symbols.size(); ++i) {
     const auto [key, run] = symbols[i];

@@ -33,7 +33,7 @@ class ValueEncoder final : public Encoder {
       : exceptions_(exceptions),
         book_(std::move(book)),
         book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
-        code_(book_.lengths) {
+        code_(book_.lengths, PrefixCode::Use::kEncode) {
     const DType dtype = array.elements.dtype;
     if (code_.max_length() == 0) return;
     if (is_narrow(book_)) {
@@ -138,7 +138,7 @@ class ValueDecoder final : public Decoder {
       : dtype_(dtype),
         exceptions_(exceptions),
         book_(read_code_book(code_book, dtype, Runs::kNone)),
-        code_(book_.lengths) {
+        code_(book_.lengths, PrefixCode::Use::kDecode) {
     if (book_.has_escape) throw CorruptFrameError("a code book of values has no escape");
     if (is_narrow(book_) && code_.max_length() > 0 && count >= kTablesFrom) {
       table_ = code_.byte_decode_table(low_bytes(book_, dtype));

@@ -30,7 +30,7 @@ struct Coder {
       bytes.push_back(static_cast<std::uint8_t>(s));
       weights.push_back(counts[s]);
     }
-    const PrefixCode code(code_lengths(weights, Lengths::kShort));
+    const PrefixCode code(code_lengths(weights, Lengths::kShort), PrefixCode::Use::kDecode);
     encode = code.byte_encode_table(bytes, true);
     decode = code.byte_decode_table(bytes);
   }
