@@ -7,10 +7,8 @@
 
 namespace gradwire {
 
-/// Bits of the Elias-omega code word of n >= 1 (Elias, IEEE Trans. Inf. Theory 21(2), 1975).
-unsigned omega_length(std::uint64_t n);
-
-/// Code words of the numbers below kSmallOmegas, to be written at once.
+/// Elias-omega code words (Elias, IEEE Trans. Inf. Theory 21(2), 1975) of the numbers below
+/// kSmallOmegas, to be written at once.
 struct SmallOmega {
   std::uint32_t bits;
   std::uint32_t length;
