@@ -139,6 +139,31 @@ void fill_long_words(ByteDecodeTable& table, unsigned max_length) {
   }
 }
 
+/// Mean bits of a code word from which a table of half the size decodes faster.
+constexpr double kFewSymbolsFrom = 3.5;
+
+/// Fills `six` or `three` from `single`.
+void fill_multi_symbol_entries(ByteDecodeTable& table) {
+  const unsigned most = table.few_symbols ? 3 : 6;
+  for (std::size_t i = 0; i < std::size_t{1} << kLookupBits; ++i) {
+    std::uint64_t symbols = 0;
+    unsigned used = 0;
+    unsigned count = 0;
+    while (count < most) {
+      const std::uint64_t entry = table.single[i >> used];
+      const unsigned length = entry & 63;
+      if (length == 0 || used + length > kLookupBits) break;
+      symbols |= (entry >> 8) << (8 * count++);
+      used += length;
+    }
+    if (table.few_symbols) {
+      table.three[i] = static_cast<std::uint32_t>(symbols) << 6 | count << 30 | used;
+    } else {
+      table.six[i] = symbols << 16 | count << 8 | used;
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, Lengths wanted) {
@@ -216,10 +241,16 @@ std::uint32_t PrefixCode::read_long(std::uint64_t bits, unsigned& length) const 
   return order_[offset_[length] + (aligned >> (kMaxCodeLength - length))];
 }
 
+double PrefixCode::mean_length() const {
+  double bits = 0;
+  for (const unsigned length : lengths_) bits += std::ldexp(length, -int(length));
+  return bits;
+}
+
 std::unique_ptr<ByteEncodeTable> PrefixCode::byte_encode_table(std::span<const std::uint8_t> bytes,
                                                                bool with_groups) const {
   auto table = std::make_unique<ByteEncodeTable>();
-  for (const unsigned length : lengths_) table->mean_length += std::ldexp(length, -int(length));
+  table->mean_length = mean_length();
   const auto entry = [&](std::uint32_t symbol) {
     return std::uint64_t{words_[symbol]} << (64 - lengths_[symbol]) | lengths_[symbol];
   };
@@ -234,7 +265,6 @@ std::unique_ptr<ByteDecodeTable> PrefixCode::byte_decode_table(
     std::span<const std::uint8_t> bytes) const {
   auto table = std::make_unique<ByteDecodeTable>();
   constexpr std::size_t kSize = std::size_t{1} << kLookupBits;
-  table->has_long = max_length_ > kLookupBits;
   std::memcpy(table->limit, limit_, sizeof(limit_));
   std::memcpy(table->offset, offset_, sizeof(offset_));
   for (std::size_t i = 0; i < size(); ++i) table->order[i] = bytes[order_[i]];
@@ -243,25 +273,10 @@ std::unique_ptr<ByteDecodeTable> PrefixCode::byte_decode_table(
     const std::uint32_t entry = lookup_[i & (lookup_.size() - 1)];
     const bool is_long = (entry & 255) == 255;
     if (is_long) continue;
-    table->single[i] =
-        static_cast<std::uint16_t>(bytes[entry >> 8] << 8 | kShortWord | (entry & 255));
+    table->single[i] = static_cast<std::uint16_t>(bytes[entry >> 8] << 8 | (entry & 255));
   }
-  std::size_t all_symbols = 0;
-  for (std::size_t i = 0; i < kSize; ++i) {
-    std::uint64_t symbols = 0;
-    unsigned used = 0;
-    unsigned count = 0;
-    while (count < 6) {
-      const std::uint64_t entry = table->single[i >> used];
-      const unsigned length = entry & 63;
-      if (length == 0 || used + length > kLookupBits) break;
-      symbols |= (entry >> 8) << (8 * count++);
-      used += length;
-    }
-    if (count != 0) table->multi[i] = symbols << 16 | count << 8 | kShortWord | used;
-    all_symbols += count;
-  }
-  table->one_by_one = all_symbols < kSize * 7 / 4;
+  table->few_symbols = mean_length() > kFewSymbolsFrom;
+  fill_multi_symbol_entries(*table);
   return table;
 }
 

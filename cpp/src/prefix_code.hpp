@@ -50,6 +50,7 @@ class PrefixCode {
  private:
   void assign_words();
   void make_lookup();
+  double mean_length() const;  // of symbols as frequent as their code words suggest
   std::uint32_t read_long(std::uint64_t bits, unsigned& length) const;
 
   std::vector<std::uint8_t> lengths_;

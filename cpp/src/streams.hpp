@@ -4,11 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/kernels.hpp"
+
 namespace gradwire {
 
 /// Large chunks are cut into streams of equal numbers of elements, so that a decoder can follow
 /// several code words at once (FORMAT.md, section 5.3).
-inline constexpr std::size_t kMaxStreams = 8;
 inline constexpr std::size_t kSingleStreamBelow = std::size_t{1} << 14;  // elements
 inline constexpr std::size_t kStreamSizeBytes = 4;
 

@@ -16,8 +16,8 @@ namespace gradwire {
 
 inline constexpr unsigned kMaxCodeLength = 24;  // FORMAT.md, section 4
 inline constexpr unsigned kLookupBits = 12;     // code words up to this length decode by table
-inline constexpr uint32_t kShortWord = 128;     // marks the entries of that table
 inline constexpr uint32_t kLongEntries = 1024;  // of the table for the longer ones
+inline constexpr size_t kMaxStreams = 8;        // of a chunk (FORMAT.md, section 5.3)
 
 /// Longest group of code words in one entry of ByteEncodeTable::group.
 inline constexpr unsigned kGroupBits = 26;
@@ -34,13 +34,14 @@ struct ByteEncodeTable {
 
 /// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
 struct ByteDecodeTable {
-  /// By the next kLookupBits bits: symbols << 16 | how many << 8 | kShortWord | bits used.
-  /// 0: long code word.
-  uint64_t multi[1u << kLookupBits];
-  /// By the same: first symbol << 8 | kShortWord | its length. 0: long code word.
+  bool few_symbols;  ///< a look-up seldom yields more than three symbols: `three` is filled
+  /// By the next kLookupBits bits; 0: long code word.
+  union {
+    uint64_t six[1u << kLookupBits];    ///< symbols << 16 | how many << 8 | bits used
+    uint32_t three[1u << kLookupBits];  ///< how many << 30 | symbols << 6 | bits used
+  };
+  /// By the same: first symbol << 8 | its length. 0: long code word.
   uint16_t single[1u << kLookupBits];
-  bool one_by_one;  ///< a look-up seldom yields two symbols: `single` is faster
-  bool has_long;    ///< some code word is longer than kLookupBits
   /// By (next 24 bits, the first one highest, - limit[kLookupBits]) >> long_shift: symbol << 8 |
   /// length of a long code word. Those past the end are found by their limits.
   uint16_t long_words[kLongEntries];
