@@ -97,7 +97,33 @@ std::size_t compress_to_buffer(const py::array& array, int dtype, const Options&
   return frame.size();
 }
 
-void decompress(const py::object& frame, const py::object& out, int threads) {
+py::dtype numpy_dtype(DType dtype) {
+  static constexpr const char* kNames[kDTypeCount] = {"?",  "i1", "i2", "i4", "i8",
+                                                      "u1", "u2", "u4", "u8"};
+  static const auto* const dtypes = [] {
+    auto* made = new std::vector<py::dtype>;  // never freed: Python may be gone by then
+    for (const char* name : kNames) made->emplace_back(name);
+    return made;
+  }();
+  return (*dtypes)[static_cast<std::size_t>(dtype)];
+}
+
+py::array decompress(const py::object& frame, std::uint64_t max_size, int threads) {
+  const Bytes in(frame, false);
+  const FrameInfo info = inspect(in.span(), Checksum::kIgnored);
+  if (info.nbytes > max_size) {
+    throw BufferTooSmallError("the frame decodes to " + std::to_string(info.nbytes) +
+                              " bytes, max_size allows " + std::to_string(max_size));
+  }
+  py::array out(numpy_dtype(info.dtype), info.shape);
+  const std::span<std::uint8_t> target{static_cast<std::uint8_t*>(out.mutable_data()),
+                                       static_cast<std::size_t>(info.nbytes)};
+  const py::gil_scoped_release release;
+  decompress_into(in.span(), target, threads);
+  return out;
+}
+
+void decompress_to_buffer(const py::object& frame, const py::object& out, int threads) {
   const Bytes in(frame, false);
   const Bytes target(out, true);
   const py::gil_scoped_release release;
@@ -161,7 +187,9 @@ void register_frames(py::module_& module) {
   module.def("compress", &compress, py::arg("array"), py::arg("dtype"), py::arg("options"));
   module.def("compress_into", &compress_to_buffer, py::arg("array"), py::arg("dtype"),
              py::arg("options"), py::arg("buffer"));
-  module.def("decompress_into", &decompress, py::arg("frame"), py::arg("out"), py::arg("threads"));
+  module.def("decompress", &decompress, py::arg("frame"), py::arg("max_size"), py::arg("threads"));
+  module.def("decompress_into", &decompress_to_buffer, py::arg("frame"), py::arg("out"),
+             py::arg("threads"));
   module.def("inspect", &inspect_frame, py::arg("frame"), py::arg("verify"));
   module.def("code_words", &frame_code_words, py::arg("frame"));
   module.def("run_length_widths", &frame_run_length_widths, py::arg("frame"));

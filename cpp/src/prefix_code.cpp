@@ -91,10 +91,13 @@ std::vector<std::uint8_t> depths_for(std::span<const std::uint64_t> weights, Len
   return best.front() <= kMaxCodeLength ? best : limited_depths(weights, kMaxCodeLength);
 }
 
+/// The lowest `length` bits of a word, last one first.
 std::uint32_t reverse_bits(std::uint32_t word, unsigned length) {
-  std::uint32_t reversed = 0;
-  for (unsigned i = 0; i < length; ++i) reversed |= (word >> i & 1) << (length - 1 - i);
-  return reversed;
+  word = (word & 0x55555555) << 1 | (word >> 1 & 0x55555555);
+  word = (word & 0x33333333) << 2 | (word >> 2 & 0x33333333);
+  word = (word & 0x0F0F0F0F) << 4 | (word >> 4 & 0x0F0F0F0F);
+  word = (word & 0x00FF00FF) << 8 | (word >> 8 & 0x00FF00FF);
+  return static_cast<std::uint32_t>(std::uint64_t{word << 16 | word >> 16} << length >> 32);
 }
 
 bool differ_in_low_bits(std::span<const std::uint8_t> bytes) {

@@ -52,7 +52,11 @@ PairWriter::PairWriter(std::vector<Symbol> symbols, std::vector<std::uint64_t> w
   if (book.has_escape) weights.push_back(escape_weight);
   book.lengths = code_lengths(weights, Lengths::kOptimal);
   code_ = std::make_unique<PrefixCode>(book.lengths, PrefixCode::Use::kEncode);
-  if (direct) direct_.assign(kDirectSize, kNone);
+  if (direct) {
+    direct_.assign(kDirectSize, kNone);
+  } else {
+    index_.reserve(symbols.size());
+  }
   for (std::size_t i = 0; i < symbols.size(); ++i) {
     const auto [key, run] = symbols[i];
     if (direct && run < kDirectRuns) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -11,15 +12,14 @@ namespace gradwire {
 /// allocation that each of its nodes takes.
 class SymbolMap {
  public:
-  struct Slot {
-    Symbol symbol;
-    std::uint64_t number;
-    bool used;
-  };
+  /// Makes room for so many symbols.
+  void reserve(std::size_t symbols) {
+    if (2 * symbols > slots_.size()) resize(std::bit_ceil(2 * symbols));
+  }
 
   /// The number of a symbol, 0 when it is new.
   std::uint64_t& operator[](const Symbol& symbol) {
-    if (2 * (size_ + 1) > slots_.size()) grow();
+    if (2 * (size_ + 1) > slots_.size()) resize(slots_.empty() ? 64 : 2 * slots_.size());
     Slot& slot = slots_[place(symbol)];
     if (!slot.used) {
       slot = {symbol, 0, true};
@@ -46,6 +46,12 @@ class SymbolMap {
   }
 
  private:
+  struct Slot {
+    Symbol symbol;
+    std::uint64_t number;
+    bool used;
+  };
+
   std::size_t place(const Symbol& symbol) const {
     std::uint64_t hash = (symbol.key ^ symbol.run * 0x9E3779B97F4A7C15) * 0xD6E8FEB86659FD93;
     hash ^= hash >> 32;
@@ -54,8 +60,8 @@ class SymbolMap {
     return i;
   }
 
-  void grow() {
-    std::vector<Slot> old(slots_.empty() ? 64 : 2 * slots_.size());
+  void resize(std::size_t slots) {
+    std::vector<Slot> old(slots);
     old.swap(slots_);
     for (const Slot& slot : old) {
       if (slot.used) slots_[place(slot.symbol)] = slot;

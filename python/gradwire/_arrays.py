@@ -27,6 +27,8 @@ DTYPES = tuple(
 """Element types in the order of their numbers in the frame (FORMAT.md, section 2)."""
 
 _NUMBER_OF = {dtype: number for number, dtype in enumerate(DTYPES)}
+_NUMBER_OF_NUM = {dtype.num: number for number, dtype in enumerate(DTYPES)}
+_UINT8 = np.dtype(np.uint8)
 
 
 def _to_numpy(data: Any) -> npt.NDArray[Any]:
@@ -76,6 +78,10 @@ def dtype_number(dtype: np.dtype[Any]) -> int:
 
 def as_integers(data: Any) -> tuple[IntegerArray, int]:
     """``data`` as a C-contiguous native array, not copied if it is one, and its dtype number."""
+    if type(data) is np.ndarray and data.dtype.isnative and data.flags.c_contiguous:
+        number = _NUMBER_OF_NUM.get(data.dtype.num)  # nearly all calls, quickly
+        if number is not None:
+            return data, number
     array = _to_numpy(data)
     number = dtype_number(array.dtype)
     return np.asarray(array, dtype=DTYPES[number], order="C"), number
@@ -83,6 +89,8 @@ def as_integers(data: Any) -> tuple[IntegerArray, int]:
 
 def as_bytes(frame: Any, what: str = "a frame") -> ByteArray:
     """``frame`` as a flat array of bytes, without a copy where it is contiguous."""
+    if type(frame) is np.ndarray and frame.dtype is _UINT8 and frame.ndim == 1:
+        return np.ascontiguousarray(frame)
     array = _to_numpy(frame)
     if array.dtype.itemsize != 1 or array.dtype.kind not in "iuSVb":
         raise TypeError(f"{what} is bytes or a uint8 array, got {array.dtype}")

@@ -18,6 +18,7 @@ from gradwire._arrays import (
 
 _KEYS = {number: key for number, key, _ in _core.codecs()}
 _LAYOUTS = ("classic",)
+_NO_LIMIT = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -103,24 +104,23 @@ def decompress(
         BufferTooSmallError: ``out`` or ``max_size`` is too small.
     """
     data = as_bytes(frame)
-    fields = _core.inspect(data, verify=False)
-    dtype, shape, nbytes = DTYPES[fields["dtype"]], fields["shape"], fields["nbytes"]
-    if max_size is not None and nbytes > max_size:
-        raise _core.BufferTooSmallError(
-            f"the frame decodes to {nbytes} bytes, max_size allows {max_size}"
-        )
+    limit = _NO_LIMIT if max_size is None else min(max(max_size, 0), _NO_LIMIT)
     if out is None:
-        result = np.empty(shape, dtype)
-    else:
-        result = out
-        if not isinstance(out, np.ndarray) or out.dtype != dtype:
-            given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
-            raise TypeError(f"out must be a NumPy array of {dtype}, got {given}")
-        if out.size != fields["count"]:
-            wrong = _core.BufferTooSmallError if out.size < fields["count"] else ValueError
-            raise wrong(f"out has {out.size} elements, the frame has {fields['count']}")
-    _core.decompress_into(data, as_writable_bytes(result, "out"), threads or 0)
-    return result
+        return _core.decompress(data, limit, threads or 0)
+    fields = _core.inspect(data, verify=False)
+    dtype = DTYPES[fields["dtype"]]
+    if not isinstance(out, np.ndarray) or out.dtype != dtype:
+        given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise TypeError(f"out must be a NumPy array of {dtype}, got {given}")
+    if fields["nbytes"] > limit:
+        raise _core.BufferTooSmallError(
+            f"the frame decodes to {fields['nbytes']} bytes, max_size allows {max_size}"
+        )
+    if out.size != fields["count"]:
+        wrong = _core.BufferTooSmallError if out.size < fields["count"] else ValueError
+        raise wrong(f"out has {out.size} elements, the frame has {fields['count']}")
+    _core.decompress_into(data, as_writable_bytes(out, "out"), threads or 0)
+    return out
 
 
 def decompress_into(frame: Any, out: Any, threads: int | None = None) -> None:
