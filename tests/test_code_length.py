@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import reference
+import textbook
 from conftest import CORNER_CASES, ternary
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ def value_counts(array: np.ndarray) -> list[int]:
 
 
 def test_huffman_is_optimal(corner_case: np.ndarray) -> None:
-    best = reference.huffman_bits(value_counts(corner_case))
+    best = textbook.huffman_bits(value_counts(corner_case))
     assert best <= code_length("huffman", corner_case) <= best * 1.001
 
 
@@ -33,7 +33,7 @@ def test_huffman_is_optimal(corner_case: np.ndarray) -> None:
 @given(counts=st.lists(st.integers(1, 300), min_size=1, max_size=256))
 def test_huffman_is_optimal_for_any_histogram(counts: list[int]) -> None:
     array = np.repeat(np.arange(len(counts), dtype=np.uint8), counts)
-    best = reference.huffman_bits(counts)
+    best = textbook.huffman_bits(counts)
     assert best <= code_length("huffman", array) <= best * 1.001
 
 
@@ -43,23 +43,23 @@ def test_huffman_with_counts_that_bind_the_length_limit() -> None:
         fibonacci.append(fibonacci[-1] + fibonacci[-2])
     for dtype in (np.uint8, np.int32):
         array = np.repeat(np.arange(29).astype(dtype) * 9, fibonacci)
-        best = reference.huffman_bits(fibonacci)
+        best = textbook.huffman_bits(fibonacci)
         frame = gw.compress(array, codec="huffman")
         assert best <= gw.inspect(frame).code_length <= best * 1.001
         assert np.array_equal(gw.decompress(frame), array)
 
 
 def test_elias_is_the_textbook_code(corner_case: np.ndarray) -> None:
-    assert code_length("elias", corner_case) == reference.elias_bits(corner_case)
+    assert code_length("elias", corner_case) == textbook.elias_bits(corner_case)
 
 
 def test_rlh_is_near_the_optimum_over_pairs() -> None:
     for zeros in (0.6, 0.95, 0.995):
         array = ternary(400_000, zeros)
-        best = reference.huffman_bits(list(Counter(reference.runs(array)).values()))
+        best = textbook.huffman_bits(list(Counter(textbook.runs(array)).values()))
         assert best * 0.999 <= code_length("rlh", array) <= best * 1.01
     dense = CORNER_CASES["dense"]
-    best = reference.huffman_bits(list(Counter(reference.runs(dense)).values()))
+    best = textbook.huffman_bits(list(Counter(textbook.runs(dense)).values()))
     assert best * 0.999 <= code_length("rlh", dense) <= best * 1.01
 
 
@@ -91,7 +91,7 @@ def test_paper_metric_of_raw_chunks() -> None:
     codec = gw.EliasOmega()
     frame = codec.compress(noise)
     assert gw.inspect(frame).raw_chunks == 1
-    assert codec.code_length == reference.elias_bits(noise) > 8 * noise.size
+    assert codec.code_length == textbook.elias_bits(noise) > 8 * noise.size
 
 
 @pytest.mark.parametrize("key", ["rle", "huffman", "elias", "sh", "shs", "rlh"])
@@ -109,7 +109,7 @@ def symbols(key: str, array: np.ndarray, words: dict) -> list:
     if key in ("huffman", "sh"):
         return array.tolist()
     made = []
-    for value, run in reference.runs(array):
+    for value, run in textbook.runs(array):
         if key == "shs" and value != 0:
             made += [value] * run
         elif key == "shs":

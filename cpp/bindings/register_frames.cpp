@@ -155,12 +155,12 @@ py::dict inspect_frame(const py::object& frame, bool verify) {
   return fields;
 }
 
-/// Rows of (value's bits, run, is the escape, code word).
+/// Rows of (value's bits, run, is the escape, code word, class of blocks).
 py::list frame_code_words(const py::object& frame) {
   const Bytes in(frame, false);
   py::list rows;
   for (const CodeWord& word : code_words(in.span())) {
-    rows.append(py::make_tuple(word.value, word.run, word.escape, word.bits));
+    rows.append(py::make_tuple(word.value, word.run, word.escape, word.bits, word.block_class));
   }
   return rows;
 }

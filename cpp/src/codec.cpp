@@ -14,6 +14,7 @@ const Codec* const kCodecs[] = {
     &kSampleHuffmanCodec,
     &kSampleHuffmanSparsityCodec,
     &kRunLengthHuffmanCodec,
+    &kEntropyCodec,
 };
 
 }  // namespace

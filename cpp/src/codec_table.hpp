@@ -71,5 +71,6 @@ extern const Codec kEliasOmegaCodec;
 extern const Codec kSampleHuffmanCodec;
 extern const Codec kSampleHuffmanSparsityCodec;
 extern const Codec kRunLengthHuffmanCodec;
+extern const Codec kEntropyCodec;
 
 }  // namespace gradwire

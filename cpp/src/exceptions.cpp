@@ -44,6 +44,12 @@ ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol>
   return list;
 }
 
+void ExceptionList::add(const Elements& chunk, std::uint64_t index) {
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, chunk.data + index * chunk.width(), chunk.width());
+  items_.push_back({index, bits});
+}
+
 std::vector<std::uint8_t> ExceptionList::bytes(std::uint64_t& code_length) const {
   std::vector<std::uint8_t> coded(items_.size() * 32 + 16);
   BitWriter writer(coded);

@@ -13,6 +13,11 @@ namespace gradwire {
 /// place; this list carries their values (FORMAT.md, section 5.3).
 class ExceptionList {
  public:
+  explicit ExceptionList(DType dtype) : dtype_(dtype) {}
+
+  /// Adds an element of the chunk behind all others.
+  void add(const Elements& chunk, std::uint64_t index);
+
   /// Finds the elements whose keys are not among the ascending `symbols`.
   static ExceptionList find(const Elements& chunk, std::span<const Symbol> symbols);
 
@@ -27,8 +32,6 @@ class ExceptionList {
   void apply(std::uint8_t* elements) const;
 
  private:
-  explicit ExceptionList(DType dtype) : dtype_(dtype) {}
-
   struct Item {
     std::uint64_t index;
     std::uint64_t bits;

@@ -17,17 +17,27 @@ constexpr std::size_t stream_count(std::size_t elements) {
   return elements < kSingleStreamBelow ? 1 : kMaxStreams;
 }
 
-/// First element of stream i; stream_begin(n, stream_count(n)) is n. Streams begin an odd number of
-/// cache lines apart, because places that differ by a large power of two share few cache sets.
-constexpr std::size_t stream_begin(std::size_t elements, std::size_t i) {
-  if (i == stream_count(elements)) return elements;
+/// First element of stream i of so many; that of stream `streams` is the end. Streams begin an odd
+/// number of cache lines apart, because places that differ by a large power of two share few cache
+/// sets.
+constexpr std::size_t stream_begin(std::size_t elements, std::size_t i, std::size_t streams) {
+  if (i == streams) return elements;
   const std::size_t each = 64 * (elements / (64 * kMaxStreams) | 1);
   return i * each;
+}
+constexpr std::size_t stream_begin(std::size_t elements, std::size_t i) {
+  return stream_begin(elements, i, stream_count(elements));
 }
 
 /// Bytes before the streams: the size of each but the last.
 constexpr std::size_t stream_header_bytes(std::size_t elements) {
   return (stream_count(elements) - 1) * kStreamSizeBytes;
 }
+
+/// The same for the tokens of a class (FORMAT.md, section 5.5).
+constexpr std::size_t token_stream_count(std::size_t tokens) {
+  return tokens < (std::size_t{1} << 12) ? 1 : kMaxStreams;
+}
+constexpr std::size_t token_stream_size_bytes(std::size_t streams) { return streams == 1 ? 2 : 4; }
 
 }  // namespace gradwire

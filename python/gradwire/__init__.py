@@ -25,6 +25,7 @@ from gradwire._core import version as _version
 from gradwire.codecs import (
     Codec,
     EliasOmega,
+    Entropy,
     Huffman,
     RunLength,
     RunLengthHuffman,
@@ -52,6 +53,7 @@ __all__ = [
     "Codec",
     "CorruptFrameError",
     "EliasOmega",
+    "Entropy",
     "Error",
     "FrameInfo",
     "Huffman",

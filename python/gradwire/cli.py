@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     pack = commands.add_parser("compress", help="integer .npy file to a frame")
     pack.add_argument("file", type=Path, metavar="FILE.npy")
     pack.add_argument("-o", "--output", type=Path, help=f"default: FILE{SUFFIX}")
-    pack.add_argument("--codec", choices=keys, default="rlh")
+    pack.add_argument("--codec", choices=keys, default="entropy")
     pack.add_argument("--threads", type=int)
 
     unpack = commands.add_parser("decompress", help="frame to a .npy file")

@@ -112,8 +112,9 @@ class Codec:
         """Code words of the last document: symbol to a string of '0' and '1', made when asked for.
 
         A symbol is a value for ``huffman`` and ``sh``, a (value, run length) pair for ``rle``,
-        ``elias`` and ``rlh``, and either for ``shs``. ``"escape"`` announces a symbol that the
-        code book lacks.
+        ``elias`` and ``rlh``, and either for ``shs``. For ``entropy`` it is (class, value, run):
+        in blocks of this class, run - 1 elements of the most frequent value, then one of this
+        value. ``"escape"`` announces a symbol that the code book lacks.
         """
         if self._last.encoding is None:
             self._last.encoding = encoding_of(self._last_frame())
@@ -187,6 +188,20 @@ class RunLengthHuffman(Codec):
     key: ClassVar[str] = "rlh"
 
 
+@dataclass(frozen=True)
+class Entropy(Codec):
+    """The smallest frames, and the one to take without thinking.
+
+    Blocks of 256 elements are sorted into at most 16 classes by how many of their elements lie
+    below and above the most frequent value, because gradients change their scale and their sign
+    from row to row and from layer to layer. Each class has a Huffman code of its own, whose
+    symbols are values together with the run of the most frequent value before them
+    (``cpp/FORMAT.md``, section 5.5). Classes and codes are fitted to a sample of the blocks.
+    """
+
+    key: ClassVar[str] = "entropy"
+
+
 _NUMBERS = {key: number for number, key, _ in _core.codecs()}
 _CLASSES: dict[str, type[Codec]] = {
     key: globals()[class_name] for _, key, class_name in _core.codecs()
@@ -201,7 +216,7 @@ def codecs() -> dict[str, type[Codec]]:
     """All codec classes by key.
 
     >>> sorted(codecs())
-    ['elias', 'huffman', 'rle', 'rlh', 'sh', 'shs']
+    ['elias', 'entropy', 'huffman', 'rle', 'rlh', 'sh', 'shs']
     """
     return dict(_CLASSES)
 
@@ -225,7 +240,7 @@ def _as_codec(chosen: str | Codec, threads: int | None) -> Codec:
     return codec(chosen, threads=threads)
 
 
-def compress(q: Any, codec: str | Codec = "rlh", threads: int | None = None) -> ByteArray:
+def compress(q: Any, codec: str | Codec = "entropy", threads: int | None = None) -> ByteArray:
     """Compresses an integer array to a frame; see :meth:`Codec.compress`.
 
     Args:
@@ -237,7 +252,7 @@ def compress(q: Any, codec: str | Codec = "rlh", threads: int | None = None) -> 
 
 
 def compress_into(
-    q: Any, buffer: Any, codec: str | Codec = "rlh", threads: int | None = None
+    q: Any, buffer: Any, codec: str | Codec = "entropy", threads: int | None = None
 ) -> int:
     """Compresses into memory that the caller owns and returns the frame's size in bytes.
 

@@ -10,8 +10,8 @@ from gradwire import _core
 from gradwire._arrays import ByteArray, IntegerArray
 from gradwire.frames import decompress, inspect
 
-Symbol = Union[int, tuple[int, int], str]
-"""A value, a (value, run length) pair, or ``"escape"``."""
+Symbol = Union[int, tuple[int, int], tuple[int, int, int], str]
+"""A value, a (value, run length) pair, that with the class of blocks before it, or ``"escape"``."""
 
 
 def omega(n: int) -> str:
@@ -43,15 +43,19 @@ def encoding_of(frame: ByteArray) -> dict[Symbol, str]:
     if info.codec == "rle":
         return _fixed_width(frame, info.dtype)
     return {
-        _symbol(value, run, escape, info.codec, info.dtype): word
-        for value, run, escape, word in _core.code_words(frame)
+        _symbol(value, run, escape, block_class, info.codec, info.dtype): word
+        for value, run, escape, word, block_class in _core.code_words(frame)
     }
 
 
-def _symbol(bits: int, run: int, escape: bool, codec: str, dtype: np.dtype[Any]) -> Symbol:
+def _symbol(
+    bits: int, run: int, escape: bool, block_class: int, codec: str, dtype: np.dtype[Any]
+) -> Symbol:
     if escape:
         return "escape"
     value = _signed(bits, dtype)
+    if codec == "entropy":
+        return block_class, value, run
     if codec == "rlh" or (codec == "shs" and value == 0):
         return value, run
     return value

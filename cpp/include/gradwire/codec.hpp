@@ -14,11 +14,12 @@ enum class CodecId : std::uint8_t {
   kSampleHuffman = 3,
   kSampleHuffmanSparsity = 4,
   kRunLengthHuffman = 5,
+  kEntropy = 6,
 };
 
 /// How to compress. A decoder needs none of this: frames describe themselves.
 struct Options {
-  CodecId codec = CodecId::kRunLengthHuffman;
+  CodecId codec = CodecId::kEntropy;
   int threads = 0;                   ///< at most this many; 0: the process-wide default
   bool checksum = true;              ///< end the frame with its CRC-32C
   std::uint32_t sample_size = 1000;  ///< sh, shs: sampled places, a cache line of symbols each

@@ -51,10 +51,11 @@ void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t
 
 /// One code word of a frame's code book.
 struct CodeWord {
-  std::uint64_t value = 0;  ///< the element's bits, sign-extended for signed types
-  std::uint64_t run = 1;    ///< how many times the value stands in a row
-  bool escape = false;      ///< announces a value (and run) that the book lacks
-  std::string bits;         ///< '0' and '1', first bit on the wire first
+  std::uint64_t value = 0;   ///< the element's bits, sign-extended for signed types
+  std::uint64_t run = 1;     ///< how many times the value stands in a row
+  bool escape = false;       ///< announces a value (and run) that the book lacks
+  std::string bits;          ///< '0' and '1', first bit on the wire first
+  unsigned block_class = 0;  ///< entropy only: the class of blocks that uses it
 };
 
 /// The code book of a frame; empty where it has none (rle, elias, all chunks raw).

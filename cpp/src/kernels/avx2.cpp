@@ -230,11 +230,74 @@ size_t avx2_run_starts(const uint8_t* data, size_t count, size_t width, uint32_t
   }
 }
 
+// ---- block classes and tokens ----------------------------------------------------------------
+
+void avx2_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
+  const __m256i zero = _mm256_setzero_si256();
+  size_t i = 0;
+  for (; i + kBlockSize <= size; i += kBlockSize, ++signs) {
+    unsigned negative = 0;
+    unsigned zeros = 0;
+    for (size_t k = 0; k < kBlockSize; k += 32) {
+      const __m256i v = load256(data + i + k);
+      negative +=
+          static_cast<unsigned>(__builtin_popcount(static_cast<uint32_t>(_mm256_movemask_epi8(v))));
+      zeros += static_cast<unsigned>(__builtin_popcount(
+          static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, zero)))));
+    }
+    *signs = {static_cast<uint16_t>(negative),
+              static_cast<uint16_t>(kBlockSize - negative - zeros)};
+  }
+  if (i < size) {
+    *signs = {};
+    count_signs(data + i, size - i, *signs);
+  }
+}
+
+size_t avx2_nonzeros(const uint8_t* data, size_t size, uint16_t* places) {
+  const __m256i zero = _mm256_setzero_si256();
+  const auto zeros = [&](size_t i) -> uint64_t {
+    return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(load256(data + i), zero)));
+  };
+  size_t found = 0;
+  size_t i = 0;
+  for (; i + 64 <= size; i += 64) {
+    uint64_t mask = ~(zeros(i) | zeros(i + 32) << 32);
+    // Eight at a time without asking whether there are as many: what is too much is overwritten.
+    const size_t ones = static_cast<size_t>(__builtin_popcountll(mask));
+    for (size_t done = 0; done < ones; done += kSparePlaces) {
+      for (size_t k = 0; k < kSparePlaces; ++k) {
+        places[found + done + k] = static_cast<uint16_t>(i + _tzcnt_u64(mask));
+        mask = _blsr_u64(mask);
+      }
+    }
+    found += ones;
+  }
+  for (; i < size; ++i) {
+    places[found] = static_cast<uint16_t>(i);
+    found += data[i] != 0;
+  }
+  return found;
+}
+
+TokenCounts avx2_tokenize(const TokenTable* table, const uint8_t* data, size_t size,
+                          uint8_t* tokens, uint32_t* unknown) {
+  return tokenize_with(avx2_nonzeros, *table, data, size, tokens, unknown);
+}
+
 }  // namespace
 
 const Kernels kAvx2Kernels = {
-    "avx2",          avx2_histogram,        avx2_crc32c,
-    avx2_run_starts, portable_encode_bytes, portable_decode_bytes,
+    "avx2",
+    avx2_histogram,
+    avx2_crc32c,
+    avx2_run_starts,
+    portable_encode_bytes,
+    portable_decode_bytes,
+    avx2_block_signs,
+    portable_cheapest_classes,
+    avx2_tokenize,
+    portable_expand,
 };
 
 }  // namespace gradwire

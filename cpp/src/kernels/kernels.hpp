@@ -61,6 +61,44 @@ struct DecodeStream {
   uint8_t* out_end;
 };
 
+/// Elements of a block (FORMAT.md, section 5.5).
+inline constexpr size_t kBlockSize = 256;
+inline constexpr size_t kMaxClasses = 16;
+
+/// How many bytes of a block are below and above zero, taken as int8.
+struct BlockSigns {
+  uint16_t negative;
+  uint16_t positive;
+};
+
+/// What a block of each class costs, in some fraction of a bit; unused classes cost the most.
+struct ClassCosts {
+  int32_t label[kMaxClasses];
+  int32_t negative[kMaxClasses];
+  int32_t zero[kMaxClasses];
+  int32_t positive[kMaxClasses];
+};
+
+/// Tokens (FORMAT.md, section 5.5): a byte other than 0 with the zeros before it, or zeros alone.
+inline constexpr size_t kMaxTokenRun = 256;
+struct TokenTable {
+  /// Token of a byte after no zeros; those after 1 to max_zeros - 1 zeros follow. kNoToken: none.
+  uint16_t first[256];
+  uint32_t max_zeros;
+  uint8_t zeros;  ///< token of max_zeros zeros alone
+};
+inline constexpr uint16_t kNoToken = 0x8000;
+
+struct TokenCounts {
+  size_t tokens;
+  size_t unknown;
+};
+
+/// By token: its byte | zeros before that << 8 | elements in all << 16.
+struct ExpandTable {
+  uint32_t entry[256];
+};
+
 struct Kernels {
   const char* name;
 
@@ -84,6 +122,23 @@ struct Kernels {
   /// Reads below `readable_end` only, which is no less than any in_end.
   bool (*decode_bytes)(const ByteDecodeTable* table, const DecodeStream* streams, size_t count,
                        const uint8_t* readable_end);
+
+  /// Counts the signs in each block; the last one may be shorter.
+  void (*block_signs)(const uint8_t* data, size_t size, BlockSigns* signs);
+
+  /// The cheapest class of each block of kBlockSize bytes, the lower one of two equals.
+  void (*cheapest_classes)(const ClassCosts* costs, const BlockSigns* signs, size_t blocks,
+                           uint8_t* classes);
+
+  /// Turns bytes into tokens; the last may stand for more zeros than there are. Bytes that have no
+  /// token pass for zeros, and their places are written to `unknown`. There is room for `size`
+  /// entries in both.
+  TokenCounts (*tokenize)(const TokenTable* table, const uint8_t* data, size_t size,
+                          uint8_t* tokens, uint32_t* unknown);
+
+  /// Turns tokens, which must have entries, into exactly `size` bytes; false if they are others.
+  bool (*expand)(const ExpandTable* table, const uint8_t* tokens, size_t count, uint8_t* out,
+                 size_t size);
 };
 
 extern const Kernels kScalarKernels;

@@ -15,6 +15,27 @@ size_t scalar_run_starts(const uint8_t* data, size_t count, size_t width, uint32
   return run_starts_from(data, 1, count, width, starts, 1);
 }
 
+void scalar_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
+  for (size_t i = 0; i < size; i += kBlockSize, ++signs) {
+    *signs = {};
+    count_signs(data + i, size - i < kBlockSize ? size - i : kBlockSize, *signs);
+  }
+}
+
+size_t scalar_nonzeros(const uint8_t* data, size_t size, uint16_t* places) {
+  size_t found = 0;
+  for (size_t i = 0; i < size; ++i) {
+    places[found] = static_cast<uint16_t>(i);
+    found += data[i] != 0;
+  }
+  return found;
+}
+
+TokenCounts scalar_tokenize(const TokenTable* table, const uint8_t* data, size_t size,
+                            uint8_t* tokens, uint32_t* unknown) {
+  return tokenize_with(scalar_nonzeros, *table, data, size, tokens, unknown);
+}
+
 struct CrcTables {
   uint32_t t[8][256];
 };
@@ -52,8 +73,16 @@ uint32_t scalar_crc32c(uint32_t crc, const uint8_t* data, size_t size) {
 }  // namespace
 
 const Kernels kScalarKernels = {
-    "scalar",          count_bytes,           scalar_crc32c,
-    scalar_run_starts, portable_encode_bytes, portable_decode_bytes,
+    "scalar",
+    count_bytes,
+    scalar_crc32c,
+    scalar_run_starts,
+    portable_encode_bytes,
+    portable_decode_bytes,
+    scalar_block_signs,
+    portable_cheapest_classes,
+    scalar_tokenize,
+    portable_expand,
 };
 
 }  // namespace gradwire

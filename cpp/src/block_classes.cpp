@@ -1,0 +1,165 @@
+#include "block_classes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+
+namespace gradwire {
+namespace {
+
+constexpr std::size_t kWanted = 8;  // more gain next to nothing
+constexpr int kRounds = 8;
+constexpr double kCostsPerBit = 16;  // in ClassCosts
+/// Bits that one more class takes for its code book.
+constexpr double kBookBits = 400;
+
+/// The signs in all blocks of a class.
+struct Sums {
+  double blocks = 0;
+  double sign[3] = {};  // negative, zero, positive
+
+  void add(const Sums& other) {
+    blocks += other.blocks;
+    for (int i = 0; i < 3; ++i) sign[i] += other.sign[i];
+  }
+  /// Bits of the signs at their entropy, and of the labels among those of `all` blocks.
+  double bits(double all) const {
+    const double size = sign[0] + sign[1] + sign[2];
+    double sum = blocks > 0 ? blocks * std::log2(all / blocks) : 0;
+    for (const double n : sign) sum += n > 0 ? n * std::log2(size / n) : 0;
+    return sum;
+  }
+};
+
+Sums sums_of(const BlockSigns& block) {
+  const double negative = block.negative;
+  const double positive = block.positive;
+  return {1, {negative, static_cast<double>(kBlockSize) - negative - positive, positive}};
+}
+
+std::vector<Sums> sum_classes(std::span<const BlockSigns> blocks,
+                              std::span<const std::uint8_t> classes) {
+  std::vector<Sums> sums(kWanted);
+  for (std::size_t b = 0; b < blocks.size(); ++b) sums[classes[b]].add(sums_of(blocks[b]));
+  return sums;
+}
+
+ClassCosts costs_of(std::span<const Sums> classes, double all) {
+  constexpr std::int32_t kNever = 1 << 24;
+  const auto cost = [](double part, double whole) {
+    return static_cast<std::int32_t>(std::lround(kCostsPerBit * std::log2(whole / part)));
+  };
+  ClassCosts costs{};
+  std::fill_n(costs.label, kMaxClasses, kNever);
+  for (std::size_t k = 0; k < classes.size(); ++k) {
+    const Sums& sums = classes[k];
+    if (sums.blocks == 0) continue;
+    constexpr double kUnseen = 0.25;  // no sign is impossible
+    const double size = sums.sign[0] + sums.sign[1] + sums.sign[2] + 3 * kUnseen;
+    costs.label[k] = cost(sums.blocks, all);
+    costs.negative[k] = cost(sums.sign[0] + kUnseen, size);
+    costs.zero[k] = cost(sums.sign[1] + kUnseen, size);
+    costs.positive[k] = cost(sums.sign[2] + kUnseen, size);
+  }
+  return costs;
+}
+
+/// A first guess: classes of equal size by how many bytes of a block are not 0.
+std::vector<std::uint8_t> by_activity(std::span<const BlockSigns> blocks) {
+  std::vector<std::uint32_t> order(blocks.size());
+  std::iota(order.begin(), order.end(), 0u);
+  const auto activity = [&](std::uint32_t b) { return blocks[b].negative + blocks[b].positive; };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return activity(a) < activity(b); });
+  std::vector<std::uint8_t> classes(blocks.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    classes[order[i]] = static_cast<std::uint8_t>(i * kWanted / order.size());
+  }
+  return classes;
+}
+
+/// Joins classes as long as that costs less than their code books.
+void join(std::vector<Sums>& classes, double all, double share) {
+  while (classes.size() > 1) {
+    std::size_t best_a = 0;
+    std::size_t best_b = 0;
+    double least = kBookBits;
+    for (std::size_t a = 0; a < classes.size(); ++a) {
+      for (std::size_t b = 0; b < a; ++b) {
+        Sums joined = classes[a];
+        joined.add(classes[b]);
+        const double more =
+            share * (joined.bits(all) - classes[a].bits(all) - classes[b].bits(all));
+        if (more < least) {
+          least = more;
+          best_a = a;
+          best_b = b;
+        }
+      }
+    }
+    if (best_a == best_b) return;
+    classes[best_b].add(classes[best_a]);
+    classes.erase(classes.begin() + static_cast<std::ptrdiff_t>(best_a));
+  }
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> BlockClasses::assign(std::span<const BlockSigns> blocks) const {
+  std::vector<std::uint8_t> classes(blocks.size());
+  kernels().cheapest_classes(&costs, blocks.data(), blocks.size(), classes.data());
+  return classes;
+}
+
+BlockClasses fit_block_classes(std::span<const BlockSigns> blocks, double share) {
+  BlockClasses fitted;
+  if (blocks.size() < 2 * kWanted) return fitted;
+  const double all = static_cast<double>(blocks.size());
+  std::vector<std::uint8_t> classes = by_activity(blocks);
+  for (int round = 0; round < kRounds; ++round) {
+    fitted.costs = costs_of(sum_classes(blocks, classes), all);
+    std::vector<std::uint8_t> next = fitted.assign(blocks);
+    if (next == classes) break;
+    classes.swap(next);
+  }
+  std::vector<Sums> sums = sum_classes(blocks, classes);
+  std::erase_if(sums, [](const Sums& s) { return s.blocks == 0; });
+  join(sums, all, share);
+  std::stable_sort(sums.begin(), sums.end(),
+                   [](const Sums& a, const Sums& b) { return a.blocks > b.blocks; });
+  fitted.size = sums.size();
+  fitted.costs = costs_of(sums, all);
+  return fitted;
+}
+
+std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes) {
+  std::vector<BlockSigns> signs(block_count(bytes.size()));
+  kernels().block_signs(bytes.data(), bytes.size(), signs.data());
+  return signs;
+}
+
+ClassOrder::ClassOrder(std::vector<std::uint8_t> classes, std::size_t class_count,
+                       std::size_t bytes)
+    : classes_(std::move(classes)),
+      blocks_(classes_.size()),
+      first_(class_count + 1),
+      missing_(classes_.size() * kBlockSize - bytes) {
+  for (const std::uint8_t k : classes_) ++first_[k + 1u];
+  std::partial_sum(first_.begin(), first_.end(), first_.begin());
+  std::vector<std::uint32_t> next = first_;
+  for (std::uint32_t b = 0; b < classes_.size(); ++b) blocks_[next[classes_[b]]++] = b;
+  short_ = next[classes_.back()] - 1u;
+}
+
+std::pair<std::size_t, std::size_t> ClassOrder::bounds(std::size_t k) const {
+  return {place(first_[k]), place(first_[k + 1])};
+}
+
+std::size_t ClassOrder::original(std::size_t place) const {
+  std::size_t i = place / kBlockSize;
+  if (place >= this->place(i + 1)) ++i;  // the short block lies before it
+  return blocks_[i] * kBlockSize + place - this->place(i);
+}
+
+}  // namespace gradwire

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "kernels/kernels.hpp"
+
+namespace gradwire {
+
+/// Blocks of kBlockSize bytes that look alike make a class, with a code of its own (FORMAT.md,
+/// section 5.5): gradients change their scale and their sign from row to row and layer to layer.
+struct BlockClasses {
+  std::size_t size = 1;  ///< the most frequent one is number 0
+  ClassCosts costs{};    ///< what decides to which class a block belongs
+
+  std::vector<std::uint8_t> assign(std::span<const BlockSigns> blocks) const;
+};
+
+/// Classes for arrays whose blocks are like these. `share`: how many blocks of the array each of
+/// them stands for.
+BlockClasses fit_block_classes(std::span<const BlockSigns> blocks, double share);
+
+/// The signs in each block of `bytes`.
+std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes);
+
+/// Bytes of block b of so many bytes.
+constexpr std::size_t block_bytes(std::size_t b, std::size_t bytes) {
+  const std::size_t left = bytes - b * kBlockSize;
+  return left < kBlockSize ? left : kBlockSize;
+}
+constexpr std::size_t block_count(std::size_t bytes) {
+  return (bytes + kBlockSize - 1) / kBlockSize;
+}
+
+/// The blocks of a chunk, class after class.
+class ClassOrder {
+ public:
+  /// `bytes`: of all blocks; the last block may be shorter than the others.
+  ClassOrder(std::vector<std::uint8_t> classes, std::size_t class_count, std::size_t bytes);
+
+  std::span<const std::uint8_t> classes() const { return classes_; }
+  /// The blocks' numbers, in their new order.
+  std::span<const std::uint32_t> blocks() const { return blocks_; }
+  /// Where the i-th block of the new order begins in it. A short block is the last of its class,
+  /// and those behind it move up.
+  std::size_t place(std::size_t i) const { return i * kBlockSize - (i > short_ ? missing_ : 0); }
+  /// Begin and end of class k in the new order.
+  std::pair<std::size_t, std::size_t> bounds(std::size_t k) const;
+  /// Where the byte at a place of the new order stands in the chunk.
+  std::size_t original(std::size_t place) const;
+
+ private:
+  std::vector<std::uint8_t> classes_;
+  std::vector<std::uint32_t> blocks_;
+  std::vector<std::uint32_t> first_;  // of each class in blocks_
+  std::size_t short_;                 // place of the last block in blocks_
+  std::size_t missing_;               // bytes that it lacks
+};
+
+}  // namespace gradwire

@@ -1,0 +1,153 @@
+#include "entropy_model.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "gradwire/error.hpp"
+#include "narrow.hpp"
+#include "token_code.hpp"
+#include "value_counts.hpp"
+#include "varint.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr std::uint64_t kGroup = 8 * kBlockSize;  // elements that are sampled together
+constexpr std::uint64_t kFewestGroups = 128;
+constexpr std::uint64_t kShare = 12;  // of large arrays, one group in so many
+
+struct SampledBytes {
+  std::vector<std::uint8_t> bytes;
+  bool is_whole;
+};
+
+/// The key that bytes are counted from is at most this, so that none passes the largest key.
+std::uint64_t last_smallest(DType dtype) {
+  const std::uint64_t largest = largest_key(dtype);
+  return largest < 256 ? 0 : largest - 255;
+}
+
+void subtract(const std::uint8_t* bytes, std::size_t size, std::uint8_t zero, std::uint8_t* out) {
+  if (zero == 0) {
+    if (bytes != out) std::memcpy(out, bytes, size);
+    return;
+  }
+  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(bytes[i] - zero);
+}
+
+/// Groups of blocks evenly over the array, or all of a small one.
+SampledBytes sample_groups(const Elements& all, std::uint8_t zero) {
+  const std::uint64_t groups = all.count / kGroup;
+  const std::uint64_t taken = std::max(kFewestGroups, groups / kShare);
+  SampledBytes sample{{}, taken >= groups};
+  if (sample.is_whole) {
+    sample.bytes.resize(all.count);
+    to_bytes(all, zero, sample.bytes.data());
+    return sample;
+  }
+  sample.bytes.resize(taken * kGroup);
+  for (std::uint64_t i = 0; i < taken; ++i) {
+    const std::uint64_t begin = (groups / taken * i + groups % taken * i / taken) * kGroup;
+    to_bytes(all.slice(begin, begin + kGroup), zero, &sample.bytes[i * kGroup]);
+  }
+  return sample;
+}
+
+std::uint8_t most_frequent(std::span<const std::uint8_t> bytes) {
+  std::uint64_t counts[256] = {};
+  kernels().histogram(bytes.data(), bytes.size(), counts);
+  return static_cast<std::uint8_t>(std::max_element(counts, counts + 256) - counts);
+}
+
+/// The blocks of one class, one after the other.
+std::vector<std::uint8_t> blocks_of_class(std::span<const std::uint8_t> bytes,
+                                          std::span<const std::uint8_t> classes,
+                                          std::size_t wanted) {
+  std::vector<std::uint8_t> blocks;
+  for (std::size_t b = 0; b < classes.size(); ++b) {
+    if (classes[b] != wanted) continue;
+    const auto block = bytes.subspan(b * kBlockSize, block_bytes(b, bytes.size()));
+    blocks.insert(blocks.end(), block.begin(), block.end());
+  }
+  return blocks;
+}
+
+}  // namespace
+
+void to_bytes(const Elements& elements, std::uint8_t zero, std::uint8_t* out) {
+  for_each_narrow_block(elements, [&](const std::uint8_t* bytes, std::size_t size) {
+    subtract(bytes, size, zero, out);
+    out += size;
+  });
+}
+
+void from_bytes(const std::uint8_t* bytes, std::size_t count, std::uint64_t smallest,
+                std::uint8_t background, DType dtype, std::uint8_t* out) {
+  const std::uint8_t zero = static_cast<std::uint8_t>(from_key(smallest, dtype) + background);
+  with_width(dtype, [&]<typename T>() {
+    if constexpr (sizeof(T) == 1) {
+      subtract(bytes, count, static_cast<std::uint8_t>(-zero), out);
+      return;
+    }
+    constexpr std::size_t kStep = 256;
+    for (std::size_t i = 0; i < count; i += kStep) {
+      T elements[kStep];  // on its own, because bytes may alias anything
+      const std::size_t size = std::min(kStep, count - i);
+      for (std::size_t k = 0; k < size; ++k) {
+        const std::uint8_t distance = static_cast<std::uint8_t>(bytes[i + k] + background);
+        elements[k] = static_cast<T>(from_key(smallest + distance, dtype));
+      }
+      std::memcpy(out + i * sizeof(T), elements, size * sizeof(T));
+    }
+  });
+}
+
+EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dtype) {
+  EntropyBook book;
+  ByteReader reader(code_book);
+  const std::size_t classes = reader.byte();
+  if (classes > kMaxClasses) throw CorruptFrameError("code book has too many classes");
+  if (classes == 0) {
+    book.of_values = code_book.subspan(1);
+    return book;
+  }
+  const auto smallest = reader.take(item_size(dtype));
+  std::memcpy(&book.smallest, smallest.data(), smallest.size());
+  book.background = reader.byte();
+  if (book.smallest > last_smallest(dtype)) {
+    throw CorruptFrameError("code book has a smallest value that is too large");
+  }
+  for (std::size_t k = 0; k < classes; ++k) {
+    book.of_class.push_back(reader.take(reader.varint()));
+  }
+  if (reader.left() != 0) throw CorruptFrameError("code book does not fill its place exactly");
+  return book;
+}
+
+std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array) {
+  const KeyRange range = key_range(array);
+  if (!range.fits_a_byte()) return std::nullopt;
+  EntropyModel model{};
+  model.smallest = std::min(range.smallest, last_smallest(array.elements.dtype));
+  SampledBytes sample = sample_groups(array.elements, model.zero(array.elements.dtype));
+  model.background = most_frequent(sample.bytes);
+  for (std::uint8_t& byte : sample.bytes) byte = static_cast<std::uint8_t>(byte - model.background);
+  const std::vector<BlockSigns> signs = block_signs(sample.bytes);
+  const std::size_t whole_blocks = sample.bytes.size() / kBlockSize;
+  model.classes =
+      fit_block_classes({signs.data(), whole_blocks}, static_cast<double>(array.elements.count) /
+                                                          static_cast<double>(sample.bytes.size()));
+  if (model.classes.size == 1) {
+    model.books.push_back(make_token_book(sample.bytes, sample.is_whole));
+    return model;
+  }
+  const std::vector<std::uint8_t> classes = model.classes.assign(signs);
+  for (std::size_t k = 0; k < model.classes.size; ++k) {
+    std::vector<std::uint8_t> blocks = blocks_of_class(sample.bytes, classes, k);
+    if (blocks.empty()) blocks.push_back(0);  // joining has left no block to this class
+    model.books.push_back(make_token_book(blocks, sample.is_whole));
+  }
+  return model;
+}
+
+}  // namespace gradwire

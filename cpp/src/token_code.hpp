@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "code_book.hpp"
+#include "prefix_code.hpp"
+#include "varint.hpp"
+
+namespace gradwire {
+
+/// Sequences of bytes, coded by a prefix code of tokens: a byte other than 0 together with the
+/// zeros before it, or zeros alone (FORMAT.md, section 5.5). Where every token is one byte the code
+/// is plain Huffman.
+
+/// Sequences shorter than this repay no tables that make coding fast.
+inline constexpr std::size_t kTokenTablesFrom = std::size_t{1} << 14;
+
+/// The better of a plain code and one with runs for a sequence like `sample`, which has bytes.
+/// `is_whole`: the sequences have no other bytes than the sample.
+CodeBook make_token_book(std::span<const std::uint8_t> sample, bool is_whole);
+
+/// Memory that coding needs, kept from one sequence to the next.
+struct TokenBuffer {
+  std::vector<std::uint8_t> tokens;
+  std::vector<std::uint32_t> unknown;
+
+  void reserve(std::size_t size) {
+    if (tokens.size() < size) tokens.resize(size);
+    if (unknown.size() < size) unknown.resize(size);
+  }
+};
+
+/// Immutable once made.
+class TokenEncoder {
+ public:
+  /// `with_tables`: long sequences follow.
+  TokenEncoder(CodeBook book, bool with_tables);
+
+  std::span<const std::uint8_t> code_book() const { return book_bytes_; }
+
+  /// Appends the code of a sequence that has bytes, and adds its bits to `code_length`. Returns the
+  /// places of the bytes that cannot be coded, in `buffer`: others are coded instead.
+  std::span<const std::uint32_t> encode(std::span<const std::uint8_t> bytes, TokenBuffer& buffer,
+                                        std::vector<std::uint8_t>& payload,
+                                        std::uint64_t& code_length) const;
+
+ private:
+  void write_streams(std::span<const std::uint8_t> tokens, std::vector<std::uint8_t>& payload,
+                     std::uint64_t& code_length) const;
+
+  std::vector<std::uint8_t> book_bytes_;
+  PrefixCode code_;
+  bool plain_;
+  TokenTable tokens_{};
+  std::unique_ptr<ByteEncodeTable> table_;
+};
+
+/// Immutable once made.
+class TokenDecoder {
+ public:
+  /// `longest`: bytes of the longest sequence. Throws CorruptFrameError if the book is damaged.
+  TokenDecoder(std::span<const std::uint8_t> book, std::size_t longest);
+
+  /// Takes one sequence off the payload and fills `out`, which is not empty.
+  void decode(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
+              std::span<std::uint8_t> out) const;
+
+ private:
+  void fill(std::span<std::uint8_t> out) const;
+  void read_streams(ByteReader& payload, const std::uint8_t* readable_end,
+                    std::span<std::uint8_t> tokens) const;
+
+  CodeBook book_;
+  PrefixCode code_;
+  bool plain_ = true;
+  std::vector<std::uint8_t> bytes_;  // of the symbols of a plain code, or their numbers
+  ExpandTable expand_{};
+  std::unique_ptr<ByteDecodeTable> table_;
+};
+
+}  // namespace gradwire
