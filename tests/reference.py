@@ -83,15 +83,16 @@ def read_exceptions(data: bytes, values, elements) -> int:
 
 def read_entropy_book(data: bytes, elements: Elements):
     source = Bytes(data)
-    classes = source.number(1)
-    require(classes <= 16, "too many classes")
-    if classes == 0:
+    first = source.number(1)
+    classes = first % 128
+    require(classes <= 16 and first != 128, "a wrong number of classes")
+    if first == 0:
         return read_book(data[1:], "huffman", elements)
     smallest, background = source.number(elements.size), source.number(1)
     require(smallest <= max(0, elements.max_key - 255), "the smallest key is too large")
     books = [read_token_book(source.take(source.varint())) for _ in range(classes)]
     require(source.at == len(data), "bytes follow the last class's book")
-    return smallest, background, books
+    return smallest, background, books, first >= 128
 
 
 def read_token_book(data: bytes) -> Book:
@@ -99,6 +100,13 @@ def read_token_book(data: bytes) -> Book:
     require(len(tokens) <= 256, "too many tokens")
     require(all(token != ESCAPE and token[1] <= 256 for token in tokens.values()), "a bad token")
     return {word: (key - 128, run) for word, (key, run) in tokens.items()}
+
+
+def add_token(out: list[int], token: tuple[int, int], size: int) -> None:
+    value, run = token
+    require(len(out) < size, "a sequence has too many tokens")
+    require(value == 0 or run <= size - len(out), "a token passes the end of its sequence")
+    out += [0] * (run - 1) + [value]
 
 
 def read_sequence(source: Bytes, size: int, book: Book) -> tuple[list[int], int]:
@@ -109,19 +117,19 @@ def read_sequence(source: Bytes, size: int, book: Book) -> tuple[list[int], int]
         out = ([0] * (run - 1) + [value]) * -(-size // run)
         require(value == 0 or len(out) == size, "a token passes the end of its sequence")
         return out[:size], 0
-    tokens, total = size, 0
-    if any(run > 1 for _, run in book.values()):
-        tokens = source.varint()
-        require(tokens <= size, "a sequence has too many tokens")
+    if size < 2**12:
+        bits = Bits(source.take(source.varint()))
+        while len(out) < size:
+            add_token(out, bits.symbol(book), size)
+        return out[:size], bits.close()
+    tokens = source.varint() if any(run > 1 for _, run in book.values()) else size
+    require(tokens <= size, "a sequence has too many tokens")
     streams, each = (1, tokens) if tokens < 2**12 else (8, 64 * (tokens // 512 | 1))
-    sizes = [source.number(2 if streams == 1 else 4) for _ in range(streams)]
-    for i, stream_size in enumerate(sizes):
+    total = 0
+    for i, stream_size in enumerate([source.number(4) for _ in range(streams)]):
         bits = Bits(source.take(stream_size))
         for _ in range(each if i + 1 < streams else tokens - i * each):
-            value, run = bits.symbol(book)
-            require(len(out) < size, "a sequence has too many tokens")
-            require(value == 0 or run <= size - len(out), "a token passes the end of its sequence")
-            out += [0] * (run - 1) + [value]
+            add_token(out, bits.symbol(book), size)
         total += bits.close()
     require(len(out) >= size, "a sequence has too few tokens")
     return out[:size], total
@@ -130,7 +138,7 @@ def read_sequence(source: Bytes, size: int, book: Book) -> tuple[list[int], int]
 def decode_classes(codec, data, count, elements, book) -> tuple[list[int], int]:  # 5.5
     if isinstance(book, dict):
         return decode_values("huffman", data, count, elements, book)
-    smallest, background, books = book
+    smallest, background, books, has_exceptions = book
     source, blocks, total = Bytes(data), -(-count // 256), 0
     classes = [0] * blocks
     if len(books) > 1:
@@ -147,7 +155,8 @@ def decode_classes(codec, data, count, elements, book) -> tuple[list[int], int]:
     for b, k in enumerate(classes):
         for byte in itertools.islice(sequences[k], min(256, count - 256 * b)):
             values.append(elements.of_key(smallest + (byte + background) % 256))
-    total += read_exceptions(source.take(source.varint()), values, elements)
+    if has_exceptions:
+        total += read_exceptions(source.take(source.varint()), values, elements)
     require(source.at == len(data), "bytes follow the exceptions")
     return values, total
 

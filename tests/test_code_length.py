@@ -76,7 +76,7 @@ def test_shs_beats_huffman_where_zeros_dominate() -> None:
         assert code_length("shs", array) < 1.45 * entropy
 
 
-@pytest.mark.parametrize("key", ["huffman", "rlh", "shs", "sh", "elias", "rle"])
+@pytest.mark.parametrize("key", ["huffman", "rlh", "shs", "sh", "elias", "rle", "entropy"])
 def test_small_frames_are_small(key: str) -> None:
     array = ternary(1000)
     frame = gw.compress(array, codec=key)

@@ -39,7 +39,8 @@ class EntropyEncoder final : public Encoder {
  public:
   EntropyEncoder(const ChunkedArray& array, EntropyModel model) : model_(std::move(model)) {
     const DType dtype = array.elements.dtype;
-    book_bytes_.push_back(static_cast<std::uint8_t>(model_.classes.size));
+    book_bytes_.push_back(static_cast<std::uint8_t>(model_.classes.size |
+                                                    (model_.has_exceptions ? kExceptionsFlag : 0)));
     for (std::size_t i = 0; i < item_size(dtype); ++i) {
       book_bytes_.push_back(static_cast<std::uint8_t>(model_.smallest >> (8 * i)));
     }
@@ -62,8 +63,10 @@ class EntropyEncoder final : public Encoder {
     ExceptionList exceptions = coders_.size() == 1
                                    ? encode_whole(chunk, bytes, work, code_length)
                                    : encode_classes(chunk, bytes, work, code_length);
-    const Bytes list = exceptions.bytes(code_length);
-    work.payload.insert(work.payload.end(), list.begin(), list.end());
+    if (model_.has_exceptions) {
+      const Bytes list = exceptions.bytes(code_length);
+      work.payload.insert(work.payload.end(), list.begin(), list.end());
+    }
     if (work.payload.size() > out.size()) return {std::nullopt, code_length};
     std::memcpy(out.data(), work.payload.data(), work.payload.size());
     return {work.payload.size(), code_length};
@@ -89,7 +92,8 @@ class EntropyEncoder final : public Encoder {
   ExceptionList encode_classes(const Elements& chunk, std::span<const std::uint8_t> bytes,
                                Workspace& work, std::uint64_t& code_length) const {
     const ClassOrder order(model_.classes.assign(block_signs(bytes)), coders_.size(), bytes.size());
-    const TokenEncoder labels(make_token_book(order.classes(), true), false);
+    const TokenEncoder labels(make_token_book(order.classes(), count_bytes(order.classes()), true),
+                              false);
     append_varint(work.payload, labels.code_book().size());
     work.payload.insert(work.payload.end(), labels.code_book().begin(), labels.code_book().end());
     labels.encode(order.classes(), work.tokens, work.payload, code_length);
@@ -123,7 +127,10 @@ class EntropyEncoder final : public Encoder {
 class EntropyDecoder final : public Decoder {
  public:
   EntropyDecoder(const EntropyBook& book, DType dtype, std::uint64_t count)
-      : dtype_(dtype), smallest_(book.smallest), background_(book.background) {
+      : dtype_(dtype),
+        has_exceptions_(book.has_exceptions),
+        smallest_(book.smallest),
+        background_(book.background) {
     for (const auto& of_class : book.of_class) {
       coders_.emplace_back(of_class, static_cast<std::size_t>(count));
     }
@@ -142,9 +149,8 @@ class EntropyDecoder final : public Decoder {
       decode_classes(reader, readable_end, work, out, count);
     }
     auto rest = payload.last(reader.left());
-    const ExceptionList exceptions = ExceptionList::take(rest, dtype_, count);
-    if (!rest.empty()) throw CorruptFrameError("a chunk goes on behind its exceptions");
-    exceptions.apply(out);
+    if (has_exceptions_) ExceptionList::take(rest, dtype_, count).apply(out);
+    if (!rest.empty()) throw CorruptFrameError("a chunk goes on behind its last part");
   }
 
  private:
@@ -171,6 +177,7 @@ class EntropyDecoder final : public Decoder {
   }
 
   DType dtype_;
+  bool has_exceptions_;
   std::uint64_t smallest_;
   std::uint8_t background_;
   std::vector<TokenDecoder> coders_;

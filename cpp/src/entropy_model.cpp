@@ -53,12 +53,6 @@ SampledBytes sample_groups(const Elements& all, std::uint8_t zero) {
   return sample;
 }
 
-std::uint8_t most_frequent(std::span<const std::uint8_t> bytes) {
-  std::uint64_t counts[256] = {};
-  kernels().histogram(bytes.data(), bytes.size(), counts);
-  return static_cast<std::uint8_t>(std::max_element(counts, counts + 256) - counts);
-}
-
 /// The blocks of one class, one after the other.
 std::vector<std::uint8_t> blocks_of_class(std::span<const std::uint8_t> bytes,
                                           std::span<const std::uint8_t> classes,
@@ -105,8 +99,11 @@ void from_bytes(const std::uint8_t* bytes, std::size_t count, std::uint64_t smal
 EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dtype) {
   EntropyBook book;
   ByteReader reader(code_book);
-  const std::size_t classes = reader.byte();
-  if (classes > kMaxClasses) throw CorruptFrameError("code book has too many classes");
+  const std::uint8_t first = reader.byte();
+  const std::size_t classes = first & ~kExceptionsFlag;
+  book.has_exceptions = first & kExceptionsFlag;
+  if (classes > kMaxClasses || first == kExceptionsFlag)
+    throw CorruptFrameError("code book has too many classes");
   if (classes == 0) {
     book.of_values = code_book.subspan(1);
     return book;
@@ -130,22 +127,26 @@ std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array) {
   EntropyModel model{};
   model.smallest = std::min(range.smallest, last_smallest(array.elements.dtype));
   SampledBytes sample = sample_groups(array.elements, model.zero(array.elements.dtype));
-  model.background = most_frequent(sample.bytes);
-  for (std::uint8_t& byte : sample.bytes) byte = static_cast<std::uint8_t>(byte - model.background);
+  model.has_exceptions = !sample.is_whole;
+  ByteCounts histogram = count_bytes(sample.bytes);
+  const auto most_frequent = std::max_element(histogram.begin(), histogram.end());
+  model.background = static_cast<std::uint8_t>(most_frequent - histogram.begin());
+  std::rotate(histogram.begin(), most_frequent, histogram.end());
+  subtract(sample.bytes.data(), sample.bytes.size(), model.background, sample.bytes.data());
   const std::vector<BlockSigns> signs = block_signs(sample.bytes);
   const std::size_t whole_blocks = sample.bytes.size() / kBlockSize;
   model.classes =
       fit_block_classes({signs.data(), whole_blocks}, static_cast<double>(array.elements.count) /
                                                           static_cast<double>(sample.bytes.size()));
   if (model.classes.size == 1) {
-    model.books.push_back(make_token_book(sample.bytes, sample.is_whole));
+    model.books.push_back(make_token_book(sample.bytes, histogram, sample.is_whole));
     return model;
   }
   const std::vector<std::uint8_t> classes = model.classes.assign(signs);
   for (std::size_t k = 0; k < model.classes.size; ++k) {
     std::vector<std::uint8_t> blocks = blocks_of_class(sample.bytes, classes, k);
     if (blocks.empty()) blocks.push_back(0);  // joining has left no block to this class
-    model.books.push_back(make_token_book(blocks, sample.is_whole));
+    model.books.push_back(make_token_book(blocks, count_bytes(blocks), sample.is_whole));
   }
   return model;
 }

@@ -17,6 +17,7 @@ struct EntropyModel {
   std::uint8_t background;  ///< the most frequent byte: it becomes 0
   BlockClasses classes;
   std::vector<CodeBook> books;  ///< of each class
+  bool has_exceptions;          ///< elements may turn up that the sample lacks
 
   /// Lowest byte of the elements that become 0.
   std::uint8_t zero(DType dtype) const {
@@ -24,8 +25,12 @@ struct EntropyModel {
   }
 };
 
+/// Bit of a code book's first byte, beside the number of classes: chunks end with exceptions.
+inline constexpr std::uint8_t kExceptionsFlag = 0x80;
+
 /// A code book of entropy, taken apart (FORMAT.md, section 5.5).
 struct EntropyBook {
+  bool has_exceptions = false;
   std::uint64_t smallest = 0;
   std::uint8_t background = 0;
   std::vector<std::span<const std::uint8_t>> of_class;  ///< none: the values lie too far apart

@@ -34,10 +34,11 @@ constexpr std::size_t stream_header_bytes(std::size_t elements) {
   return (stream_count(elements) - 1) * kStreamSizeBytes;
 }
 
-/// The same for the tokens of a class (FORMAT.md, section 5.5).
+/// The same for the tokens of a class (FORMAT.md, section 5.5). A short sequence of bytes says
+/// neither how many tokens it has, nor has it more than one stream.
+inline constexpr std::size_t kShortSequence = std::size_t{1} << 12;
 constexpr std::size_t token_stream_count(std::size_t tokens) {
-  return tokens < (std::size_t{1} << 12) ? 1 : kMaxStreams;
+  return tokens < kShortSequence ? 1 : kMaxStreams;
 }
-constexpr std::size_t token_stream_size_bytes(std::size_t streams) { return streams == 1 ? 2 : 4; }
 
 }  // namespace gradwire

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -18,9 +19,13 @@ namespace gradwire {
 /// Sequences shorter than this repay no tables that make coding fast.
 inline constexpr std::size_t kTokenTablesFrom = std::size_t{1} << 14;
 
+using ByteCounts = std::array<std::uint64_t, 256>;
+ByteCounts count_bytes(std::span<const std::uint8_t> bytes);
+
 /// The better of a plain code and one with runs for a sequence like `sample`, which has bytes.
 /// `is_whole`: the sequences have no other bytes than the sample.
-CodeBook make_token_book(std::span<const std::uint8_t> sample, bool is_whole);
+CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
+                         bool is_whole);
 
 /// Memory that coding needs, kept from one sequence to the next.
 struct TokenBuffer {
@@ -48,6 +53,8 @@ class TokenEncoder {
                                         std::uint64_t& code_length) const;
 
  private:
+  void write_short(std::span<const std::uint8_t> tokens, std::vector<std::uint8_t>& payload,
+                   std::uint64_t& code_length) const;
   void write_streams(std::span<const std::uint8_t> tokens, std::vector<std::uint8_t>& payload,
                      std::uint64_t& code_length) const;
 
@@ -70,6 +77,7 @@ class TokenDecoder {
 
  private:
   void fill(std::span<std::uint8_t> out) const;
+  void read_short(ByteReader& payload, std::span<std::uint8_t> out) const;
   void read_streams(ByteReader& payload, const std::uint8_t* readable_end,
                     std::span<std::uint8_t> tokens) const;
 

@@ -34,9 +34,10 @@ TEST_CASE("wrong arguments") {
   const ArrayView array{"abc", DType::kUInt8, shape};
   std::uint8_t out[5];
   CHECK_THROWS_AS(compress_into(array, {}, out), BufferTooSmallError);
-  CHECK_THROWS_WITH_AS(codec_by_key("zip"),
-                       "unknown codec 'zip'; take one of: rle, huffman, elias, sh, shs, rlh",
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      codec_by_key("zip"),
+      "unknown codec 'zip'; take one of: rle, huffman, elias, sh, shs, rlh, entropy",
+      std::invalid_argument);
   const std::uint64_t huge[2] = {std::uint64_t{1} << 40, std::uint64_t{1} << 40};
   CHECK_THROWS_AS(max_compressed_size({nullptr, DType::kUInt8, huge}), std::length_error);
 }

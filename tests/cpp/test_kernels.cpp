@@ -171,3 +171,123 @@ TEST_CASE("random bits decode inside their bounds") {
     }
   }
 }
+
+TEST_CASE("block signs") {
+  for (const Kernels* kernels : all_kernels()) {
+    for (const std::size_t size : {1u, 255u, 256u, 257u, 70001u}) {
+      const auto data = skewed_bytes(size, 0.9, 5);
+      std::vector<BlockSigns> signs((size + kBlockSize - 1) / kBlockSize);
+      kernels->block_signs(data.data(), data.size(), signs.data());
+      for (std::size_t b = 0; b < signs.size(); ++b) {
+        unsigned negative = 0;
+        unsigned positive = 0;
+        for (std::size_t i = b * kBlockSize; i < size && i < (b + 1) * kBlockSize; ++i) {
+          negative += static_cast<std::int8_t>(data[i]) < 0;
+          positive += static_cast<std::int8_t>(data[i]) > 0;
+        }
+        CHECK(signs[b].negative == negative);
+        CHECK(signs[b].positive == positive);
+      }
+    }
+  }
+}
+
+TEST_CASE("the cheapest class, and the lower one of two equals") {
+  ClassCosts costs{};
+  std::fill_n(costs.label, kMaxClasses, 1 << 24);
+  for (const int k : {2, 5, 7}) costs.label[k] = 100;
+  costs.negative[7] = 1;  // like 5, but for negative bytes
+  costs.positive[2] = 1;
+  const BlockSigns signs[] = {{0, 0}, {0, 9}, {9, 0}, {9, 9}};
+  for (const Kernels* kernels : all_kernels()) {
+    std::uint8_t classes[4];
+    kernels->cheapest_classes(&costs, signs, 4, classes);
+    CHECK(classes[0] == 2);
+    CHECK(classes[1] == 5);
+    CHECK(classes[2] == 2);
+    CHECK(classes[3] == 5);
+  }
+}
+
+namespace {
+
+/// Tokens of the bytes 1 to 3, with 0 to 4 zeros before them, and of 5 zeros.
+struct Tokens {
+  Tokens() {
+    std::fill_n(table.first, 256, kNoToken);
+    table.max_zeros = 5;
+    table.zeros = 15;
+    expand.entry[15] = 4 << 8 | 5 << 16;
+    for (std::uint32_t byte = 1; byte <= 3; ++byte) {
+      table.first[byte] = static_cast<std::uint16_t>(5 * (byte - 1));
+      for (std::uint32_t zeros = 0; zeros < 5; ++zeros) {
+        expand.entry[5 * (byte - 1) + zeros] = byte | zeros << 8 | (zeros + 1) << 16;
+      }
+    }
+  }
+  TokenTable table{};
+  ExpandTable expand{};
+};
+
+}  // namespace
+
+TEST_CASE("tokens there and back") {
+  const Tokens code;
+  for (const Kernels* kernels : all_kernels()) {
+    for (const double factor : {0.9, 0.5, 0.05}) {
+      for (const std::size_t size : {1u, 63u, 64u, 4096u, 4097u, 70001u}) {
+        auto data = skewed_bytes(size, factor, 7);
+        for (auto& byte : data) byte &= 3;
+        std::vector<std::uint8_t> tokens(size);
+        std::vector<std::uint32_t> unknown(size);
+        const TokenCounts counts =
+            kernels->tokenize(&code.table, data.data(), size, tokens.data(), unknown.data());
+        CHECK(counts.unknown == 0);
+        std::vector<std::uint8_t> by_scalar(size);
+        const TokenCounts scalar = kScalarKernels.tokenize(&code.table, data.data(), size,
+                                                           by_scalar.data(), unknown.data());
+        REQUIRE(counts.tokens == scalar.tokens);
+        CHECK(std::equal(tokens.begin(),
+                         tokens.begin() + static_cast<std::ptrdiff_t>(counts.tokens),
+                         by_scalar.begin()));
+        std::vector<std::uint8_t> back(size, 255);
+        CHECK(kernels->expand(&code.expand, tokens.data(), counts.tokens, back.data(), size));
+        CHECK(back == data);
+        CHECK_FALSE(
+            kernels->expand(&code.expand, tokens.data(), counts.tokens - 1, back.data(), size));
+      }
+    }
+  }
+}
+
+TEST_CASE("bytes without a token pass for zeros") {
+  const Tokens code;
+  const std::vector<std::uint8_t> data = {0, 9, 1, 0, 0, 0, 0, 7, 2, 200};
+  for (const Kernels* kernels : all_kernels()) {
+    std::uint8_t tokens[10];
+    std::uint32_t unknown[10];
+    const TokenCounts counts =
+        kernels->tokenize(&code.table, data.data(), data.size(), tokens, unknown);
+    REQUIRE(counts.unknown == 3);
+    CHECK(unknown[0] == 1);
+    CHECK(unknown[1] == 7);
+    CHECK(unknown[2] == 9);
+    std::uint8_t back[10];
+    REQUIRE(kernels->expand(&code.expand, tokens, counts.tokens, back, 10));
+    const std::vector<std::uint8_t> expected = {0, 0, 1, 0, 0, 0, 0, 0, 2, 0};
+    CHECK(std::vector<std::uint8_t>(back, back + 10) == expected);
+  }
+}
+
+TEST_CASE("tokens that do not fill their place are refused") {
+  const Tokens code;
+  const std::uint8_t tokens[] = {15, 15, 4};  // 5 zeros, 5 zeros, 4 zeros and 1
+  for (const Kernels* kernels : all_kernels()) {
+    std::uint8_t out[16];
+    CHECK(kernels->expand(&code.expand, tokens, 3, out, 15));
+    CHECK_FALSE(kernels->expand(&code.expand, tokens, 3, out, 14));  // a value passes the end
+    CHECK_FALSE(kernels->expand(&code.expand, tokens, 3, out, 16));  // too few
+    CHECK(kernels->expand(&code.expand, tokens, 2, out, 7));         // zeros may
+    CHECK_FALSE(kernels->expand(&code.expand, tokens, 2, out, 5));   // a token too many
+  }
+}
