@@ -35,6 +35,14 @@ std::uint8_t* sized(Bytes& buffer, std::size_t size) {
   return buffer.data();
 }
 
+/// memcpy, but in small steps: compilers turn one of unknown size into a slow instruction.
+void copy_block(const std::uint8_t* block, std::size_t size, std::uint8_t* out) {
+  constexpr std::size_t kStep = 64;
+  std::size_t i = 0;
+  for (; i + kStep <= size; i += kStep) std::memcpy(out + i, block + i, kStep);
+  std::memcpy(out + i, block + i, size - i);
+}
+
 class EntropyEncoder final : public Encoder {
  public:
   EntropyEncoder(const ChunkedArray& array, EntropyModel model) : model_(std::move(model)) {
@@ -101,8 +109,8 @@ class EntropyEncoder final : public Encoder {
     std::uint8_t* const sorted = sized(work.sorted, bytes.size());
     for (std::size_t i = 0; i < order.blocks().size(); ++i) {
       const std::size_t b = order.blocks()[i];
-      std::memcpy(sorted + order.place(i), bytes.data() + b * kBlockSize,
-                  block_bytes(b, bytes.size()));
+      copy_block(bytes.data() + b * kBlockSize, block_bytes(b, bytes.size()),
+                 sorted + order.place(i));
     }
     std::vector<std::size_t> unknown;
     for (std::size_t k = 0; k < coders_.size(); ++k) {

@@ -68,6 +68,30 @@ std::vector<std::uint8_t> limited_depths(std::span<const std::uint64_t> weights,
   return depth;
 }
 
+/// Depths of at most `limit` that are near the best ones, quickly: those of the Huffman tree are
+/// cut, the lightest symbols below pay for that, and what is left over shortens the heaviest.
+/// Needs 2^limit >= weights.size().
+std::vector<std::uint8_t> cut_depths(std::span<const std::uint8_t> huffman, unsigned limit) {
+  std::vector<std::uint8_t> depths(huffman.begin(), huffman.end());
+  std::int64_t excess = -(std::int64_t{1} << limit);
+  for (std::uint8_t& depth : depths) {
+    depth = std::min(depth, static_cast<std::uint8_t>(limit));
+    excess += std::int64_t{1} << (limit - depth);
+  }
+  for (std::size_t i = 0; excess > 0; ++i) {
+    for (; depths[i] < limit && excess > 0; ++depths[i]) {
+      excess -= std::int64_t{1} << (limit - depths[i] - 1);
+    }
+  }
+  for (std::size_t i = depths.size(); excess < 0;) {
+    --i;
+    for (; std::int64_t{1} << (limit - depths[i]) <= -excess; --depths[i]) {
+      excess += std::int64_t{1} << (limit - depths[i]);
+    }
+  }
+  return depths;
+}
+
 double cost(std::span<const std::uint64_t> weights, std::span<const std::uint8_t> depths) {
   double bits = 0;
   for (std::size_t i = 0; i < weights.size(); ++i) {
@@ -85,7 +109,7 @@ std::vector<std::uint8_t> depths_for(std::span<const std::uint64_t> weights, Len
   for (const unsigned limit : kShortLimits) {
     if (wanted == Lengths::kOptimal || best.front() <= limit) break;
     if (weights.size() > std::size_t{1} << (limit - 1)) continue;
-    std::vector<std::uint8_t> depths = limited_depths(weights, limit);
+    std::vector<std::uint8_t> depths = cut_depths(best, limit);
     if (cost(weights, depths) <= most) return depths;
   }
   return best.front() <= kMaxCodeLength ? best : limited_depths(weights, kMaxCodeLength);

@@ -264,14 +264,15 @@ size_t avx2_nonzeros(const uint8_t* data, size_t size, uint16_t* places) {
   for (; i + 64 <= size; i += 64) {
     uint64_t mask = ~(zeros(i) | zeros(i + 32) << 32);
     // Eight at a time without asking whether there are as many: what is too much is overwritten.
-    const size_t ones = static_cast<size_t>(__builtin_popcountll(mask));
-    for (size_t done = 0; done < ones; done += kSparePlaces) {
+    const size_t end = found + static_cast<size_t>(__builtin_popcountll(mask));
+    do {
       for (size_t k = 0; k < kSparePlaces; ++k) {
-        places[found + done + k] = static_cast<uint16_t>(i + _tzcnt_u64(mask));
+        places[found + k] = static_cast<uint16_t>(i + _tzcnt_u64(mask));
         mask = _blsr_u64(mask);
       }
-    }
-    found += ones;
+      found += kSparePlaces;
+    } while (found < end);
+    found = end;
   }
   for (; i < size; ++i) {
     places[found] = static_cast<uint16_t>(i);
