@@ -1,7 +1,9 @@
-// huff0 as zstd uses it: blocks of 128 KB, each with its own histogram and table.
-// The prototypes are those of lib/common/huf.h in zstd 1.5.4; the static archive exports them.
+// huff0 as zstd uses it: blocks of 128 KB, each with its own histogram and table. The prototypes
+// are those of lib/common/huf.h in zstd 1.5.4; the static archive exports them. And the rANS coder
+// of htscodecs.
 
 #include <benchmark/benchmark.h>
+#include <htscodecs/rANS_static4x16.h>
 
 #include <cstring>
 #include <string>
@@ -64,34 +66,78 @@ struct Huff0 {
   }
 };
 
+/// rANS of order 0 with 32 interleaved states of 16-bit steps, vectorised; blocks of 1 MiB.
+struct Rans32x16 {
+  static constexpr std::size_t kRansBlock = 1 << 20;
+  static constexpr int kOrder0With32States = 4;
+
+  std::size_t encode(const std::vector<std::uint8_t>& in, std::vector<std::uint8_t>& out) {
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < in.size(); i += kRansBlock) {
+      const std::size_t size = std::min(kRansBlock, in.size() - i);
+      unsigned coded =
+          static_cast<unsigned>(std::min<std::size_t>(out.size() - used - 4, std::size_t{1} << 30));
+      if (rans_compress_to_4x16(const_cast<std::uint8_t*>(&in[i]), static_cast<unsigned>(size),
+                                &out[used + 4], &coded, kOrder0With32States) == nullptr) {
+        return 0;
+      }
+      std::memcpy(&out[used], &coded, 4);
+      used += 4 + coded;
+    }
+    return used;
+  }
+
+  bool decode(const std::vector<std::uint8_t>& in, std::vector<std::uint8_t>& out) {
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < out.size(); i += kRansBlock) {
+      unsigned coded;
+      std::memcpy(&coded, &in[used], 4);
+      unsigned size = static_cast<unsigned>(std::min(kRansBlock, out.size() - i));
+      if (rans_uncompress_to_4x16(const_cast<std::uint8_t*>(&in[used + 4]), coded, &out[i],
+                                  &size) == nullptr) {
+        return false;
+      }
+      used += 4 + coded;
+    }
+    return true;
+  }
+};
+
+template <typename Peer>
 void encode(benchmark::State& state, const DataSet& set) {
-  Huff0 huff0;
-  std::vector<std::uint8_t> out(set.bytes.size() + set.bytes.size() / 8 + 65536);
+  Peer peer;
+  std::vector<std::uint8_t> out(set.bytes.size() + set.bytes.size() / 4 + 1'000'000);
   std::size_t size = 0;
-  for (auto _ : state) size = huff0.encode(set.bytes, out);
-  if (size == 0) state.SkipWithError("huff0 failed");
+  for (auto _ : state) size = peer.encode(set.bytes, out);
+  if (size == 0) state.SkipWithError("the peer failed");
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * set.bytes.size()));
   state.counters["bits"] = 8.0 * static_cast<double>(size) / static_cast<double>(set.bytes.size());
 }
 
+template <typename Peer>
 void decode(benchmark::State& state, const DataSet& set) {
-  Huff0 huff0;
-  std::vector<std::uint8_t> coded(set.bytes.size() + set.bytes.size() / 8 + 65536);
-  coded.resize(huff0.encode(set.bytes, coded));
+  Peer peer;
+  std::vector<std::uint8_t> coded(set.bytes.size() + set.bytes.size() / 4 + 1'000'000);
+  coded.resize(peer.encode(set.bytes, coded));
   std::vector<std::uint8_t> out(set.bytes.size());
   bool good = true;
-  for (auto _ : state) good = good && huff0.decode(coded, out);
-  if (!good || out != set.bytes) state.SkipWithError("huff0 failed");
+  for (auto _ : state) good = good && peer.decode(coded, out);
+  if (!good || out != set.bytes) state.SkipWithError("the peer failed");
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * set.bytes.size()));
+}
+
+template <typename Peer>
+void register_peer(const DataSet& set, const std::string& name) {
+  const std::string row = set.name + "/" + name + "/threads:1/";
+  benchmark::RegisterBenchmark((row + "encode").c_str(), encode<Peer>, set)->UseRealTime();
+  benchmark::RegisterBenchmark((row + "decode").c_str(), decode<Peer>, set)->UseRealTime();
 }
 
 }  // namespace
 
 void register_peers(const std::vector<DataSet>& sets) {
   for (const DataSet& set : sets) {
-    benchmark::RegisterBenchmark((set.name + "/huff0/threads:1/encode").c_str(), encode, set)
-        ->UseRealTime();
-    benchmark::RegisterBenchmark((set.name + "/huff0/threads:1/decode").c_str(), decode, set)
-        ->UseRealTime();
+    register_peer<Huff0>(set, "huff0");
+    register_peer<Rans32x16>(set, "rans32x16");
   }
 }

@@ -11,6 +11,19 @@ namespace gradwire {
 
 ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol> symbols) {
   ExceptionList list(chunk.dtype);
+  if (chunk.width() == 1) {
+    ByteSet set{};
+    for (const Symbol& symbol : symbols) {
+      const unsigned byte = from_key(symbol.key, chunk.dtype) & 255;
+      std::uint8_t& row = set.rows[byte >> 7][byte & 15];
+      row = static_cast<std::uint8_t>(row | 1u << (byte >> 4 & 7));
+    }
+    for (std::size_t i = 0;; ++i) {
+      i += kernels().find_outside(&set, chunk.data + i, chunk.count - i);
+      if (i == chunk.count) return list;
+      list.add(chunk, i);
+    }
+  }
   const std::uint64_t smallest = symbols.front().key;
   const std::uint64_t largest = symbols.back().key;
   const bool contiguous = largest - smallest == symbols.size() - 1;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "prefix_code.hpp"
@@ -289,5 +290,24 @@ TEST_CASE("tokens that do not fill their place are refused") {
     CHECK_FALSE(kernels->expand(&code.expand, tokens, 3, out, 16));  // too few
     CHECK(kernels->expand(&code.expand, tokens, 2, out, 7));         // zeros may
     CHECK_FALSE(kernels->expand(&code.expand, tokens, 2, out, 5));   // a token too many
+  }
+}
+
+TEST_CASE("the first byte outside a set") {
+  const std::vector<unsigned> members = {0, 1, 2, 77, 127, 128, 129, 200, 255};
+  ByteSet set{};
+  for (const unsigned byte : members) {
+    std::uint8_t& row = set.rows[byte >> 7][byte & 15];
+    row = static_cast<std::uint8_t>(row | 1u << (byte >> 4 & 7));
+  }
+  for (const Kernels* kernels : all_kernels()) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      const bool in_set = std::find(members.begin(), members.end(), byte) != members.end();
+      for (const std::size_t place : {0u, 33u, 99u}) {
+        std::vector<std::uint8_t> data(100, 128);
+        data[place] = static_cast<std::uint8_t>(byte);
+        CHECK(kernels->find_outside(&set, data.data(), data.size()) == (in_set ? 100 : place));
+      }
+    }
   }
 }

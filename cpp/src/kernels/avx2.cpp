@@ -182,6 +182,30 @@ void avx2_histogram(const uint8_t* data, size_t size, uint64_t counts[256]) {
   }
 }
 
+__m256i twice(const uint8_t table[16]) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+}
+
+// A byte with its highest bit set shuffles to 0: each half of the set has its own shuffle.
+size_t avx2_find_outside(const ByteSet* set, const uint8_t* data, size_t size) {
+  constexpr uint8_t kBits[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  const __m256i bits = twice(kBits);
+  const __m256i lower = twice(set->rows[0]);
+  const __m256i upper = twice(set->rows[1]);
+  const __m256i low_half = _mm256_set1_epi8(15);
+  const __m256i highest = _mm256_set1_epi8(-128);
+  for (size_t i = 0; i + 32 <= size; i += 32) {
+    const __m256i v = load256(data + i);
+    const __m256i row = _mm256_or_si256(_mm256_shuffle_epi8(lower, v),
+                                        _mm256_shuffle_epi8(upper, _mm256_xor_si256(v, highest)));
+    const __m256i bit =
+        _mm256_shuffle_epi8(bits, _mm256_and_si256(_mm256_srli_epi16(v, 4), low_half));
+    if (!_mm256_testc_si256(row, bit)) return i + portable_find_outside(set, data + i, 32);
+  }
+  const size_t done = size / 32 * 32;
+  return done + portable_find_outside(set, data + done, size - done);
+}
+
 // ---- runs ------------------------------------------------------------------------------------
 
 template <size_t Width>
@@ -291,6 +315,7 @@ TokenCounts avx2_tokenize(const TokenTable* table, const uint8_t* data, size_t s
 const Kernels kAvx2Kernels = {
     "avx2",
     avx2_histogram,
+    avx2_find_outside,
     avx2_crc32c,
     avx2_run_starts,
     portable_encode_bytes,

@@ -99,11 +99,19 @@ struct ExpandTable {
   uint32_t entry[256];
 };
 
+/// A set of bytes: byte b is in it if bit b / 16 % 8 of rows[b / 128][b % 16] is 1.
+struct ByteSet {
+  uint8_t rows[2][16];
+};
+
 struct Kernels {
   const char* name;
 
   /// Adds the number of times each byte occurs to `counts`.
   void (*histogram)(const uint8_t* data, size_t size, uint64_t counts[256]);
+
+  /// Index of the first byte that is not in the set; `size` if all are.
+  size_t (*find_outside)(const ByteSet* set, const uint8_t* data, size_t size);
 
   /// CRC-32C of `data`, continued from `crc` (0 at the start).
   uint32_t (*crc32c)(uint32_t crc, const uint8_t* data, size_t size);
