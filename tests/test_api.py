@@ -241,3 +241,33 @@ torch.ones(500, 500) @ torch.ones(500, 500)
 print(numpy.array_equal(gradwire.decompress(gradwire.compress(q, threads=2), threads=2), q))
 """
     assert run_python(script) == "True\n"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_accumulate(key: str) -> None:
+    levels = np.random.default_rng(5).integers(-3, 4, 600_000).astype(np.int8)
+    frame = gw.compress(levels, codec=key)
+    for dtype in (np.int8, np.int16, np.int32, np.uint64):
+        total = np.arange(levels.size).astype(dtype)
+        expected = total + levels.astype(dtype)
+        gw.decompress_into(frame, total, accumulate=True)
+        assert np.array_equal(total, expected)
+
+
+def test_accumulate_needs_integers_of_the_same_number() -> None:
+    frame = gw.compress(CASE)
+    with pytest.raises(TypeError, match="float32"):
+        gw.decompress_into(frame, np.zeros(CASE.size, np.float32), accumulate=True)
+    with pytest.raises(ValueError, match="elements"):
+        gw.decompress_into(frame, np.zeros(CASE.size + 1, np.int32), accumulate=True)
+    with pytest.raises(ValueError, match="bools"):
+        gw.decompress_into(frame, np.zeros(CASE.size, np.bool_), accumulate=True)
+
+
+def test_accumulate_adds_nothing_of_a_damaged_frame() -> None:
+    frame = bytearray(gw.compress(CASE).tobytes())
+    frame[len(frame) // 2] ^= 1
+    total = np.zeros(CASE.shape, np.int32)
+    with pytest.raises(gw.CorruptFrameError):
+        gw.decompress_into(frame, total, accumulate=True)
+    assert not total.any()

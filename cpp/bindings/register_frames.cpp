@@ -130,6 +130,15 @@ void decompress_to_buffer(const py::object& frame, const py::object& out, int th
   decompress_into(in.span(), target.span(), threads);
 }
 
+void decompress_add_to_buffer(const py::object& frame, const py::object& sum, int dtype,
+                              int threads) {
+  if (dtype < 0 || dtype >= kDTypeCount) throw py::value_error("unknown dtype");
+  const Bytes in(frame, false);
+  const Bytes target(sum, true);
+  const py::gil_scoped_release release;
+  decompress_add(in.span(), target.span(), static_cast<DType>(dtype), threads);
+}
+
 py::dict inspect_frame(const py::object& frame, bool verify) {
   const Bytes in(frame, false);
   FrameInfo info;
@@ -190,6 +199,8 @@ void register_frames(py::module_& module) {
   module.def("decompress", &decompress, py::arg("frame"), py::arg("max_size"), py::arg("threads"));
   module.def("decompress_into", &decompress_to_buffer, py::arg("frame"), py::arg("out"),
              py::arg("threads"));
+  module.def("decompress_add", &decompress_add_to_buffer, py::arg("frame"), py::arg("sum"),
+             py::arg("dtype"), py::arg("threads"));
   module.def("inspect", &inspect_frame, py::arg("frame"), py::arg("verify"));
   module.def("code_words", &frame_code_words, py::arg("frame"));
   module.def("run_length_widths", &frame_run_length_widths, py::arg("frame"));

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "codec_table.hpp"
 #include "crc32c.hpp"
@@ -36,6 +37,57 @@ FrameInfo inspect(std::span<const std::uint8_t> frame, Checksum checksum) {
   return info;
 }
 
+namespace {
+
+std::unique_ptr<Decoder> decoder_of(const ParsedFrame& parsed) {
+  const bool any_coded = std::any_of(parsed.chunks.begin(), parsed.chunks.end(),
+                                     [](const auto& c) { return !c.raw && !c.payload.empty(); });
+  if (!any_coded && parsed.code_book.empty()) return nullptr;
+  return parsed.codec->make_decoder(parsed.code_book, parsed.dtype, parsed.count);
+}
+
+std::size_t chunk_elements(const ParsedFrame& parsed, std::size_t i) {
+  return static_cast<std::size_t>(parsed.borders[i + 1] - parsed.borders[i]);
+}
+
+/// Decodes chunk i, which is not empty, to `out`.
+void decode_chunk(const ParsedFrame& parsed, const Decoder* decoder,
+                  const std::uint8_t* readable_end, std::size_t i, std::uint8_t* out) {
+  const ChunkEntry& chunk = parsed.chunks[i];
+  const std::size_t count = chunk_elements(parsed, i);
+  if (chunk.raw) {
+    std::memcpy(out, chunk.payload.data(), chunk.payload.size());
+  } else if (decoder == nullptr) {
+    throw CorruptFrameError("a chunk needs a code book, and the frame has none");
+  } else {
+    decoder->decode(chunk.payload, readable_end, out, count);
+  }
+  if (parsed.dtype == DType::kBool && !are_bools(out, count)) {
+    throw CorruptFrameError("an element of a bool array is neither 0 nor 1");
+  }
+}
+
+/// Adds elements to a sum, whose type may be wider or narrower; overflow wraps.
+void add_elements(const Elements& elements, DType sum_dtype, std::uint8_t* sum) {
+  with_width(elements.dtype, [&]<typename T>() {
+    with_width(sum_dtype, [&]<typename S>() {
+      for (std::size_t i = 0; i < elements.count; ++i) {
+        S total;
+        std::memcpy(&total, sum + i * sizeof(S), sizeof(S));
+        using Signed = std::make_signed_t<T>;
+        const T bits = load<T>(elements, i);
+        const std::uint64_t wide = is_signed(elements.dtype)
+                                       ? static_cast<std::uint64_t>(static_cast<Signed>(bits))
+                                       : bits;
+        total = static_cast<S>(total + wide);
+        std::memcpy(sum + i * sizeof(S), &total, sizeof(S));
+      }
+    });
+  });
+}
+
+}  // namespace
+
 void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,
                      int threads) {
   const ParsedFrame parsed = parse_frame(frame);
@@ -48,35 +100,41 @@ void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t
                                 " bytes, the frame decodes to only " +
                                 std::to_string(parsed.nbytes()));
   }
-  const bool any_coded = std::any_of(parsed.chunks.begin(), parsed.chunks.end(),
-                                     [](const auto& c) { return !c.raw && !c.payload.empty(); });
-  std::unique_ptr<Decoder> decoder;
-  if (any_coded || !parsed.code_book.empty()) {
-    decoder = parsed.codec->make_decoder(parsed.code_book, parsed.dtype, parsed.count);
-  }
-  const std::size_t width = item_size(parsed.dtype);
+  const std::unique_ptr<Decoder> decoder = decoder_of(parsed);
   const std::uint8_t* const readable_end = frame.data() + frame.size();
   std::vector<Crc32c> sums(parsed.chunks.size());
   for_each(parsed.chunks.size(), usable_threads(threads), [&](std::size_t i) {
-    const ChunkEntry& chunk = parsed.chunks[i];
-    const std::uint64_t count = parsed.borders[i + 1] - parsed.borders[i];
-    std::uint8_t* const place = out.data() + parsed.borders[i] * width;
-    if (parsed.checksum) sums[i] = Crc32c(chunk.payload);
-    if (count == 0) return;
-    if (chunk.raw) {
-      std::memcpy(place, chunk.payload.data(), chunk.payload.size());
-    } else if (!decoder) {
-      throw CorruptFrameError("a chunk needs a code book, and the frame has none");
-    } else {
-      decoder->decode(chunk.payload, readable_end, place, static_cast<std::size_t>(count));
-    }
-    if (parsed.dtype == DType::kBool && !are_bools(place, count)) {
-      throw CorruptFrameError("an element of a bool array is neither 0 nor 1");
-    }
+    if (parsed.checksum) sums[i] = Crc32c(parsed.chunks[i].payload);
+    if (chunk_elements(parsed, i) == 0) return;
+    decode_chunk(parsed, decoder.get(), readable_end, i,
+                 out.data() + parsed.borders[i] * item_size(parsed.dtype));
   });
   Crc32c payloads;
   for (const Crc32c& sum : sums) payloads.append(sum);
   check_crc(parsed, payloads);
+}
+
+void decompress_add(std::span<const std::uint8_t> frame, std::span<std::uint8_t> sum,
+                    DType sum_dtype, int threads) {
+  if (sum_dtype == DType::kBool) throw std::invalid_argument("bools cannot be added up");
+  const ParsedFrame parsed = parse_frame(frame);
+  const std::size_t width = item_size(sum_dtype);
+  if (sum.size() / width != parsed.count || sum.size() % width != 0) {
+    throw std::invalid_argument("the sum has " + std::to_string(sum.size() / width) +
+                                " elements, the frame has " + std::to_string(parsed.count));
+  }
+  inspect(frame, Checksum::kVerified);  // before anything is added
+  const std::unique_ptr<Decoder> decoder = decoder_of(parsed);
+  const std::uint8_t* const readable_end = frame.data() + frame.size();
+  for_each(parsed.chunks.size(), usable_threads(threads), [&](std::size_t i) {
+    thread_local std::vector<std::uint8_t> decoded;
+    const std::size_t count = chunk_elements(parsed, i);
+    if (count == 0) return;
+    decoded.resize(std::max(decoded.size(), count * item_size(parsed.dtype)));
+    decode_chunk(parsed, decoder.get(), readable_end, i, decoded.data());
+    add_elements({decoded.data(), count, parsed.dtype}, sum_dtype,
+                 sum.data() + parsed.borders[i] * width);
+  });
 }
 
 }  // namespace gradwire

@@ -123,21 +123,34 @@ def decompress(
     return out
 
 
-def decompress_into(frame: Any, out: Any, threads: int | None = None) -> None:
+def decompress_into(
+    frame: Any, out: Any, threads: int | None = None, accumulate: bool = False
+) -> None:
     """Decodes a frame into memory that the caller owns.
 
     Args:
         frame: as for :func:`inspect`.
         out: writable C-contiguous buffer (NumPy array, bytearray, torch CPU tensor ...) of exactly
-            the decoded array's bytes.
+            the decoded array's bytes. To accumulate: an array or tensor of integers of any width
+            with as many elements.
         threads: at most this many; None for the default.
+        accumulate: add the decoded integers to those of ``out`` instead of replacing them, chunk
+            by chunk, without a temporary array. Sums wrap around. The checksum is tested before
+            anything is added.
 
     Raises:
         BufferTooSmallError: ``out`` has fewer bytes than the array.
-        ValueError: ``out`` has more bytes, or is not writable and contiguous.
+        ValueError: ``out`` has more bytes, or is not writable and contiguous; to accumulate, it has
+            another number of elements.
+        TypeError: ``out`` does not hold integers to add to.
         CorruptFrameError, UnsupportedFormatError: as for :func:`decompress`.
     """
-    _core.decompress_into(as_bytes(frame), as_writable_bytes(out, "out"), threads or 0)
+    data = as_bytes(frame)
+    if accumulate:
+        number = as_integers(out)[1]
+        _core.decompress_add(data, as_writable_bytes(out, "out"), number, threads or 0)
+    else:
+        _core.decompress_into(data, as_writable_bytes(out, "out"), threads or 0)
 
 
 def max_compressed_size(q: Any) -> int:

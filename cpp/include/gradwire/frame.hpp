@@ -49,6 +49,13 @@ FrameInfo inspect(std::span<const std::uint8_t> frame, Checksum checksum = Check
 void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,
                      int threads = 0);
 
+/// Adds the elements of a frame to those of `sum`, which may be wider; sums wrap around. Needs
+/// memory for one chunk per thread. The checksum is tested first; if a frame without one turns out
+/// to be damaged, some elements may have been added.
+/// Throws as decompress_into; std::invalid_argument if `sum` has another number of elements.
+void decompress_add(std::span<const std::uint8_t> frame, std::span<std::uint8_t> sum,
+                    DType sum_dtype, int threads = 0);
+
 /// One code word of a frame's code book.
 struct CodeWord {
   std::uint64_t value = 0;   ///< the element's bits, sign-extended for signed types
