@@ -28,6 +28,7 @@ LABELS = {
     "elias": "elias",
     "shs": "shs",
     "rlh": "rlh",
+    "entropy": "entropy",
 }
 
 

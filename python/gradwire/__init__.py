@@ -7,7 +7,7 @@ process turns the frame back, bit for bit.
 >>> import gradwire as gw
 >>> import numpy as np
 >>> levels = np.array([[0, 0, 0, 1], [0, -1, 0, 0]] * 50, dtype=np.int8)
->>> frame = gw.compress(levels, codec="rlh")
+>>> frame = gw.compress(levels)
 >>> frame.nbytes < levels.nbytes / 4
 True
 >>> bool(np.array_equal(gw.decompress(frame), levels))

@@ -1,4 +1,4 @@
-"""The six codecs on the packaged sample of real gradients."""
+"""All codecs on the packaged sample of real gradients."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+"""Bits of whole frames of real gradients, relative to the order-0 entropy of their levels.
+
+    python bench/capture.py FOLDER && python bench/shares.py FOLDER
+
+For each captured gradient and for QSGD(4, 512), QSGD(16, 512) and TernGrad: the entropy H0 in bits
+per element, each codec's bits relative to it, and the speed of `entropy` on one thread through
+Python, in GB of levels per second (medians).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import gradwire as gw
+from gradwire.progress import Progress
+from gradwire.quantize import stochastic_levels
+from gradwire.tables import print_table
+
+CODECS = ("entropy", "rlh", "shs", "elias", "huffman")
+ROUNDS = 9
+
+
+def terngrad_levels(gradient: np.ndarray, seed: int = 0) -> np.ndarray:
+    """TernGrad (Wen et al., NeurIPS 2017, section 3), gradients clipped to 2.5 deviations."""
+    x = gradient.astype(np.float32).reshape(-1)
+    clipped = np.clip(x, -2.5 * x.std(), 2.5 * x.std())
+    chosen = np.random.default_rng(seed).random(x.size) < np.abs(clipped) / np.abs(clipped).max()
+    return (np.sign(clipped) * chosen).astype(np.int8)
+
+
+QUANTIZERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "QSGD(4)": lambda x: stochastic_levels(x, 4),
+    "QSGD(16)": lambda x: stochastic_levels(x, 16),
+    "TernGrad": terngrad_levels,
+}
+
+
+def speeds(levels: np.ndarray) -> tuple[float, float]:
+    """GB/s of compressing and of decompressing into a buffer of one's own."""
+    frame = np.empty(gw.max_compressed_size(levels), np.uint8)
+    out = np.empty_like(levels)
+    encode, decode = [], []
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        size = gw.compress_into(levels, frame, threads=1)
+        middle = time.perf_counter()
+        gw.decompress_into(frame[:size], out, threads=1)
+        encode.append(middle - begin)
+        decode.append(time.perf_counter() - middle)
+    assert np.array_equal(out, levels)
+    gb = levels.nbytes / 1e9
+    return gb / statistics.median(encode), gb / statistics.median(decode)
+
+
+def row(gradient_name: str, quantizer: str, gradient: np.ndarray) -> list[str]:
+    """A line of the table."""
+    levels = QUANTIZERS[quantizer](gradient).reshape(-1)
+    bound = gw.shannon_entropy(levels) * levels.size
+    shares = [8 * gw.compress(levels, codec=key).nbytes / bound for key in CODECS]
+    return [
+        f"{gradient_name} {quantizer}",
+        f"{bound / levels.size:.3f}",
+        *(f"{share:.3f}" for share in shares),
+        *(f"{speed:.2f}" for speed in speeds(levels)),
+    ]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    files = sorted(options.folder.glob("*.npy"))
+    if not files:
+        parser.error(f"{options.folder} has no *.npy files; make them with bench/capture.py")
+    rows = []
+    with Progress("measuring", len(files)) as progress:
+        for path in files:
+            gradient = np.load(path)
+            rows += [row(path.stem, name, gradient) for name in QUANTIZERS]
+            progress.step(path.name)
+    heads = ["gradient", "H0", *CODECS, "encode GB/s", "decode GB/s"]
+    print_table("Bits of whole frames relative to H0", heads, rows)
+
+
+if __name__ == "__main__":
+    main()
