@@ -174,12 +174,14 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def read_frame(frame: bytes) -> tuple[np.ndarray, int | None, int]:
+def read_frame(
+    frame: bytes, shared: dict[int, bytes] | None = None
+) -> tuple[np.ndarray, int | None, int]:
     """Returns the array, the code length as counted (None if a chunk is raw) and as declared."""
     source = Bytes(frame)
     require(source.take(2) == b"GW" and source.number(1) == 1, "unknown magic or version")
     flags, codec_number, layout, dtype_number, log_chunk, dimensions = source.take(6)
-    require(flags <= 1 and layout == 0, "unknown flag or layout")
+    require(flags <= 3 and layout == 0, "unknown flag or layout")
     require(codec_number < 7 and dtype_number < 9, "unknown codec or dtype")
     require(log_chunk <= 20 and dimensions <= 64, "chunks too large or too many dimensions")
     codec, elements = CODECS[codec_number], Elements(DTYPES[dtype_number])
@@ -199,10 +201,16 @@ def read_frame(frame: bytes) -> tuple[np.ndarray, int | None, int]:
     payloads = [source.take(entry % 2**31) for entry in directory]
     book = book_bytes = source.take(book_size)
     declared = source.varint()
-    if flags:
+    if flags & 1:
         require(crc32c(source.data[: source.at]) == source.number(4), "the checksum is wrong")
     require(source.at == len(frame), "bytes follow the frame")
 
+    if flags & 2:
+        require(codec == "entropy" and len(book) == 8, "a shared code book has no name")
+        name = int.from_bytes(book, "little")
+        require(name in (shared or {}), "the shared code book is missing")
+        book = shared[name]
+        require(book[0] > 128, "a shared code book must have classes and exceptions")
     if codec == "rle" and book:
         require(len(book) == 2 + elements.size, "the code book has a wrong size")
         require(book[0] <= elements.width and book[1] <= 32, "a field is too wide")
@@ -238,9 +246,21 @@ def read_frame(frame: bytes) -> tuple[np.ndarray, int | None, int]:
         raise FormatError("no array has this shape") from error
 
 
-def decode(frame: bytes) -> np.ndarray:
+def read_shared_book(data: bytes) -> dict[int, bytes]:  # 8
+    """A shared code book by its name."""
+    source = Bytes(data)
+    require(source.take(3) == b"GB\1", "unknown magic or version")
+    dtype = source.take(1)
+    book = source.take(source.varint())
+    name = 0xCBF29CE484222325
+    for byte in dtype + book:
+        name = (name ^ byte) * 0x100000001B3 % 2**64
+    return {name: book}
+
+
+def decode(frame: bytes, shared: dict[int, bytes] | None = None) -> np.ndarray:
     """The array that a frame holds; raises FormatError if the frame breaks a rule."""
-    return read_frame(bytes(frame))[0]
+    return read_frame(bytes(frame), shared)[0]
 
 
 def code_length(frame: bytes) -> int | None:

@@ -17,6 +17,9 @@ void register_errors(py::module_& module) {
   auto unsupported =
       py::register_exception<UnsupportedFormatError>(module, "UnsupportedFormatError", error);
   unsupported.doc() = "A version, codec, layout or dtype that this build does not know.";
+  auto missing =
+      py::register_exception<MissingCodeBookError>(module, "MissingCodeBookError", error);
+  missing.doc() = "The frame names a shared code book that this process has not.";
   auto too_small =
       py::register_exception<BufferTooSmallError>(module, "BufferTooSmallError", error);
   too_small.doc() = "The caller's buffer cannot hold the result.";

@@ -5,6 +5,7 @@
 
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
+#include "gradwire/shared_code_book.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -50,8 +51,10 @@ class Bytes {
 };
 
 Options make_options(int codec, int threads, bool checksum, std::uint32_t sample_size,
-                     std::uint64_t seed, std::uint32_t max_run) {
-  return {static_cast<CodecId>(codec), threads, checksum, sample_size, seed, max_run};
+                     std::uint64_t seed, std::uint32_t max_run,
+                     std::shared_ptr<const SharedCodeBook> code_book) {
+  return {static_cast<CodecId>(codec), threads, checksum, sample_size, seed, max_run,
+          std::move(code_book)};
 }
 
 struct Free {
@@ -160,6 +163,7 @@ py::dict inspect_frame(const py::object& frame, bool verify) {
   fields["chunks"] = info.chunks;
   fields["raw_chunks"] = info.raw_chunks;
   fields["checksum"] = info.checksum;
+  fields["shared_code_book"] = info.shared_code_book;
   fields["version"] = info.version;
   return fields;
 }
@@ -183,10 +187,30 @@ py::tuple frame_run_length_widths(const py::object& frame) {
 }  // namespace
 
 void register_frames(py::module_& module) {
+  py::class_<SharedCodeBook, std::shared_ptr<SharedCodeBook>>(module, "SharedCodeBook")
+      .def_static(
+          "fit",
+          [](const py::array& sample, int dtype) {
+            return std::const_pointer_cast<SharedCodeBook>(
+                SharedCodeBook::fit(PythonArray(sample, dtype).view));
+          },
+          py::arg("sample"), py::arg("dtype"))
+      .def_static(
+          "read",
+          [](const py::object& data) {
+            const Bytes in(data, false);
+            return std::const_pointer_cast<SharedCodeBook>(SharedCodeBook::read(in.span()));
+          },
+          py::arg("data"))
+      .def("to_bytes", [](const SharedCodeBook& book) {
+        const auto bytes = book.bytes();
+        return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      });
   py::class_<Options>(module, "Options")
       .def(py::init(&make_options), py::arg("codec"), py::arg("threads") = 0,
            py::arg("checksum") = true, py::arg("sample_size") = Options{}.sample_size,
-           py::arg("seed") = Options{}.seed, py::arg("max_run") = Options{}.max_run);
+           py::arg("seed") = Options{}.seed, py::arg("max_run") = Options{}.max_run,
+           py::arg("code_book") = py::none());
   module.def(
       "max_compressed_size",
       [](const py::array& array, int dtype) {

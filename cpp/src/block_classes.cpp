@@ -46,12 +46,11 @@ std::vector<Sums> sum_classes(std::span<const BlockSigns> blocks,
 }
 
 ClassCosts costs_of(std::span<const Sums> classes, double all) {
-  constexpr std::int32_t kNever = 1 << 24;
   const auto cost = [](double part, double whole) {
     return static_cast<std::int32_t>(std::lround(kCostsPerBit * std::log2(whole / part)));
   };
   ClassCosts costs{};
-  std::fill_n(costs.label, kMaxClasses, kNever);
+  std::fill_n(costs.label, kMaxClasses, kUnusedClass);
   for (std::size_t k = 0; k < classes.size(); ++k) {
     const Sums& sums = classes[k];
     if (sums.blocks == 0) continue;

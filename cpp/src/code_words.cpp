@@ -6,6 +6,7 @@
 #include "gradwire/frame.hpp"
 #include "prefix_code.hpp"
 #include "run_length.hpp"
+#include "shared_code_book.hpp"
 
 namespace gradwire {
 
@@ -66,6 +67,9 @@ std::vector<CodeWord> code_words(std::span<const std::uint8_t> frame) {
   const ParsedFrame parsed = parse_frame(frame);
   const CodecId id = parsed.codec->info.id;
   if (parsed.code_book.empty() || id == CodecId::kRunLength) return {};
+  if (parsed.shared_code_book) {
+    return class_words(find_code_book(parsed.code_book)->code_book(), parsed.dtype);
+  }
   if (id == CodecId::kEntropy) return class_words(parsed.code_book, parsed.dtype);
   const bool values_only = id == CodecId::kHuffman || id == CodecId::kSampleHuffman;
   return plain_words(parsed.code_book, parsed.dtype, values_only ? Runs::kNone : Runs::kListed);

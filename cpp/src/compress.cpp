@@ -9,6 +9,7 @@
 #include "executor.hpp"
 #include "frame_header.hpp"
 #include "gradwire/frame.hpp"
+#include "shared_code_book.hpp"
 #include "varint.hpp"
 
 namespace gradwire {
@@ -42,12 +43,12 @@ std::vector<std::uint64_t> find_overhangs(const Elements& elements, bool whole_r
 
 /// Everything before the chunk directory.
 std::vector<std::uint8_t> frame_head(const ArrayView& array, const Options& options,
-                                     std::size_t code_book_size) {
+                                     std::uint8_t book_flag, std::size_t code_book_size) {
   std::vector<std::uint8_t> head = {
       kMagic[0],
       kMagic[1],
       kVersion,
-      options.checksum ? kChecksumFlag : std::uint8_t{0},
+      static_cast<std::uint8_t>((options.checksum ? kChecksumFlag : 0) | book_flag),
       static_cast<std::uint8_t>(options.codec),
       0,
       static_cast<std::uint8_t>(array.dtype),
@@ -136,21 +137,40 @@ class FrameWriter {
   }
 
   std::size_t write() {
-    std::unique_ptr<Encoder> encoder;
-    if (array_.elements.count > 0) encoder = codec_.make_encoder(array_, options_);
+    if (array_.elements.count == 0) return finish(write_payloads(nullptr, 0), {});
+    if (const auto* book = fitting_code_book()) {
+      std::uint8_t name[kBookNameBytes];
+      const std::uint64_t number = book->name();
+      std::memcpy(name, &number, kBookNameBytes);
+      return write_with(book->encoder(), kSharedBookFlag, name);
+    }
+    const std::unique_ptr<Encoder> encoder = codec_.make_encoder(array_, options_);
     if (!encoder) return finish(write_payloads(nullptr, 0), {});
-    const std::span<const std::uint8_t> code_book = encoder->code_book();
-    const WrittenChunks coded = write_payloads(encoder.get(), code_book.size());
+    return write_with(*encoder, 0, encoder->code_book());
+  }
+
+ private:
+  /// The shared code book, if there is one for this array.
+  const LoadedCodeBook* fitting_code_book() const {
+    const auto* book = static_cast<const LoadedCodeBook*>(options_.code_book.get());
+    return book != nullptr && codec_.info.id == CodecId::kEntropy && book->fits(array_) ? book
+                                                                                        : nullptr;
+  }
+
+  /// Writes the frame; raw, if its code words would not make it smaller.
+  std::size_t write_with(const Encoder& encoder, std::uint8_t book_flag,
+                         std::span<const std::uint8_t> code_book) {
+    const WrittenChunks coded = write_payloads(&encoder, code_book.size(), book_flag);
     if (coded.size + code_book.size() < array_.elements.nbytes()) return finish(coded, code_book);
     WrittenChunks raw = write_payloads(nullptr, 0);
     raw.code_length = coded.code_length;
     return finish(raw, {});
   }
 
- private:
   /// Writes the frame up to its last payload; next_ is then the place behind it.
-  WrittenChunks write_payloads(const Encoder* encoder, std::size_t code_book_size) {
-    std::vector<std::uint8_t> head = frame_head(view_, options_, code_book_size);
+  WrittenChunks write_payloads(const Encoder* encoder, std::size_t code_book_size,
+                               std::uint8_t book_flag = 0) {
+    std::vector<std::uint8_t> head = frame_head(view_, options_, book_flag, code_book_size);
     if (codec_.whole_runs) {
       for (const std::uint64_t overhang : overhangs_) append_varint(head, overhang);
     }

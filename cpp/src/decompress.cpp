@@ -11,6 +11,7 @@
 #include "frame_header.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
+#include "shared_code_book.hpp"
 
 namespace gradwire {
 
@@ -34,15 +35,24 @@ FrameInfo inspect(std::span<const std::uint8_t> frame, Checksum checksum) {
   info.raw_chunks = static_cast<std::size_t>(std::count_if(
       parsed.chunks.begin(), parsed.chunks.end(), [](const auto& c) { return c.raw; }));
   info.checksum = parsed.checksum;
+  info.shared_code_book = parsed.shared_code_book;
   return info;
 }
 
 namespace {
 
-std::unique_ptr<Decoder> decoder_of(const ParsedFrame& parsed) {
+/// Nothing if the frame has no code book, and needs none.
+std::shared_ptr<const Decoder> decoder_of(const ParsedFrame& parsed) {
   const bool any_coded = std::any_of(parsed.chunks.begin(), parsed.chunks.end(),
                                      [](const auto& c) { return !c.raw && !c.payload.empty(); });
   if (!any_coded && parsed.code_book.empty()) return nullptr;
+  if (parsed.shared_code_book) {
+    const auto book = find_code_book(parsed.code_book);
+    if (book->dtype() != parsed.dtype) {
+      throw CorruptFrameError("the frame names a shared code book of another dtype");
+    }
+    return {book, &book->decoder()};
+  }
   return parsed.codec->make_decoder(parsed.code_book, parsed.dtype, parsed.count);
 }
 
@@ -100,7 +110,7 @@ void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t
                                 " bytes, the frame decodes to only " +
                                 std::to_string(parsed.nbytes()));
   }
-  const std::unique_ptr<Decoder> decoder = decoder_of(parsed);
+  const std::shared_ptr<const Decoder> decoder = decoder_of(parsed);
   const std::uint8_t* const readable_end = frame.data() + frame.size();
   std::vector<Crc32c> sums(parsed.chunks.size());
   for_each(parsed.chunks.size(), usable_threads(threads), [&](std::size_t i) {
@@ -124,7 +134,7 @@ void decompress_add(std::span<const std::uint8_t> frame, std::span<std::uint8_t>
                                 " elements, the frame has " + std::to_string(parsed.count));
   }
   inspect(frame, Checksum::kVerified);  // before anything is added
-  const std::unique_ptr<Decoder> decoder = decoder_of(parsed);
+  const std::shared_ptr<const Decoder> decoder = decoder_of(parsed);
   const std::uint8_t* const readable_end = frame.data() + frame.size();
   for_each(parsed.chunks.size(), usable_threads(threads), [&](std::size_t i) {
     thread_local std::vector<std::uint8_t> decoded;

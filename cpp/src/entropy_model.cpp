@@ -5,7 +5,7 @@
 
 #include "gradwire/error.hpp"
 #include "narrow.hpp"
-#include "token_code.hpp"
+#include "token_book.hpp"
 #include "value_counts.hpp"
 #include "varint.hpp"
 
@@ -121,12 +121,13 @@ EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dty
   return book;
 }
 
-std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array) {
+std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted fitted) {
   const KeyRange range = key_range(array);
   if (!range.fits_a_byte()) return std::nullopt;
   EntropyModel model{};
   model.smallest = std::min(range.smallest, last_smallest(array.elements.dtype));
   SampledBytes sample = sample_groups(array.elements, model.zero(array.elements.dtype));
+  sample.is_whole = sample.is_whole && fitted == Fitted::kForThisArray;
   model.has_exceptions = !sample.is_whole;
   ByteCounts histogram = count_bytes(sample.bytes);
   const auto most_frequent = std::max_element(histogram.begin(), histogram.end());

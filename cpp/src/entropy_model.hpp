@@ -40,8 +40,11 @@ struct EntropyBook {
 /// Throws CorruptFrameError if it is damaged; the books in it are not looked at.
 EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dtype);
 
+/// Whether other arrays may follow, with values that this one lacks.
+enum class Fitted : bool { kForThisArray, kForOthers };
+
 /// Nothing if the values lie too far apart for bytes.
-std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array);
+std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted fitted);
 
 /// The elements as bytes: the lowest byte of each less `zero`.
 void to_bytes(const Elements& elements, std::uint8_t zero, std::uint8_t* out);

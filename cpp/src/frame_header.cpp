@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "shared_code_book.hpp"
 #include "varint.hpp"
 
 namespace gradwire {
@@ -69,8 +70,9 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
   if (version != kVersion) unsupported("format version", version);
   ParsedFrame parsed{};
   const std::uint8_t flags = reader.byte();
-  if (flags & ~kChecksumFlag) unsupported("flags", flags);
+  if (flags & ~(kChecksumFlag | kSharedBookFlag)) unsupported("flags", flags);
   parsed.checksum = flags & kChecksumFlag;
+  parsed.shared_code_book = flags & kSharedBookFlag;
   const std::uint8_t codec = reader.byte();
   parsed.codec = find_codec(codec);
   if (parsed.codec == nullptr) unsupported("codec", codec);
@@ -91,6 +93,10 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
     throw CorruptFrameError("frame declares more than 2^62 bytes");
   }
   const std::uint64_t code_book_size = reader.varint();
+  if (parsed.shared_code_book &&
+      (parsed.codec->info.id != CodecId::kEntropy || code_book_size != kBookNameBytes)) {
+    throw CorruptFrameError("frame does not name a shared code book as it should");
+  }
 
   // Every chunk has an entry, so that a short frame cannot declare a long array.
   const std::uint64_t chunks =

@@ -13,6 +13,7 @@ inline constexpr std::uint8_t kMagic[2] = {'G', 'W'};
 inline constexpr std::uint8_t kVersion = 1;
 inline constexpr std::size_t kFlagsOffset = 3;
 inline constexpr std::uint8_t kChecksumFlag = 1;
+inline constexpr std::uint8_t kSharedBookFlag = 2;
 inline constexpr std::size_t kFixedHeaderBytes = 9;
 inline constexpr std::size_t kChunkEntryBytes = 4;
 inline constexpr std::uint32_t kRawChunkFlag = std::uint32_t{1} << 31;
@@ -33,6 +34,7 @@ struct ParsedFrame {
   std::uint8_t layout;
   DType dtype;
   bool checksum;
+  bool shared_code_book;  ///< code_book is the name of one
   std::vector<std::uint64_t> shape;
   std::uint64_t count;
   std::span<const std::uint8_t> code_book;

@@ -1,30 +1,16 @@
 #include "token_code.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <numeric>
-#include <string>
 
-#include "elements.hpp"
 #include "gradwire/error.hpp"
 #include "streams.hpp"
 
 namespace gradwire {
 namespace {
 
-constexpr DType kBytes = DType::kInt8;  // how code books number the bytes
-constexpr std::size_t kMaxTokens = 256;
 constexpr std::size_t kEncodeSlack = 64;  // that encode_bytes wants behind the code words
-
-std::uint8_t byte_of(const Symbol& symbol) {
-  return static_cast<std::uint8_t>(from_key(symbol.key, kBytes));
-}
-
-bool is_plain(const CodeBook& book) {
-  return std::all_of(book.symbols.begin(), book.symbols.end(),
-                     [](const Symbol& symbol) { return symbol.run == 1; });
-}
 
 /// The bytes that stand for the symbols in front of the prefix code.
 std::vector<std::uint8_t> coded_bytes(const CodeBook& book, bool plain) {
@@ -34,143 +20,7 @@ std::vector<std::uint8_t> coded_bytes(const CodeBook& book, bool plain) {
   return bytes;
 }
 
-/// A book with its lengths, and what they make of the sample.
-struct Candidate {
-  CodeBook book;
-  std::uint64_t bits = 0;
-};
-
-/// `expected`: counts to be mixed in; where tokens are few, those of the sample vary by chance.
-void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
-                    std::span<const double> expected, Lengths wanted) {
-  constexpr double kSeen = 8;  // weight of a token seen once; one never seen has 1
-  constexpr double kTrust = 4;
-  constexpr double kMost = 8;
-  const double tokens = static_cast<double>(std::accumulate(counts.begin(), counts.end(), 0ull));
-  const double mixed = std::min(kMost, kTrust * static_cast<double>(counts.size()) / tokens);
-  std::vector<std::uint64_t> weights;
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    const double more = expected.empty() ? 0 : mixed * expected[i];
-    weights.push_back(static_cast<std::uint64_t>(kSeen * (static_cast<double>(counts[i]) + more)));
-  }
-  candidate.book.lengths = code_lengths(weights, wanted);
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    candidate.bits += counts[i] * candidate.book.lengths[i];
-  }
-}
-
-/// About the bits of the code book.
-std::uint64_t book_bits(const Candidate& candidate) { return 40 + candidate.book.symbols.size(); }
-
-/// All bytes have code words, unless those of the sample are all there are.
-Candidate plain_book(const ByteCounts& histogram, bool is_whole, Lengths wanted) {
-  Candidate candidate;
-  std::vector<std::uint64_t> counts;
-  for (std::uint64_t key = 0; key < 256; ++key) {
-    const std::uint64_t count = histogram[from_key(key, kBytes)];
-    if (count == 0 && is_whole) continue;
-    candidate.book.symbols.push_back({key, 1});
-    counts.push_back(count);
-  }
-  choose_lengths(candidate, counts, {}, wanted);
-  return candidate;
-}
-
-/// Numbers the tokens of each byte other than 0, with up to max_zeros - 1 zeros before it.
-TokenTable token_table(std::span<const Symbol> symbols) {
-  TokenTable table{};
-  std::fill_n(table.first, 256, kNoToken);
-  for (std::size_t i = 0; i < symbols.size(); ++i) {
-    const std::uint8_t byte = byte_of(symbols[i]);
-    if (byte == 0) {
-      table.max_zeros = static_cast<std::uint32_t>(symbols[i].run);
-      table.zeros = static_cast<std::uint8_t>(i);
-    } else if (symbols[i].run == 1) {
-      table.first[byte] = static_cast<std::uint16_t>(i);
-    }
-  }
-  return table;
-}
-
-/// How many zeros a token of `bytes` different bytes may have: longer runs are rare, or the tokens
-/// would be too many, or too many for the few that a small array has.
-std::uint64_t longest_run(double zeros, double all, std::uint64_t bytes) {
-  constexpr double kRare = 0.02;
-  constexpr double kFewTokens = 32;
-  const double by_rarity = std::ceil(std::log(kRare) / std::log(zeros / all));
-  const double by_number =
-      std::clamp(all - zeros + all / kTokenTablesFrom * kMaxTokens, kFewTokens, kMaxTokens - 1.0);
-  const double most = by_number / static_cast<double>(bytes);
-  return static_cast<std::uint64_t>(std::min(by_rarity, most));
-}
-
-/// How often tokens would occur in so many bytes if each of them were independent of the others. A
-/// run is cut into tokens of the most zeros and a rest; see Weights::add_zero_runs.
-std::vector<double> expected_counts(std::span<const Symbol> symbols, const ByteCounts& histogram,
-                                    double all) {
-  const double p0 = static_cast<double>(histogram[0]) / all;
-  double powers[kMaxTokenRun + 1] = {1};
-  const std::uint64_t longest = token_table(symbols).max_zeros;
-  for (std::uint64_t r = 1; r <= longest; ++r) powers[r] = powers[r - 1] * p0;
-  const double cuts = 1 / (1 - powers[longest]);
-  std::vector<double> expected;
-  for (const Symbol& symbol : symbols) {
-    const std::uint8_t byte = byte_of(symbol);
-    const double values =
-        byte == 0 ? (1 - p0) * all * p0 : static_cast<double>(histogram[byte]) * (1 - p0);
-    expected.push_back(values * cuts * powers[symbol.run - 1]);
-  }
-  return expected;
-}
-
-Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                   std::uint64_t longest, Lengths wanted) {
-  Candidate candidate;
-  for (std::uint64_t key = 0; key < 256; ++key) {
-    const std::uint64_t byte = from_key(key, kBytes) & 255;
-    if (byte == 0) candidate.book.symbols.push_back({key, longest});
-    if (byte == 0 || histogram[byte] == 0) continue;
-    for (std::uint64_t run = 1; run <= longest; ++run) {
-      candidate.book.symbols.push_back({key, run});
-    }
-  }
-  std::vector<std::uint8_t> tokens(sample.size());
-  const TokenTable table = token_table(candidate.book.symbols);
-  const TokenCounts found =
-      kernels().tokenize(&table, sample.data(), sample.size(), tokens.data(), nullptr);
-  const ByteCounts counts = count_bytes({tokens.data(), found.tokens});
-  const std::vector<double> expected =
-      expected_counts(candidate.book.symbols, histogram, static_cast<double>(sample.size()));
-  choose_lengths(candidate, {counts.data(), expected.size()}, expected, wanted);
-  return candidate;
-}
-
 }  // namespace
-
-ByteCounts count_bytes(std::span<const std::uint8_t> bytes) {
-  ByteCounts counts{};
-  kernels().histogram(bytes.data(), bytes.size(), counts.data());
-  return counts;
-}
-
-CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                         bool is_whole) {
-  constexpr double kFewZeros = 0.2;  // make tokens with runs cost more time than they save
-  constexpr double kWorthRuns = 0.995;
-  const Lengths wanted = sample.size() >= kTokenTablesFrom ? Lengths::kShort : Lengths::kOptimal;
-  const double all = static_cast<double>(sample.size());
-  const double zeros = static_cast<double>(histogram[0]);
-  if (zeros == all) return {{{to_key(0, kBytes), kMaxTokenRun}}, false, {0}};
-  Candidate plain = plain_book(histogram, is_whole, wanted);
-  if (zeros < kFewZeros * all) return std::move(plain.book);
-  const std::ptrdiff_t unseen = std::count(histogram.begin(), histogram.end(), std::uint64_t{0});
-  const std::uint64_t longest = longest_run(zeros, all, static_cast<std::uint64_t>(255 - unseen));
-  if (longest < 2) return std::move(plain.book);
-  Candidate runs = run_book(sample, histogram, longest, wanted);
-  const bool better = static_cast<double>(runs.bits + book_bits(runs)) <
-                      kWorthRuns * static_cast<double>(plain.bits + book_bits(plain));
-  return std::move(better ? runs.book : plain.book);
-}
 
 TokenEncoder::TokenEncoder(CodeBook book, bool with_tables)
     : book_bytes_(write_code_book(book, kBytes, Runs::kListed)),
@@ -239,13 +89,9 @@ void TokenEncoder::write_streams(std::span<const std::uint8_t> tokens,
 }
 
 TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::size_t longest)
-    : book_(read_code_book(book, kBytes, Runs::kListed)),
-      code_(book_.lengths, PrefixCode::Use::kDecode) {
-  if (book_.has_escape) throw CorruptFrameError("a code book of tokens has no escape");
-  if (book_.symbols.size() > kMaxTokens) throw CorruptFrameError("code book has too many tokens");
+    : book_(read_token_book(book)), code_(book_.lengths, PrefixCode::Use::kDecode) {
   for (std::size_t i = 0; i < book_.symbols.size(); ++i) {
     const std::uint64_t run = book_.symbols[i].run;
-    if (run > kMaxTokenRun) throw CorruptFrameError("a token is longer than it may be");
     expand_.entry[i] =
         static_cast<std::uint32_t>(byte_of(book_.symbols[i]) | (run - 1) << 8 | run << 16);
   }

@@ -1,31 +1,17 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "code_book.hpp"
 #include "prefix_code.hpp"
+#include "token_book.hpp"
 #include "varint.hpp"
 
 namespace gradwire {
 
-/// Sequences of bytes, coded by a prefix code of tokens: a byte other than 0 together with the
-/// zeros before it, or zeros alone (FORMAT.md, section 5.5). Where every token is one byte the code
-/// is plain Huffman.
-
-/// Sequences shorter than this repay no tables that make coding fast.
-inline constexpr std::size_t kTokenTablesFrom = std::size_t{1} << 14;
-
-using ByteCounts = std::array<std::uint64_t, 256>;
-ByteCounts count_bytes(std::span<const std::uint8_t> bytes);
-
-/// The better of a plain code and one with runs for a sequence like `sample`, which has bytes.
-/// `is_whole`: the sequences have no other bytes than the sample.
-CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                         bool is_whole);
+/// Codes sequences of bytes with token books (FORMAT.md, section 5.5).
 
 /// Memory that coding needs, kept from one sequence to the next.
 struct TokenBuffer {

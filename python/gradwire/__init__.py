@@ -18,6 +18,7 @@ from gradwire._core import (
     BufferTooSmallError,
     CorruptFrameError,
     Error,
+    MissingCodeBookError,
     TruncatedFrameError,
     UnsupportedFormatError,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Error",
     "FrameInfo",
     "Huffman",
+    "MissingCodeBookError",
     "RunLength",
     "RunLengthHuffman",
     "SampleHuffman",

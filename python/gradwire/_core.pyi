@@ -18,7 +18,15 @@ class Options:
         sample_size: int = ...,
         seed: int = ...,
         max_run: int = ...,
+        code_book: SharedCodeBook | None = ...,
     ) -> None: ...
+
+class SharedCodeBook:
+    @staticmethod
+    def fit(sample: npt.NDArray[Any], dtype: int) -> SharedCodeBook: ...
+    @staticmethod
+    def read(data: bytes) -> SharedCodeBook: ...
+    def to_bytes(self) -> bytes: ...
 
 class _Info(TypedDict):
     codec: int
@@ -32,6 +40,7 @@ class _Info(TypedDict):
     chunks: int
     raw_chunks: int
     checksum: bool
+    shared_code_book: bool
     version: int
 
 def version() -> str: ...

@@ -44,6 +44,8 @@ class FrameInfo:
     raw_chunks: int
     """Chunks that the codec could not shrink."""
     checksum: bool
+    shared_code_book: bool
+    """The frame names a shared code book instead of carrying its own."""
     version: int
     """Version of the format."""
 
@@ -74,6 +76,7 @@ def inspect(frame: Any) -> FrameInfo:
         chunks=fields["chunks"],
         raw_chunks=fields["raw_chunks"],
         checksum=fields["checksum"],
+        shared_code_book=fields["shared_code_book"],
         version=fields["version"],
     )
 
@@ -101,6 +104,7 @@ def decompress(
         CorruptFrameError: the bytes are not a frame, or were changed.
         TruncatedFrameError: the bytes end before the frame does.
         UnsupportedFormatError: a version, codec or dtype that this build does not know.
+        MissingCodeBookError: the frame names a shared code book that this process has not.
         BufferTooSmallError: ``out`` or ``max_size`` is too small.
     """
     data = as_bytes(frame)

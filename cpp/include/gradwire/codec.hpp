@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -17,6 +18,8 @@ enum class CodecId : std::uint8_t {
   kEntropy = 6,
 };
 
+class SharedCodeBook;
+
 /// How to compress. A decoder needs none of this: frames describe themselves.
 struct Options {
   CodecId codec = CodecId::kEntropy;
@@ -25,6 +28,8 @@ struct Options {
   std::uint32_t sample_size = 1000;  ///< sh, shs: sampled places, a cache line of symbols each
   std::uint64_t seed = 0;            ///< sh, shs: chooses the places
   std::uint32_t max_run = 200;       ///< shs: longest run of zeros that is one symbol
+  /// entropy: to be named by the frames of arrays that it fits; others carry one of their own.
+  std::shared_ptr<const SharedCodeBook> code_book = nullptr;
 };
 
 struct CodecInfo {

@@ -30,6 +30,12 @@ class UnsupportedFormatError : public Error {
   using Error::Error;
 };
 
+/// The frame names a shared code book that this process has not.
+class MissingCodeBookError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The caller's buffer cannot hold the result.
 class BufferTooSmallError : public Error {
  public:

@@ -34,6 +34,7 @@ struct FrameInfo {
   std::size_t chunks = 0;
   std::size_t raw_chunks = 0;  ///< chunks stored as they are
   bool checksum = false;
+  bool shared_code_book = false;  ///< the frame names one instead of carrying its own
 };
 
 /// Whether inspect() reads the whole frame to verify its checksum.

@@ -5,3 +5,4 @@
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
 #include "gradwire/runtime.hpp"
+#include "gradwire/shared_code_book.hpp"

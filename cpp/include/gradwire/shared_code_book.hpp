@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "gradwire/array.hpp"
+
+namespace gradwire {
+
+/// A code book of the codec entropy that frames name instead of carrying it, for many small arrays
+/// and for the steps of a training run (FORMAT.md, section 8). Immutable.
+///
+/// This process decodes such frames as long as one of these objects for their code book exists.
+class SharedCodeBook {
+ public:
+  /// Fits a code book to an array like those that will follow, of the same dtype.
+  /// Throws std::invalid_argument if it is empty, or its values lie more than 255 apart.
+  static std::shared_ptr<const SharedCodeBook> fit(const ArrayView& sample);
+
+  /// From the bytes() of another process. Throws CorruptFrameError or UnsupportedFormatError.
+  static std::shared_ptr<const SharedCodeBook> read(std::span<const std::uint8_t> bytes);
+
+  virtual ~SharedCodeBook() = default;
+  virtual std::span<const std::uint8_t> bytes() const = 0;
+};
+
+}  // namespace gradwire

@@ -1,0 +1,199 @@
+#include "entropy_coder.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "exceptions.hpp"
+#include "gradwire/error.hpp"
+#include "token_code.hpp"
+
+namespace gradwire {
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+/// Memory for one chunk, kept by each thread: fresh pages cost more than the coding.
+struct Workspace {
+  Bytes bytes;   // of the elements, in their order
+  Bytes sorted;  // the same, class after class
+  Bytes payload;
+  TokenBuffer tokens;
+};
+
+Workspace& workspace() {
+  thread_local Workspace own;
+  return own;
+}
+
+std::uint8_t* sized(Bytes& buffer, std::size_t size) {
+  if (buffer.size() < size) buffer.resize(size);
+  return buffer.data();
+}
+
+/// memcpy, but in small steps: compilers turn one of unknown size into a slow instruction.
+void copy_block(const std::uint8_t* block, std::size_t size, std::uint8_t* out) {
+  constexpr std::size_t kStep = 64;
+  std::size_t i = 0;
+  for (; i + kStep <= size; i += kStep) std::memcpy(out + i, block + i, kStep);
+  std::memcpy(out + i, block + i, size - i);
+}
+
+class EntropyEncoder final : public Encoder {
+ public:
+  EntropyEncoder(EntropyModel model, DType dtype, bool with_tables) : model_(std::move(model)) {
+    book_bytes_.push_back(static_cast<std::uint8_t>(model_.classes.size |
+                                                    (model_.has_exceptions ? kExceptionsFlag : 0)));
+    for (std::size_t i = 0; i < item_size(dtype); ++i) {
+      book_bytes_.push_back(static_cast<std::uint8_t>(model_.smallest >> (8 * i)));
+    }
+    book_bytes_.push_back(model_.background);
+    for (CodeBook& book : model_.books) {
+      coders_.emplace_back(std::move(book), with_tables);
+      const auto bytes = coders_.back().code_book();
+      append_varint(book_bytes_, bytes.size());
+      book_bytes_.insert(book_bytes_.end(), bytes.begin(), bytes.end());
+    }
+  }
+
+  std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
+
+  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
+    Workspace& work = workspace();
+    work.payload.clear();
+    std::uint64_t code_length = 0;
+    const std::span<const std::uint8_t> bytes = bytes_of(chunk, work);
+    ExceptionList exceptions = coders_.size() == 1
+                                   ? encode_whole(chunk, bytes, work, code_length)
+                                   : encode_classes(chunk, bytes, work, code_length);
+    if (model_.has_exceptions) {
+      const Bytes list = exceptions.bytes(code_length);
+      work.payload.insert(work.payload.end(), list.begin(), list.end());
+    }
+    if (work.payload.size() > out.size()) return {std::nullopt, code_length};
+    std::memcpy(out.data(), work.payload.data(), work.payload.size());
+    return {work.payload.size(), code_length};
+  }
+
+ private:
+  std::span<const std::uint8_t> bytes_of(const Elements& chunk, Workspace& work) const {
+    if (chunk.width() == 1 && model_.zero(chunk.dtype) == 0) return {chunk.data, chunk.count};
+    to_bytes(chunk, model_.zero(chunk.dtype), sized(work.bytes, chunk.count));
+    return {work.bytes.data(), chunk.count};
+  }
+
+  ExceptionList encode_whole(const Elements& chunk, std::span<const std::uint8_t> bytes,
+                             Workspace& work, std::uint64_t& code_length) const {
+    ExceptionList exceptions(chunk.dtype);
+    for (const std::uint32_t place :
+         coders_[0].encode(bytes, work.tokens, work.payload, code_length)) {
+      exceptions.add(chunk, place);
+    }
+    return exceptions;
+  }
+
+  ExceptionList encode_classes(const Elements& chunk, std::span<const std::uint8_t> bytes,
+                               Workspace& work, std::uint64_t& code_length) const {
+    const ClassOrder order(model_.classes.assign(block_signs(bytes)), coders_.size(), bytes.size());
+    const TokenEncoder labels(make_token_book(order.classes(), count_bytes(order.classes()), true),
+                              false);
+    append_varint(work.payload, labels.code_book().size());
+    work.payload.insert(work.payload.end(), labels.code_book().begin(), labels.code_book().end());
+    labels.encode(order.classes(), work.tokens, work.payload, code_length);
+
+    std::uint8_t* const sorted = sized(work.sorted, bytes.size());
+    for (std::size_t i = 0; i < order.blocks().size(); ++i) {
+      const std::size_t b = order.blocks()[i];
+      copy_block(bytes.data() + b * kBlockSize, block_bytes(b, bytes.size()),
+                 sorted + order.place(i));
+    }
+    std::vector<std::size_t> unknown;
+    for (std::size_t k = 0; k < coders_.size(); ++k) {
+      const auto [begin, end] = order.bounds(k);
+      if (begin == end) continue;
+      for (const std::uint32_t place : coders_[k].encode({sorted + begin, end - begin}, work.tokens,
+                                                         work.payload, code_length)) {
+        unknown.push_back(order.original(begin + place));
+      }
+    }
+    std::sort(unknown.begin(), unknown.end());
+    ExceptionList exceptions(chunk.dtype);
+    for (const std::size_t place : unknown) exceptions.add(chunk, place);
+    return exceptions;
+  }
+
+  EntropyModel model_;
+  std::vector<TokenEncoder> coders_;
+  Bytes book_bytes_;
+};
+
+class EntropyDecoder final : public Decoder {
+ public:
+  EntropyDecoder(const EntropyBook& book, DType dtype, std::uint64_t count)
+      : dtype_(dtype),
+        has_exceptions_(book.has_exceptions),
+        smallest_(book.smallest),
+        background_(book.background) {
+    for (const auto& of_class : book.of_class) {
+      coders_.emplace_back(of_class, static_cast<std::size_t>(count));
+    }
+  }
+
+  void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+              std::uint8_t* out, std::size_t count) const override {
+    Workspace& work = workspace();
+    ByteReader reader(payload);
+    if (coders_.size() == 1) {
+      const bool in_place = item_size(dtype_) == 1;
+      std::uint8_t* const bytes = in_place ? out : sized(work.sorted, count);
+      coders_[0].decode(reader, readable_end, work.tokens, {bytes, count});
+      from_bytes(bytes, count, smallest_, background_, dtype_, out);
+    } else {
+      decode_classes(reader, readable_end, work, out, count);
+    }
+    auto rest = payload.last(reader.left());
+    if (has_exceptions_) ExceptionList::take(rest, dtype_, count).apply(out);
+    if (!rest.empty()) throw CorruptFrameError("a chunk goes on behind its last part");
+  }
+
+ private:
+  void decode_classes(ByteReader& reader, const std::uint8_t* readable_end, Workspace& work,
+                      std::uint8_t* out, std::size_t count) const {
+    std::vector<std::uint8_t> classes(block_count(count));
+    const TokenDecoder labels(reader.take(reader.varint()), classes.size());
+    labels.decode(reader, readable_end, work.tokens, classes);
+    if (*std::max_element(classes.begin(), classes.end()) >= coders_.size()) {
+      throw CorruptFrameError("a block has a class that does not exist");
+    }
+    const ClassOrder order(std::move(classes), coders_.size(), count);
+    std::uint8_t* const sorted = sized(work.sorted, count);
+    for (std::size_t k = 0; k < coders_.size(); ++k) {
+      const auto [begin, end] = order.bounds(k);
+      if (begin == end) continue;
+      coders_[k].decode(reader, readable_end, work.tokens, {sorted + begin, end - begin});
+    }
+    for (std::size_t i = 0; i < order.blocks().size(); ++i) {
+      const std::size_t b = order.blocks()[i];
+      from_bytes(sorted + order.place(i), block_bytes(b, count), smallest_, background_, dtype_,
+                 out + b * kBlockSize * item_size(dtype_));
+    }
+  }
+
+  DType dtype_;
+  bool has_exceptions_;
+  std::uint64_t smallest_;
+  std::uint8_t background_;
+  std::vector<TokenDecoder> coders_;
+};
+
+}  // namespace
+
+std::unique_ptr<Encoder> make_entropy_encoder(EntropyModel model, DType dtype, bool with_tables) {
+  return std::make_unique<EntropyEncoder>(std::move(model), dtype, with_tables);
+}
+
+std::unique_ptr<Decoder> make_entropy_decoder(const EntropyBook& book, DType dtype,
+                                              std::uint64_t count) {
+  return std::make_unique<EntropyDecoder>(book, dtype, count);
+}
+
+}  // namespace gradwire
