@@ -69,8 +69,9 @@ constexpr std::uint64_t sign_extend(std::uint64_t bits, DType dtype) {
 }
 
 /// Calls run(index of its first element, length) for each maximal run of equal elements, in order.
+/// Always inline, so that what the call refers to can stay in registers.
 template <typename T, typename F>
-void for_each_run(const Elements& elements, F&& run) {
+[[gnu::always_inline]] inline void for_each_run(const Elements& elements, F&& run) {
   constexpr std::size_t kWindow = 4096;
   std::uint32_t starts[kWindow + 8];
   if (elements.count == 0) return;

@@ -1,5 +1,7 @@
 // Elias-omega codec: the mapped value, then the length, of each run (FORMAT.md, section 5.2).
 
+#include <array>
+
 #include "codec_table.hpp"
 #include "gradwire/error.hpp"
 #include "omega.hpp"
@@ -25,19 +27,100 @@ T from_mapped(MappedValue value, DType dtype) {
 
 class EliasEncoder final : public Encoder {
  public:
+  explicit EliasEncoder(DType dtype) {
+    for (unsigned byte = 0; byte < 256 && item_size(dtype) == 1; ++byte) {
+      const MappedValue value = to_mapped(static_cast<std::uint8_t>(byte), dtype);
+      of_byte_[byte] = kSmallOmega[2 * value.magnitude + value.non_negative];
+    }
+  }
+
   std::span<const std::uint8_t> code_book() const override { return {}; }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    BitWriter writer(out);
-    with_width(chunk.dtype, [&]<typename T>() {
+    return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
+      BitWriter writer(out);  // here, so that it can stay in registers
       for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-        write_mapped_run(writer, to_mapped(load<T>(chunk, first), chunk.dtype), run);
+        const T bits = load<T>(chunk, first);
+        if constexpr (sizeof(T) == 1) {  // the sign of a value is hard to predict: no branch
+          if (run < kSmallOmegas) return write_both(writer, of_byte_[bits], kSmallOmega[run]);
+        }
+        write_mapped_run(writer, to_mapped(bits, chunk.dtype), run);
       });
+      const std::size_t size = writer.finish();
+      return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
     });
-    const std::size_t size = writer.finish();
-    return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
   }
+
+ private:
+  SmallOmega of_byte_[256] = {};  // code words of the values, for elements of one byte
 };
+
+/// One or two short runs of bytes, by the next bits: length of their code words | first run << 4 |
+/// second run << 9 | first byte << 16 | second byte << 24. 0: a longer code word, or a larger
+/// value.
+constexpr unsigned kRunsLookupBits = 12;
+constexpr std::uint32_t kShortRun = 32;  // runs in the table are shorter
+using RunsLookup = std::array<std::uint32_t, 1u << kRunsLookupBits>;
+
+struct OneRun {
+  std::uint32_t length = 0;  // 0: none
+  std::uint32_t run = 0;
+  std::uint32_t byte = 0;
+};
+
+/// The run whose code words the lowest `available` bits begin with.
+OneRun first_run(std::uint32_t bits, unsigned available) {
+  constexpr std::uint32_t kMaxNumber = 255;  // mapped from a signed byte
+  const auto number = [&](OneRun& found) -> std::uint32_t {
+    const std::uint32_t entry = kOmegaLookup[bits & (kOmegaLookup.size() - 1)];
+    const std::uint32_t length = entry & 255;
+    if (entry == 0 || found.length + length > available) return 0;
+    bits >>= length;
+    found.length += length;
+    return entry >> 8;
+  };
+  OneRun found;
+  const std::uint32_t mapped = number(found);
+  found.run = mapped == 0 ? 0 : number(found);
+  if (mapped > kMaxNumber || found.run == 0 || found.run >= kShortRun) return {};
+  const std::uint32_t magnitude = mapped / 2;
+  found.byte = (mapped & 1 ? magnitude : 0 - magnitude) & 255;
+  return found;
+}
+
+RunsLookup make_runs_lookup() {
+  RunsLookup table{};
+  for (std::uint32_t bits = 0; bits < table.size(); ++bits) {
+    const OneRun first = first_run(bits, kRunsLookupBits);
+    if (first.length == 0) continue;
+    const OneRun second = first_run(bits >> first.length, kRunsLookupBits - first.length);
+    table[bits] = (first.length + second.length) | first.run << 4 | second.run << 9 |
+                  first.byte << 16 | second.byte << 24;
+  }
+  return table;
+}
+
+/// Decodes runs of signed bytes as long as they are short and far from the end.
+void fill_short_runs(BitReader& shared, RunFill<std::uint8_t>& fill) {
+  static const RunsLookup lookup = make_runs_lookup();
+  constexpr unsigned kLooks = 4;  // of 12 bits, out of the 56 that peek() shows
+  BitReader reader = shared;
+  std::uint32_t entry = 1;
+  while (entry != 0 && fill.left() >= 2 * kLooks * kShortRun && !reader.overrun()) {
+    std::uint64_t window = reader.peek();
+    unsigned used = 0;
+    for (unsigned k = 0; k < kLooks; ++k) {
+      entry = lookup[window & (lookup.size() - 1)];
+      if (entry == 0) break;
+      fill.put_short(static_cast<std::uint8_t>(entry >> 16), entry >> 4 & 31);
+      fill.put_short(static_cast<std::uint8_t>(entry >> 24), entry >> 9 & 31);
+      window >>= entry & 15;
+      used += entry & 15;
+    }
+    reader.skip(used);
+  }
+  shared = reader;
+}
 
 class EliasDecoder final : public Decoder {
  public:
@@ -49,6 +132,9 @@ class EliasDecoder final : public Decoder {
       BitReader reader(payload);
       RunFill<T> fill(out, count);
       while (!fill.done()) {
+        if constexpr (sizeof(T) == 1) {
+          if (is_signed(dtype_)) fill_short_runs(reader, fill);
+        }
         const T value = from_mapped<T>(read_mapped(reader), dtype_);
         fill.put(value, read_omega(reader));
         if (reader.overrun()) break;
@@ -66,8 +152,8 @@ class EliasDecoder final : public Decoder {
 const Codec kEliasOmegaCodec = {
     {CodecId::kEliasOmega, "elias", "EliasOmega"},
     true,
-    [](const ChunkedArray&, const Options&) -> std::unique_ptr<Encoder> {
-      return std::make_unique<EliasEncoder>();
+    [](const ChunkedArray& array, const Options&) -> std::unique_ptr<Encoder> {
+      return std::make_unique<EliasEncoder>(array.elements.dtype);
     },
     [](std::span<const std::uint8_t> code_book, DType dtype,
        std::uint64_t) -> std::unique_ptr<Decoder> {

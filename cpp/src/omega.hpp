@@ -60,15 +60,16 @@ struct MappedValue {
 
 BitWriter write_large_mapped(BitWriter writer, MappedValue value);
 
+/// Appends two code words at once.
+inline void write_both(BitWriter& writer, SmallOmega first, SmallOmega second) {
+  writer.put(first.bits | std::uint64_t{second.bits} << first.length, first.length + second.length);
+}
+
 /// Appends the code words of a value's number, then of a run length, together if both are small.
 inline void write_mapped_run(BitWriter& writer, MappedValue value, std::uint64_t run) {
   const std::uint64_t n = 2 * value.magnitude + value.non_negative;
   if (value.magnitude < kSmallOmegas / 2 && run < kSmallOmegas) {
-    const SmallOmega first = kSmallOmega[n];
-    const SmallOmega second = kSmallOmega[run];
-    writer.put(first.bits | std::uint64_t{second.bits} << first.length,
-               first.length + second.length);
-    return;
+    return write_both(writer, kSmallOmega[n], kSmallOmega[run]);
   }
   writer = write_large_mapped(writer, value);
   write_omega(writer, run);

@@ -17,6 +17,18 @@ class RunFill {
 
   bool done() const { return left_ == 0; }
 
+  /// Elements that are missing.
+  std::size_t left() const { return left_; }
+
+  /// put() for a run of at most 32 bytes where as many are missing.
+  void put_short(T value, std::size_t run) {
+    T block[kShort];
+    std::fill_n(block, kShort, value);
+    std::memcpy(next_, block, sizeof(block));
+    next_ += run * sizeof(T);
+    left_ -= run;
+  }
+
   /// Appends `run` times `value`. Throws CorruptFrameError if the chunk has no room for them.
   void put(T value, std::uint64_t run) {
     if (run > left_) throw CorruptFrameError("a run passes the end of its chunk");

@@ -67,9 +67,9 @@ class RunLengthEncoder final : public Encoder {
   std::span<const std::uint8_t> code_book() const override { return book_; }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    BitWriter writer(out);
     const std::uint64_t longest = std::uint64_t{1} << widths_.run_bits;
-    with_width(chunk.dtype, [&]<typename T>() {
+    return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
+      BitWriter writer(out);  // here, so that it can stay in registers
       for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
         const std::uint64_t value = to_key(load<T>(chunk, first), chunk.dtype) - widths_.minimum;
         while (run > 0) {
@@ -79,9 +79,9 @@ class RunLengthEncoder final : public Encoder {
           run -= part;
         }
       });
+      const std::size_t size = writer.finish();
+      return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
     });
-    const std::size_t size = writer.finish();
-    return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
   }
 
  private:

@@ -93,14 +93,14 @@ class RunLengthHuffmanEncoder final : public Encoder {
   std::span<const std::uint8_t> code_book() const override { return pairs_.code_book(); }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    BitWriter writer(out);
-    with_width(chunk.dtype, [&]<typename T>() {
+    return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
+      BitWriter writer(out);  // here, so that it can stay in registers
       for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
         pairs_.write<T>(writer, load<T>(chunk, first), run);
       });
+      const std::size_t size = writer.finish();
+      return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
     });
-    const std::size_t size = writer.finish();
-    return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
   }
 
  private:

@@ -22,8 +22,8 @@ class SparsityEncoder final : public Encoder {
   std::span<const std::uint8_t> code_book() const override { return pairs_.code_book(); }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    BitWriter writer(out);
-    with_width(chunk.dtype, [&]<typename T>() {
+    return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
+      BitWriter writer(out);  // here, so that it can stay in registers
       for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
         const T bits = load<T>(chunk, first);
         if (bits != 0) {
@@ -33,9 +33,9 @@ class SparsityEncoder final : public Encoder {
         for (; run >= max_run_; run -= max_run_) pairs_.write<T>(writer, 0, max_run_);
         if (run > 0) pairs_.write<T>(writer, 0, run);
       });
+      const std::size_t size = writer.finish();
+      return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
     });
-    const std::size_t size = writer.finish();
-    return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
   }
 
  private:

@@ -232,15 +232,16 @@ size_t vector_run_starts(const uint8_t* data, size_t count, uint32_t* starts) {
     const uint8_t* here = data + i * Width;
     const __m256i equal = equal_elements<Width>(load256(here), load256(here - Width));
     uint32_t mask = ~static_cast<uint32_t>(_mm256_movemask_epi8(equal)) & kLowest;
-    // Four at a time without asking whether there are as many: what is too much is overwritten.
-    const uint32_t ones = static_cast<uint32_t>(__builtin_popcount(mask));
-    for (uint32_t done = 0; done < ones; done += 4) {
-      for (uint32_t k = 0; k < 4; ++k) {
-        starts[found + done + k] = static_cast<uint32_t>(i) + _tzcnt_u32(mask) / Width;
+    // Eight at a time without asking whether there are as many: what is too much is overwritten.
+    const size_t end = found + static_cast<size_t>(__builtin_popcount(mask));
+    do {
+      for (uint32_t k = 0; k < 8; ++k) {
+        starts[found + k] = static_cast<uint32_t>(i) + _tzcnt_u32(mask) / Width;
         mask = _blsr_u32(mask);
       }
-    }
-    found += ones;
+      found += 8;
+    } while (found < end);
+    found = end;
   }
   return run_starts_from(data, i, count, Width, starts, found);
 }
