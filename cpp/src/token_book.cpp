@@ -136,18 +136,21 @@ ByteCounts count_bytes(std::span<const std::uint8_t> bytes) {
 
 CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
                          bool is_whole) {
-  constexpr double kFewZeros = 0.2;  // make tokens with runs cost more time than they save
+  constexpr double kFewZeros = 0.2;   // make tokens with runs cost more time than they save
+  constexpr double kManyZeros = 0.8;  // make a plain code lose for sure
   constexpr double kWorthRuns = 0.995;
   const Lengths wanted = sample.size() >= kTokenTablesFrom ? Lengths::kShort : Lengths::kOptimal;
   const double all = static_cast<double>(sample.size());
   const double zeros = static_cast<double>(histogram[0]);
   if (zeros == all) return {{{to_key(0, kBytes), kMaxTokenRun}}, false, {0}};
-  Candidate plain = plain_book(histogram, is_whole, wanted);
-  if (zeros < kFewZeros * all) return std::move(plain.book);
   const std::ptrdiff_t unseen = std::count(histogram.begin(), histogram.end(), std::uint64_t{0});
-  const std::uint64_t longest = longest_run(zeros, all, static_cast<std::uint64_t>(255 - unseen));
-  if (longest < 2) return std::move(plain.book);
+  const std::uint64_t longest =
+      zeros < kFewZeros * all ? 0
+                              : longest_run(zeros, all, static_cast<std::uint64_t>(255 - unseen));
+  if (longest < 2) return std::move(plain_book(histogram, is_whole, wanted).book);
   Candidate runs = run_book(sample, histogram, longest, wanted);
+  if (zeros > kManyZeros * all) return std::move(runs.book);
+  Candidate plain = plain_book(histogram, is_whole, wanted);
   const bool better = static_cast<double>(runs.bits + book_bits(runs)) <
                       kWorthRuns * static_cast<double>(plain.bits + book_bits(plain));
   return std::move(better ? runs.book : plain.book);

@@ -39,9 +39,8 @@ std::span<const std::uint32_t> TokenEncoder::encode(std::span<const std::uint8_t
   TokenCounts counts{bytes.size(), 0};
   std::span<const std::uint8_t> tokens = bytes;
   if (!plain_) {
-    buffer.reserve(bytes.size());
-    counts = kernels().tokenize(&tokens_, bytes.data(), bytes.size(), buffer.tokens.data(),
-                                buffer.unknown.data());
+    counts = kernels().tokenize(&tokens_, bytes.data(), bytes.size(),
+                                buffer.tokens_for(bytes.size()), buffer.unknown_for(bytes.size()));
     tokens = {buffer.tokens.data(), counts.tokens};
   }
   const std::span<const std::uint32_t> unknown{buffer.unknown.data(), counts.unknown};
@@ -109,8 +108,8 @@ void TokenDecoder::decode(ByteReader& payload, const std::uint8_t* readable_end,
   if (plain_) return read_streams(payload, readable_end, out);
   const std::uint64_t count = payload.varint();
   if (count > out.size()) throw CorruptFrameError("a chunk has more tokens than elements");
-  buffer.reserve(out.size());
-  const std::span<std::uint8_t> tokens{buffer.tokens.data(), static_cast<std::size_t>(count)};
+  const std::span<std::uint8_t> tokens{buffer.tokens_for(out.size()),
+                                       static_cast<std::size_t>(count)};
   read_streams(payload, readable_end, tokens);
   if (!kernels().expand(&expand_, tokens.data(), tokens.size(), out.data(), out.size())) {
     throw CorruptFrameError("the tokens of a class do not fill it exactly");

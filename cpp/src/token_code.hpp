@@ -16,11 +16,15 @@ namespace gradwire {
 /// Memory that coding needs, kept from one sequence to the next.
 struct TokenBuffer {
   std::vector<std::uint8_t> tokens;
-  std::vector<std::uint32_t> unknown;
+  std::vector<std::uint32_t> unknown;  // for encoders
 
-  void reserve(std::size_t size) {
-    if (tokens.size() < size) tokens.resize(size);
-    if (unknown.size() < size) unknown.resize(size);
+  std::uint8_t* tokens_for(std::size_t bytes) {
+    if (tokens.size() < bytes) tokens.resize(bytes);
+    return tokens.data();
+  }
+  std::uint32_t* unknown_for(std::size_t bytes) {
+    if (unknown.size() < bytes) unknown.resize(bytes);
+    return unknown.data();
   }
 };
 

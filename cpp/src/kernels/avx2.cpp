@@ -299,11 +299,7 @@ size_t avx2_nonzeros(const uint8_t* data, size_t size, uint16_t* places) {
     } while (found < end);
     found = end;
   }
-  for (; i < size; ++i) {
-    places[found] = static_cast<uint16_t>(i);
-    found += data[i] != 0;
-  }
-  return found;
+  return nonzeros_from(data, i, size, places, found);
 }
 
 TokenCounts avx2_tokenize(const TokenTable* table, const uint8_t* data, size_t size,

@@ -23,12 +23,7 @@ void scalar_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
 }
 
 size_t scalar_nonzeros(const uint8_t* data, size_t size, uint16_t* places) {
-  size_t found = 0;
-  for (size_t i = 0; i < size; ++i) {
-    places[found] = static_cast<uint16_t>(i);
-    found += data[i] != 0;
-  }
-  return found;
+  return nonzeros_from(data, 0, size, places, 0);
 }
 
 TokenCounts scalar_tokenize(const TokenTable* table, const uint8_t* data, size_t size,
