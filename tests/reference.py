@@ -154,11 +154,11 @@ def decode_classes(codec, data, count, elements, book) -> tuple[list[int], int]:
     values = []
     for b, k in enumerate(classes):
         for byte in itertools.islice(sequences[k], min(256, count - 256 * b)):
-            values.append(elements.of_key(smallest + (byte + background) % 256))
+            values.append(smallest + (byte + background) % 256 - elements.bias)
     if has_exceptions:
         total += read_exceptions(source.take(source.varint()), values, elements)
     require(source.at == len(data), "bytes follow the exceptions")
-    return values, total
+    return [elements.of_key(value + elements.bias) for value in values], total
 
 
 # Sections 2, 3 and 7: the frame, its chunks and its checksum.
