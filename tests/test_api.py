@@ -260,8 +260,13 @@ def test_accumulate_needs_integers_of_the_same_number() -> None:
         gw.decompress_into(frame, np.zeros(CASE.size, np.float32), accumulate=True)
     with pytest.raises(ValueError, match="elements"):
         gw.decompress_into(frame, np.zeros(CASE.size + 1, np.int32), accumulate=True)
-    with pytest.raises(ValueError, match="bools"):
+    with pytest.raises(TypeError, match="bool"):
         gw.decompress_into(frame, np.zeros(CASE.size, np.bool_), accumulate=True)
+    with pytest.raises(TypeError, match="native"):
+        swapped = np.dtype(np.int32).newbyteorder()
+        gw.decompress_into(frame, np.zeros(CASE.size, swapped), accumulate=True)
+    with pytest.raises(TypeError, match="list"):
+        gw.decompress_into(frame, [0] * CASE.size, accumulate=True)
 
 
 def test_accumulate_adds_nothing_of_a_damaged_frame() -> None:

@@ -156,3 +156,12 @@ def test_frames_made_by_hand(frame: str, message: str) -> None:
 def test_bool_arrays_hold_bools() -> None:
     with pytest.raises(ValueError, match="neither 0 nor 1"):
         gw.compress(np.array([0, 1, 2], np.uint8).view(np.bool_))
+
+
+def test_damage_inside_a_whole_frame_is_not_truncation() -> None:
+    levels = np.random.default_rng(1).integers(-2, 3, 3000).astype(np.int8)
+    frame = bytearray(gw.Entropy(checksum=False).compress(levels))
+    frame[17] ^= 1  # the size of the only stream
+    with pytest.raises(gw.CorruptFrameError) as raised:
+        gw.decompress(bytes(frame))
+    assert not isinstance(raised.value, gw.TruncatedFrameError)

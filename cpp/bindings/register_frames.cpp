@@ -187,6 +187,7 @@ py::tuple frame_run_length_widths(const py::object& frame) {
 }  // namespace
 
 void register_frames(py::module_& module) {
+  numpy_dtype(DType::kBool);  // makes all dtypes now, while no other thread can want them
   py::class_<SharedCodeBook, std::shared_ptr<SharedCodeBook>>(module, "SharedCodeBook")
       .def_static(
           "fit",

@@ -108,6 +108,8 @@ void join(std::vector<Sums>& classes, double all, double share) {
 std::vector<std::uint8_t> BlockClasses::assign(std::span<const BlockSigns> blocks) const {
   std::vector<std::uint8_t> classes(blocks.size());
   kernels().cheapest_classes(&costs, blocks.data(), blocks.size(), classes.data());
+  // Only if another thread has changed the array while its signs were counted can one be too large.
+  for (std::uint8_t& k : classes) k = std::min(k, static_cast<std::uint8_t>(size - 1));
   return classes;
 }
 

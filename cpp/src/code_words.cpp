@@ -7,6 +7,7 @@
 #include "prefix_code.hpp"
 #include "run_length.hpp"
 #include "shared_code_book.hpp"
+#include "token_book.hpp"
 
 namespace gradwire {
 
@@ -46,7 +47,7 @@ std::vector<CodeWord> class_words(std::span<const std::uint8_t> code_book, DType
   if (books.of_class.empty()) return plain_words(books.of_values, dtype, Runs::kNone);
   std::vector<CodeWord> all;
   for (std::size_t k = 0; k < books.of_class.size(); ++k) {
-    const CodeBook book = read_code_book(books.of_class[k], DType::kInt8, Runs::kListed);
+    const CodeBook book = read_token_book(books.of_class[k]);
     std::vector<CodeWord> words = words_of(book);
     for (std::size_t i = 0; i < book.symbols.size(); ++i) {
       const std::uint8_t byte =

@@ -12,6 +12,7 @@
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
 #include "shared_code_book.hpp"
+#include "varint.hpp"
 
 namespace gradwire {
 
@@ -53,7 +54,8 @@ std::shared_ptr<const Decoder> decoder_of(const ParsedFrame& parsed) {
     }
     return {book, &book->decoder()};
   }
-  return parsed.codec->make_decoder(parsed.code_book, parsed.dtype, parsed.count);
+  return damage_not_truncation(
+      [&] { return parsed.codec->make_decoder(parsed.code_book, parsed.dtype, parsed.count); });
 }
 
 std::size_t chunk_elements(const ParsedFrame& parsed, std::size_t i) {
@@ -70,7 +72,7 @@ void decode_chunk(const ParsedFrame& parsed, const Decoder* decoder,
   } else if (decoder == nullptr) {
     throw CorruptFrameError("a chunk needs a code book, and the frame has none");
   } else {
-    decoder->decode(chunk.payload, readable_end, out, count);
+    damage_not_truncation([&] { decoder->decode(chunk.payload, readable_end, out, count); });
   }
   if (parsed.dtype == DType::kBool && !are_bools(out, count)) {
     throw CorruptFrameError("an element of a bool array is neither 0 nor 1");
@@ -137,9 +139,13 @@ void decompress_add(std::span<const std::uint8_t> frame, std::span<std::uint8_t>
   const std::shared_ptr<const Decoder> decoder = decoder_of(parsed);
   const std::uint8_t* const readable_end = frame.data() + frame.size();
   for_each(parsed.chunks.size(), usable_threads(threads), [&](std::size_t i) {
-    thread_local std::vector<std::uint8_t> decoded;
     const std::size_t count = chunk_elements(parsed, i);
     if (count == 0) return;
+    // Kept from chunk to chunk, unless a long run has made this one larger than others.
+    thread_local std::vector<std::uint8_t> kept;
+    std::vector<std::uint8_t> large;
+    const bool is_large = count > std::size_t{1} << kMaxChunkLog2;
+    std::vector<std::uint8_t>& decoded = is_large ? large : kept;
     decoded.resize(std::max(decoded.size(), count * item_size(parsed.dtype)));
     decode_chunk(parsed, decoder.get(), readable_end, i, decoded.data());
     add_elements({decoded.data(), count, parsed.dtype}, sum_dtype,

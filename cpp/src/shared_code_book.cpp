@@ -6,6 +6,10 @@
 #include <mutex>
 #include <stdexcept>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
 #include "entropy_coder.hpp"
 #include "gradwire/error.hpp"
 #include "token_book.hpp"
@@ -49,9 +53,10 @@ ClassCosts read_costs(ByteReader& reader, std::size_t classes) {
   return costs;
 }
 
+/// The books that exist. Several may have one name: they differ in what encoders need.
 struct Loaded {
   std::mutex mutex;
-  std::map<std::uint64_t, std::weak_ptr<const LoadedCodeBook>> by_name;
+  std::multimap<std::uint64_t, std::weak_ptr<const LoadedCodeBook>> by_name;
 };
 
 Loaded& loaded() {
@@ -59,15 +64,28 @@ Loaded& loaded() {
   return *all;
 }
 
+#if defined(__unix__) || defined(__APPLE__)
+// A child of fork() must not find the mutex locked by a thread that it has not.
+const int fork_handler =
+    pthread_atfork([] { loaded().mutex.lock(); }, [] { loaded().mutex.unlock(); },
+                   [] { loaded().mutex.unlock(); });
+#endif
+
 /// The book itself, or an equal one that exists already.
 std::shared_ptr<const LoadedCodeBook> publish(std::span<const std::uint8_t> bytes) {
   auto book = std::make_shared<const LoadedCodeBook>(bytes);
   const std::lock_guard lock(loaded().mutex);
   std::erase_if(loaded().by_name, [](const auto& entry) { return entry.second.expired(); });
-  auto& known = loaded().by_name[book->name()];
-  const auto existing = known.lock();
-  if (existing && std::ranges::equal(existing->bytes(), bytes)) return existing;
-  known = book;
+  const auto [begin, end] = loaded().by_name.equal_range(book->name());
+  for (auto known = begin; known != end; ++known) {
+    const auto existing = known->second.lock();
+    if (!existing) continue;
+    if (std::ranges::equal(existing->bytes(), bytes)) return existing;
+    if (!std::ranges::equal(existing->code_book(), book->code_book())) {
+      throw CorruptFrameError("another shared code book has the name of this one");
+    }
+  }
+  loaded().by_name.emplace(book->name(), book);
   return book;
 }
 
@@ -87,7 +105,8 @@ LoadedCodeBook::LoadedCodeBook(std::span<const std::uint8_t> bytes)
   dtype_ = static_cast<DType>(dtype);
   code_book_ = reader.take(reader.varint());
   name_ = hash(dtype_, code_book_);
-  const EntropyBook book = read_entropy_book(code_book_, dtype_);
+  const EntropyBook book =
+      damage_not_truncation([&] { return read_entropy_book(code_book_, dtype_); });
   if (book.of_class.empty() || !book.has_exceptions) {
     throw CorruptFrameError("shared code book cannot code every array");
   }
@@ -120,14 +139,13 @@ std::shared_ptr<const LoadedCodeBook> find_code_book(std::span<const std::uint8_
   std::uint64_t number;
   std::memcpy(&number, name.data(), kBookNameBytes);
   const std::lock_guard lock(loaded().mutex);
-  const auto found = loaded().by_name.find(number);
-  auto book = found == loaded().by_name.end() ? nullptr : found->second.lock();
-  if (!book) {
-    throw MissingCodeBookError(
-        "the frame needs a shared code book that this process has not; load the code_book of the "
-        "codec that made it, and keep that object");
+  const auto [begin, end] = loaded().by_name.equal_range(number);
+  for (auto known = begin; known != end; ++known) {
+    if (auto book = known->second.lock()) return book;
   }
-  return book;
+  throw MissingCodeBookError(
+      "the frame needs a shared code book that this process has not; load the code_book of the "
+      "codec that made it, and keep that object");
 }
 
 std::shared_ptr<const SharedCodeBook> SharedCodeBook::fit(const ArrayView& sample) {

@@ -15,6 +15,16 @@ inline void append_varint(std::vector<std::uint8_t>& out, std::uint64_t n) {
   out.push_back(static_cast<std::uint8_t>(n));
 }
 
+/// Calls f for a part of a frame that is all there: if it ends early, it is damaged.
+template <typename F>
+decltype(auto) damage_not_truncation(F&& f) {
+  try {
+    return f();
+  } catch (const TruncatedFrameError&) {
+    throw CorruptFrameError("a part of the frame ends before all that it should hold");
+  }
+}
+
 /// Takes bytes off the front of a frame, and never one that is not there.
 class ByteReader {
  public:

@@ -100,6 +100,17 @@ def as_bytes(frame: Any, what: str = "a frame") -> ByteArray:
 def as_writable_bytes(buffer: Any, what: str) -> ByteArray:
     """``buffer`` as a flat writable array of bytes that shares its memory."""
     array = _to_numpy(buffer)
+    if isinstance(buffer, (list, tuple, np.generic)):
+        raise TypeError(f"{what} must be an array or a buffer, got {type(buffer).__name__}")
     if not array.flags.c_contiguous or not array.flags.writeable:
         raise ValueError(f"{what} must be writable and C-contiguous")
     return array.reshape(-1).view(np.uint8)
+
+
+def integers_to_add_to(buffer: Any) -> int:
+    """The dtype number of a buffer that integers can be added to in place."""
+    array = _to_numpy(buffer)
+    number = dtype_number(array.dtype)
+    if array.dtype == np.bool_ or not array.dtype.isnative:
+        raise TypeError(f"out must hold integers in native byte order, got {array.dtype}")
+    return number

@@ -14,6 +14,7 @@ from gradwire._arrays import (
     as_bytes,
     as_integers,
     as_writable_bytes,
+    integers_to_add_to,
 )
 
 _KEYS = {number: key for number, key, _ in _core.codecs()}
@@ -151,7 +152,7 @@ def decompress_into(
     """
     data = as_bytes(frame)
     if accumulate:
-        number = as_integers(out)[1]
+        number = integers_to_add_to(out)
         _core.decompress_add(data, as_writable_bytes(out, "out"), number, threads or 0)
     else:
         _core.decompress_into(data, as_writable_bytes(out, "out"), threads or 0)

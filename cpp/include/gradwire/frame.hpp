@@ -51,9 +51,10 @@ void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t
                      int threads = 0);
 
 /// Adds the elements of a frame to those of `sum`, which may be wider; sums wrap around. Needs
-/// memory for one chunk per thread. The checksum is tested first; if a frame without one turns out
-/// to be damaged, some elements may have been added.
-/// Throws as decompress_into; std::invalid_argument if `sum` has another number of elements.
+/// memory for one chunk per thread; one that holds a single run of rle, elias or rlh may be as
+/// large as the array. The checksum is tested first; if a frame without one turns out to be
+/// damaged, some elements may have been added. Throws as decompress_into; std::invalid_argument if
+/// `sum` has another number of elements.
 void decompress_add(std::span<const std::uint8_t> frame, std::span<std::uint8_t> sum,
                     DType sum_dtype, int threads = 0);
 
