@@ -137,6 +137,7 @@ bool differ_in_low_bits(std::span<const std::uint8_t> bytes) {
 void fill_groups(ByteEncodeTable& table, std::span<const std::uint8_t> bytes) {
   std::uint64_t of_low_bits[8] = {};  // the entry of the byte with these low bits
   for (const unsigned byte : bytes) of_low_bits[byte & 7] = table.word[byte];
+  std::fill_n(table.group, std::size(table.group), 0u);
   for (std::uint32_t i = 0; i < 4096; ++i) {
     std::uint64_t words = 0;
     unsigned length = 0;
@@ -269,14 +270,16 @@ std::uint32_t PrefixCode::read_long(std::uint64_t bits, unsigned& length) const 
 }
 
 double PrefixCode::mean_length() const {
-  double bits = 0;
-  for (const unsigned length : lengths_) bits += std::ldexp(length, -int(length));
-  return bits;
+  std::uint64_t bits = 0;
+  for (const unsigned length : lengths_) {
+    bits += std::uint64_t{length} << (kMaxCodeLength - length);
+  }
+  return std::ldexp(static_cast<double>(bits), -static_cast<int>(kMaxCodeLength));
 }
 
 std::unique_ptr<ByteEncodeTable> PrefixCode::byte_encode_table(std::span<const std::uint8_t> bytes,
                                                                bool with_groups) const {
-  auto table = std::make_unique<ByteEncodeTable>();
+  auto table = std::make_unique_for_overwrite<ByteEncodeTable>();
   table->mean_length = mean_length();
   const auto entry = [&](std::uint32_t symbol) {
     return std::uint64_t{words_[symbol]} << (64 - lengths_[symbol]) | lengths_[symbol];

@@ -36,7 +36,9 @@ void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
 }
 
 /// About the bits of the code book.
-std::uint64_t book_bits(const Candidate& candidate) { return 40 + candidate.book.symbols.size(); }
+std::uint64_t book_bits(const Candidate& candidate) {
+  return 40 + 4 * candidate.book.symbols.size();
+}
 
 /// All bytes have code words, unless those of the sample are all there are.
 Candidate plain_book(const ByteCounts& histogram, bool is_whole, Lengths wanted) {
@@ -56,10 +58,10 @@ Candidate plain_book(const ByteCounts& histogram, bool is_whole, Lengths wanted)
 /// would be too many, or too many for the few that a small array has.
 std::uint64_t longest_run(double zeros, double all, std::uint64_t bytes) {
   constexpr double kRare = 0.02;
-  constexpr double kFewTokens = 32;
+  constexpr double kFewTokens = 20;
   const double by_rarity = std::ceil(std::log(kRare) / std::log(zeros / all));
-  const double by_number =
-      std::clamp(all - zeros + all / kTokenTablesFrom * kMaxTokens, kFewTokens, kMaxTokens - 1.0);
+  const double by_number = std::clamp((all - zeros) / 4 + all / kTokenTablesFrom * kMaxTokens,
+                                      kFewTokens, kMaxTokens - 1.0);
   const double most = by_number / static_cast<double>(bytes);
   return static_cast<std::uint64_t>(std::min(by_rarity, most));
 }
