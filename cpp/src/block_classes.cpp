@@ -117,6 +117,7 @@ BlockClasses fit_block_classes(std::span<const BlockSigns> blocks, double share)
   BlockClasses fitted;
   if (blocks.size() < 2 * kWanted) return fitted;
   const double all = static_cast<double>(blocks.size());
+  fitted.size = kWanted;
   std::vector<std::uint8_t> classes = by_activity(blocks);
   for (int round = 0; round < kRounds; ++round) {
     fitted.costs = costs_of(sum_classes(blocks, classes), all);
