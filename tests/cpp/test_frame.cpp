@@ -55,3 +55,45 @@ TEST_CASE("code words form a prefix code") {
     for (const CodeWord& b : words) CHECK((&a == &b || b.bits.rfind(a.bits, 0) != 0));
   }
 }
+
+TEST_CASE("decoded elements are added to wider ones") {
+  std::vector<std::uint8_t> levels = skewed_bytes(300'000, 0.5, 11);
+  const std::uint64_t shape[1] = {levels.size()};
+  const ArrayView array{levels.data(), DType::kInt8, shape};
+  std::vector<std::uint8_t> frame(max_compressed_size(array));
+  frame.resize(compress_into(array, {}, frame));
+  std::vector<std::int32_t> sum(levels.size(), 1000);
+  const std::span<std::uint8_t> bytes{reinterpret_cast<std::uint8_t*>(sum.data()), 4 * sum.size()};
+  decompress_add(frame, bytes, DType::kInt32);
+  decompress_add(frame, bytes, DType::kInt32, 2);
+  bool right = true;
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    right = right && sum[i] == 1000 + 2 * static_cast<std::int8_t>(levels[i]);
+  }
+  CHECK(right);
+  CHECK_THROWS_AS(decompress_add(frame, bytes.first(8), DType::kInt32), std::invalid_argument);
+}
+
+TEST_CASE("a frame that names a shared code book") {
+  const auto sample = skewed_bytes(100'000, 0.5, 12);
+  const std::uint64_t sample_shape[1] = {sample.size()};
+  Options options;
+  options.code_book = SharedCodeBook::fit({sample.data(), DType::kInt8, sample_shape});
+  const auto levels = skewed_bytes(1000, 0.5, 13);
+  const std::uint64_t shape[1] = {levels.size()};
+  const ArrayView array{levels.data(), DType::kInt8, shape};
+  std::vector<std::uint8_t> frame(max_compressed_size(array));
+  frame.resize(compress_into(array, options, frame));
+  CHECK(inspect(frame).shared_code_book);
+  std::vector<std::uint8_t> back(levels.size());
+  decompress_into(frame, back);
+  CHECK(back == levels);
+
+  const auto bytes = options.code_book->bytes();
+  const std::vector<std::uint8_t> sent(bytes.begin(), bytes.end());
+  options.code_book = nullptr;
+  CHECK_THROWS_AS(decompress_into(frame, back), MissingCodeBookError);
+  const auto received = SharedCodeBook::read(sent);
+  decompress_into(frame, back);
+  CHECK(back == levels);
+}
