@@ -200,8 +200,9 @@ std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, L
   if (n < 2) return lengths;
   std::vector<std::uint32_t> order(n);
   std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return weights[a] < weights[b]; });
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return weights[a] != weights[b] ? weights[a] < weights[b] : a < b;
+  });
   std::vector<std::uint64_t> sorted(n);
   for (std::size_t i = 0; i < n; ++i) sorted[i] = std::max<std::uint64_t>(1, weights[order[i]]);
   const std::vector<std::uint8_t> depths = depths_for(sorted, wanted);
