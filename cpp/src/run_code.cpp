@@ -1,5 +1,7 @@
 #include "run_code.hpp"
 
+#include <algorithm>
+
 #include "gradwire/error.hpp"
 #include "omega.hpp"
 #include "run_fill.hpp"
@@ -45,28 +47,40 @@ class PairDecoder final : public Decoder {
 }  // namespace
 
 PairWriter::PairWriter(std::vector<Symbol> symbols, std::vector<std::uint64_t> weights,
-                       std::uint64_t escape_weight, DType dtype, bool direct)
+                       std::uint64_t escape_weight, DType dtype, bool narrow)
     : dtype_(dtype), escape_(symbols.size()) {
   CodeBook book;
   book.has_escape = escape_weight > 0;
   if (book.has_escape) weights.push_back(escape_weight);
   book.lengths = code_lengths(weights, Lengths::kOptimal);
   code_ = std::make_unique<PrefixCode>(book.lengths, PrefixCode::Use::kEncode);
-  if (direct) {
-    direct_.assign(kDirectSize, kNone);
+  if (narrow) {
+    make_rows(symbols);
   } else {
     index_.reserve(symbols.size());
   }
   for (std::size_t i = 0; i < symbols.size(); ++i) {
     const auto [key, run] = symbols[i];
-    if (direct && run < kDirectRuns) {
-      direct_[direct_index(from_key(key, dtype), run)] = code_->word(i) << 8 | code_->length(i);
+    if (run < direct_runs_) {
+      const std::size_t row = row_of_[from_key(key, dtype) & 255];
+      direct_[row * direct_runs_ + run] = code_->word(i) << 8 | code_->length(i);
     } else {
       index_[symbols[i]] = i;
     }
   }
   book.symbols = std::move(symbols);
   book_bytes_ = write_code_book(book, dtype, Runs::kListed);
+}
+
+void PairWriter::make_rows(std::span<const Symbol> symbols) {
+  constexpr std::uint64_t kMostRuns = 256;
+  std::uint16_t rows = 1;  // row 0 is that of the other values
+  for (const Symbol& symbol : symbols) {
+    direct_runs_ = std::max(direct_runs_, std::min(symbol.run + 1, kMostRuns));
+    std::uint16_t& row = row_of_[from_key(symbol.key, dtype_) & 255];
+    if (row == 0) row = rows++;
+  }
+  direct_.assign(rows * direct_runs_, kNone);
 }
 
 BitWriter PairWriter::write_rare(BitWriter writer, std::uint64_t bits, std::uint64_t run) const {

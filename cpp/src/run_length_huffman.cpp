@@ -19,6 +19,14 @@ struct PairCount {
   std::uint64_t count;
 };
 
+/// Short runs of values that are told apart by their lowest byte are counted here directly, in
+/// arrays that repay it.
+constexpr std::uint64_t kDirectRuns = 64;
+constexpr std::size_t direct_index(std::uint64_t bits, std::uint64_t run) {
+  return (bits & 255) * kDirectRuns + run;
+}
+constexpr std::size_t kDirectSize = 256 * kDirectRuns;
+
 /// Counts (value, run) pairs of one chunk at a time.
 class PairCounter {
  public:
@@ -110,7 +118,8 @@ class RunLengthHuffmanEncoder final : public Encoder {
 std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&) {
   const DType dtype = array.elements.dtype;
   const KeyRange range = key_range(array);
-  const bool direct = use_direct(array, range.fits_a_byte());
+  const bool narrow = range.fits_a_byte();
+  const bool direct = narrow && array.elements.count >= kDirectSize;
   std::mutex mutex;
   PairCounter total(dtype, direct);
   array.for_each_chunk([&](std::size_t, const Elements& chunk) {
@@ -131,7 +140,7 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
     weights.push_back(p.count);
   }
   return std::make_unique<RunLengthHuffmanEncoder>(
-      PairWriter(std::move(symbols), std::move(weights), escaped, dtype, direct));
+      PairWriter(std::move(symbols), std::move(weights), escaped, dtype, narrow));
 }
 
 }  // namespace

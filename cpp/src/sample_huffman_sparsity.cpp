@@ -102,9 +102,9 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
     const double unseen = static_cast<double>(seen_once) / static_cast<double>(size);
     escape = static_cast<std::uint64_t>(std::max(Weights::kFloor, unseen * Weights::kOne));
   }
-  const bool direct = use_direct(array, key_range(array).fits_a_byte());
+  const bool narrow = key_range(array).fits_a_byte();
   return std::make_unique<SparsityEncoder>(
-      PairWriter(std::move(book.symbols), std::move(book.weights), escape, dtype, direct), max_run);
+      PairWriter(std::move(book.symbols), std::move(book.weights), escape, dtype, narrow), max_run);
 }
 
 }  // namespace
