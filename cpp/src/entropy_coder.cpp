@@ -70,7 +70,7 @@ class EntropyEncoder final : public Encoder {
       work.payload.insert(work.payload.end(), list.begin(), list.end());
     }
     if (work.payload.size() > out.size()) return {std::nullopt, code_length};
-    std::memcpy(out.data(), work.payload.data(), work.payload.size());
+    std::copy(work.payload.begin(), work.payload.end(), out.begin());
     return {work.payload.size(), code_length};
   }
 
