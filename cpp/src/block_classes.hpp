@@ -9,10 +9,10 @@
 
 namespace gradwire {
 
-/// Blocks of kBlockSize bytes that look alike make a class, with a code of its own (FORMAT.md,
-/// section 5.5): gradients change their scale and their sign from row to row and layer to layer.
 inline constexpr std::int32_t kUnusedClass = 1 << 24;  ///< its label's cost
 
+/// Blocks of kBlockSize bytes that look alike make a class, with a code of its own (FORMAT.md,
+/// section 5.5): gradients change their scale and their sign from row to row and layer to layer.
 struct BlockClasses {
   std::size_t size = 1;  ///< the most frequent one is number 0
   ClassCosts costs{};    ///< what decides to which class a block belongs
