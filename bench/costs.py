@@ -3,7 +3,7 @@
     python bench/costs.py [--mib 64]
 
 prints, for each codec, the median time of compress + decompress of 1,000 ternary int8 symbols
-through Python, the bytes of that frame, and how much memory compress takes at its peak beyond a
+through Python and the bytes of that frame, also for entropy with a shared code book; and how much memory compress takes at its peak beyond a
 large array, the frame included, as a multiple of the array's size: for sparse symbols, and for
 noise that cannot be shrunk.
 """
@@ -45,9 +45,8 @@ print(compressed / size)
 """
 
 
-def microseconds(key: str, symbols: np.ndarray) -> float:
+def microseconds(codec: gw.Codec, symbols: np.ndarray) -> float:
     """Median time of there and back."""
-    codec = gw.codec(key)
     times = []
     for _ in range(ROUNDS):
         begin = time.perf_counter()
@@ -72,9 +71,12 @@ def main() -> None:
     rows = []
     for key in gw.codecs():
         extra = [memory(key, kind, options.mib << 20) for kind in ("sparse", "noise")]
-        us = microseconds(key, symbols)
+        us = microseconds(gw.codec(key), symbols)
         size = gw.compress(symbols, codec=key).nbytes
         rows.append((key, f"{us:.1f}", str(size), *(f"{e:.2f}" for e in extra)))
+    fitted = gw.Entropy().fit(datasets.make("tern95", 100_000))
+    us, size = microseconds(fitted, symbols), fitted.compress(symbols).nbytes
+    rows.append(("entropy, fitted", f"{us:.1f}", str(size), "", ""))
     columns = ("codec", "us, 1,000 symbols", "bytes", "memory, sparse", "memory, noise")
     print_table("Small frames, and extra memory of large ones", columns, rows)
 
