@@ -3,9 +3,9 @@
     python bench/costs.py [--mib 64]
 
 prints, for each codec, the median time of compress + decompress of 1,000 ternary int8 symbols
-through Python and the bytes of that frame, also for entropy with a shared code book; and how much memory compress takes at its peak beyond a
-large array, the frame included, as a multiple of the array's size: for sparse symbols, and for
-noise that cannot be shrunk.
+through Python and the bytes of that frame, also for entropy with a shared code book; and how much
+memory compress takes at its peak beyond a large array, the frame included, as a multiple of the
+array's size: for sparse symbols, and for noise that cannot be shrunk.
 """
 
 from __future__ import annotations
