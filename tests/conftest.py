@@ -46,6 +46,8 @@ def corner_cases() -> dict[str, np.ndarray]:
         "all different int32": rng.permutation(3000).astype(np.int32) * 700_001,
         "ternary": ternary(1000),
         "ternary, several chunks": ternary(700_000),
+        "skewed": np.rint(rng.laplace(0, 0.5, 270_001)).astype(np.int8),
+        "skewed int32": np.rint(rng.laplace(0, 0.4, 40_000)).astype(np.int32) - 77_777,
         "sparse": ternary(600_000, 0.9995),
         "dense": np.clip(np.rint(rng.normal(0, 20, 300_000)), -128, 127).astype(np.int8),
         "wide alphabet": np.rint(rng.laplace(0, 300, 40_000)).astype(np.int32),

@@ -28,7 +28,9 @@ DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 # Section 5: coded payloads. Each decoder returns the chunk's values and the bits of its code words.
 
 
-def decode_runs(codec, data, count, elements, book) -> tuple[list[int], int]:  # 5.1, 5.2, 5.4
+def decode_runs(
+    codec, data, count, elements, book, layout
+) -> tuple[list[int], int]:  # 5.1, 5.2, 5.4
     bits = Bits(data)
     values: list[int] = []
     while len(values) < count:
@@ -50,9 +52,29 @@ def decode_runs(codec, data, count, elements, book) -> tuple[list[int], int]:  #
     return values, bits.close()
 
 
-def decode_values(codec, data, count, elements, book) -> tuple[list[int], int]:  # 5.3
+def read_nodes(bits: Bits, size: int, prefix: str, book: Book) -> list[str]:
+    """The code words of so many elements, all of which begin with `prefix`."""
+    if size == 0 or prefix in book:
+        return [prefix] * size
+    depths = {len(word) - len(prefix) for word in book if word.startswith(prefix)}
+    if len(depths) == 1:
+        levels = [bits.take(size) for _ in range(depths.pop())]
+        return [prefix + "".join(rest) for rest in zip(*levels)]
+    node = bits.take(size)
+    children = [iter(read_nodes(bits, node.count(bit), prefix + bit, book)) for bit in "01"]
+    return [next(children[int(bit)]) for bit in node]
+
+
+def decode_values(codec, data, count, elements, book, layout) -> tuple[list[int], int]:  # 5.3
     source, total = Bytes(data), 0
     exceptions = source.take(source.varint()) if codec == "sh" else b""
+    if layout == 1:
+        bits, values = Bits(source.take(len(data) - source.at)), []
+        for begin in range(0, count, 2**14):
+            words = read_nodes(bits, min(2**14, count - begin), "", book)
+            values += [elements.of_key(book[word][0]) for word in words]
+        total = bits.close() + read_exceptions(exceptions, values, elements)
+        return values, total
     borders, sizes = [0, count], []
     if count >= 2**14:
         each = 64 * (count // 512 | 1)
@@ -135,9 +157,9 @@ def read_sequence(source: Bytes, size: int, book: Book) -> tuple[list[int], int]
     return out[:size], total
 
 
-def decode_classes(codec, data, count, elements, book) -> tuple[list[int], int]:  # 5.5
+def decode_classes(codec, data, count, elements, book, layout) -> tuple[list[int], int]:  # 5.5
     if isinstance(book, dict):
-        return decode_values("huffman", data, count, elements, book)
+        return decode_values("huffman", data, count, elements, book, layout)
     smallest, background, books, has_exceptions = book
     source, blocks, total = Bytes(data), -(-count // 256), 0
     classes = [0] * blocks
@@ -181,7 +203,7 @@ def read_frame(
     source = Bytes(frame)
     require(source.take(2) == b"GW" and source.number(1) == 1, "unknown magic or version")
     flags, codec_number, layout, dtype_number, log_chunk, dimensions = source.take(6)
-    require(flags <= 3 and layout == 0, "unknown flag or layout")
+    require(flags <= 3 and layout <= (codec_number in (1, 3)), "unknown flag or layout")
     require(codec_number < 7 and dtype_number < 9, "unknown codec or dtype")
     require(log_chunk <= 20 and dimensions <= 64, "chunks too large or too many dimensions")
     codec, elements = CODECS[codec_number], Elements(DTYPES[dtype_number])
@@ -220,6 +242,9 @@ def read_frame(
     elif book:
         require(codec != "elias", "elias has no code book")
         book = read_book(book, codec, elements)
+        keys = [key for key, _ in book.values()]
+        narrow = len(keys) > 1 and max(keys) - min(keys) <= 255
+        require(layout == 0 or narrow, "a code book does not fit the pivot layout")
     decode_chunk = {"huffman": decode_values, "sh": decode_values, "entropy": decode_classes}.get(
         codec, decode_runs
     )
@@ -237,7 +262,7 @@ def read_frame(
         else:
             require(len(data) < count * elements.size, "a coded payload is too large")
             require(bool(book_bytes) or codec == "elias", "a chunk needs a code book")
-            decoded, bits = decode_chunk(codec, data, count, elements, book)
+            decoded, bits = decode_chunk(codec, data, count, elements, book, layout)
             values += decoded
             counted = None if counted is None else counted + bits
     try:

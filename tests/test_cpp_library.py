@@ -12,9 +12,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "cpp" / "src" / "kernels"
 AVX2_FLAGS = ["-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt", "-msse4.2", "-mpclmul"]
+AVX512_FLAGS = [f"-mavx512{part}" for part in ("f", "bw", "vl", "vbmi", "vbmi2")]
 KERNEL_FLAGS: dict[str, list[str]] = {"scalar": []}
-if platform.machine() in ("x86_64", "AMD64"):  # others have no AVX2 kernels
+if platform.machine() in ("x86_64", "AMD64"):  # others have scalar kernels alone
     KERNEL_FLAGS["avx2"] = AVX2_FLAGS
+    KERNEL_FLAGS["avx512"] = AVX2_FLAGS + AVX512_FLAGS
 
 
 def need(*programs: str) -> None:

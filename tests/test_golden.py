@@ -34,6 +34,7 @@ def cases() -> dict[str, np.ndarray]:
         "wide-uint32": (laplace.astype(np.int64) ** 2 % 911 * 4_000_037 % 2**32).astype(np.uint32)[
             :4000
         ],
+        "skewed-int16": np.tile(np.where(noise < 999, ternary, 7).astype(np.int16), 2),
         "bool": (noise[:999] < 100).reshape(27, 37),
         "scalar-uint64": np.array(2**64 - 1, np.uint64),
         "empty-uint8": np.empty((0, 4), np.uint8),

@@ -54,11 +54,15 @@ def test_every_bit_flip_raises(key: str, name: str) -> None:
         frame[bit // 8] ^= 1 << bit % 8
 
 
+LARGE_ARRAYS = {"pivot layout": ternary(17_000)}
+
+
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("name", [*ARRAYS, *LARGE_ARRAYS])
 def test_damage_without_a_checksum_stays_in_bounds(key: str, name: str) -> None:
     """Such frames may decode to something else, or raise; sanitizers watch the rest."""
-    frame = gw.codec(key, checksum=False).compress(ARRAYS[name]).tobytes()
+    array = (ARRAYS | LARGE_ARRAYS)[name]
+    frame = gw.codec(key, checksum=False).compress(array).tobytes()
     rng = np.random.default_rng(3)
     outcomes = {"decoded": 0, "refused": 0}
     for _ in range(400):
@@ -72,6 +76,14 @@ def test_damage_without_a_checksum_stays_in_bounds(key: str, name: str) -> None:
         except gw.Error:
             outcomes["refused"] += 1
     assert sum(outcomes.values()) == 400 and outcomes["refused"] > 0
+
+
+@pytest.mark.parametrize("array", [np.arange(300, dtype=np.int16), np.zeros(300, np.int16)])
+def test_pivot_layout_of_a_code_book_that_it_does_not_fit(array: np.ndarray) -> None:
+    frame = bytearray(gw.codec("huffman", checksum=False).compress(array))
+    frame[5] = 1
+    with pytest.raises(gw.CorruptFrameError, match="does not fit the pivot layout"):
+        gw.decompress(frame)
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -15,4 +15,5 @@ std::vector<DataSet> load_data_sets(const std::string& folder);
 /// Each registers its benchmarks: one name per method, one argument per data set.
 void register_codecs(const std::vector<DataSet>& sets);
 void register_kernels(const std::vector<DataSet>& sets);
+void register_layouts();
 void register_peers(const std::vector<DataSet>& sets);

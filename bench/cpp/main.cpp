@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   register_peers(sets);
   register_codecs(sets);
   register_kernels(sets);
+  register_layouts();
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

@@ -31,11 +31,15 @@ struct EncodedChunk {
   std::uint64_t code_length;        ///< bits of the chunk's code words, written or not
 };
 
+/// The order of the bits of code words (FORMAT.md, section 5.3).
+enum class Layout : std::uint8_t { kClassic, kPivot };
+
 /// Codes the chunks of one array. Immutable, so that threads may share it.
 class Encoder {
  public:
   virtual ~Encoder() = default;
   virtual std::span<const std::uint8_t> code_book() const = 0;
+  virtual Layout layout() const { return Layout::kClassic; }
   /// Writes the payload of one chunk to `out`, and nothing past it.
   virtual EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const = 0;
 };
@@ -50,15 +54,23 @@ class Decoder {
                       std::uint8_t* out, std::size_t count) const = 0;
 };
 
+/// What a frame says of its array.
+struct CodedArray {
+  DType dtype;
+  std::uint64_t count;  ///< of elements
+  Layout layout;
+};
+
 /// One row of the codec table.
 struct Codec {
   CodecInfo info;
   bool whole_runs;  ///< chunk borders move to the next start of a run, so that no run is cut
+  bool has_pivot_layout;
   /// Nothing if the alphabet is too large for a code book: the array is stored raw.
   std::unique_ptr<Encoder> (*make_encoder)(const ChunkedArray& array, const Options& options);
-  /// Throws CorruptFrameError if the code book is damaged. `count`: elements of the array.
-  std::unique_ptr<Decoder> (*make_decoder)(std::span<const std::uint8_t> code_book, DType dtype,
-                                           std::uint64_t count);
+  /// Throws CorruptFrameError if the code book is damaged.
+  std::unique_ptr<Decoder> (*make_decoder)(std::span<const std::uint8_t> code_book,
+                                           const CodedArray& array);
 };
 
 /// The row of a codec, or nullptr for an unknown number.

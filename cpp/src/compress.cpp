@@ -42,7 +42,7 @@ std::vector<std::uint64_t> find_overhangs(const Elements& elements, bool whole_r
 }
 
 /// Everything before the chunk directory.
-std::vector<std::uint8_t> frame_head(const ArrayView& array, const Options& options,
+std::vector<std::uint8_t> frame_head(const ArrayView& array, const Options& options, Layout layout,
                                      std::uint8_t book_flag, std::size_t code_book_size) {
   std::vector<std::uint8_t> head = {
       kMagic[0],
@@ -50,7 +50,7 @@ std::vector<std::uint8_t> frame_head(const ArrayView& array, const Options& opti
       kVersion,
       static_cast<std::uint8_t>((options.checksum ? kChecksumFlag : 0) | book_flag),
       static_cast<std::uint8_t>(options.codec),
-      0,
+      static_cast<std::uint8_t>(layout),
       static_cast<std::uint8_t>(array.dtype),
       kChunkLog2,
       static_cast<std::uint8_t>(array.shape.size()),
@@ -170,7 +170,8 @@ class FrameWriter {
   /// Writes the frame up to its last payload; next_ is then the place behind it.
   WrittenChunks write_payloads(const Encoder* encoder, std::size_t code_book_size,
                                std::uint8_t book_flag = 0) {
-    std::vector<std::uint8_t> head = frame_head(view_, options_, book_flag, code_book_size);
+    const Layout layout = encoder == nullptr ? Layout::kClassic : encoder->layout();
+    std::vector<std::uint8_t> head = frame_head(view_, options_, layout, book_flag, code_book_size);
     if (codec_.whole_runs) {
       for (const std::uint64_t overhang : overhangs_) append_varint(head, overhang);
     }

@@ -16,11 +16,15 @@ struct Isa {
 /// Slowest first; the last that runs here is taken.
 std::vector<Isa> known_isas() {
   std::vector<Isa> isas = {{&kScalarKernels, true}};
-#ifdef GRADWIRE_HAS_AVX2
-  isas.push_back({&kAvx2Kernels, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                                     __builtin_cpu_supports("bmi2") &&
-                                     __builtin_cpu_supports("sse4.2") &&
-                                     __builtin_cpu_supports("pclmul")});
+#ifdef GRADWIRE_HAS_X86_KERNELS
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("sse4.2") &&
+                    __builtin_cpu_supports("pclmul");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+                      __builtin_cpu_supports("avx512vbmi2");
+  isas.push_back({&kAvx2Kernels, avx2});
+  isas.push_back({&kAvx512Kernels, avx2 && avx512});
 #endif
   return isas;
 }

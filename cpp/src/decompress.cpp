@@ -25,7 +25,7 @@ FrameInfo inspect(std::span<const std::uint8_t> frame, Checksum checksum) {
   FrameInfo info;
   info.version = kVersion;
   info.codec = parsed.codec->info.id;
-  info.layout = parsed.layout;
+  info.layout = static_cast<unsigned>(parsed.layout);
   info.dtype = parsed.dtype;
   info.shape = parsed.shape;
   info.count = parsed.count;
@@ -55,7 +55,7 @@ std::shared_ptr<const Decoder> decoder_of(const ParsedFrame& parsed) {
     return {book, &book->decoder()};
   }
   return damage_not_truncation(
-      [&] { return parsed.codec->make_decoder(parsed.code_book, parsed.dtype, parsed.count); });
+      [&] { return parsed.codec->make_decoder(parsed.code_book, parsed.array()); });
 }
 
 std::size_t chunk_elements(const ParsedFrame& parsed, std::size_t i) {

@@ -152,13 +152,14 @@ class EliasDecoder final : public Decoder {
 const Codec kEliasOmegaCodec = {
     {CodecId::kEliasOmega, "elias", "EliasOmega"},
     true,
+    false,
     [](const ChunkedArray& array, const Options&) -> std::unique_ptr<Encoder> {
       return std::make_unique<EliasEncoder>(array.elements.dtype);
     },
-    [](std::span<const std::uint8_t> code_book, DType dtype,
-       std::uint64_t) -> std::unique_ptr<Decoder> {
+    [](std::span<const std::uint8_t> code_book,
+       const CodedArray& array) -> std::unique_ptr<Decoder> {
       if (!code_book.empty()) throw CorruptFrameError("elias has no code book");
-      return std::make_unique<EliasDecoder>(dtype);
+      return std::make_unique<EliasDecoder>(array.dtype);
     },
 };
 

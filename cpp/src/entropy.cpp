@@ -39,22 +39,17 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
   return std::make_unique<WideEncoder>(make_value_encoder(array, *counts, Exceptions::kNone));
 }
 
-std::unique_ptr<Decoder> make_decoder(std::span<const std::uint8_t> code_book, DType dtype,
-                                      std::uint64_t count) {
-  const EntropyBook book = read_entropy_book(code_book, dtype);
-  if (book.of_class.empty()) {
-    return make_value_decoder(book.of_values, dtype, count, Exceptions::kNone);
-  }
-  return make_entropy_decoder(book, dtype, count);
+std::unique_ptr<Decoder> make_decoder(std::span<const std::uint8_t> code_book,
+                                      const CodedArray& array) {
+  const EntropyBook book = read_entropy_book(code_book, array.dtype);
+  if (book.of_class.empty()) return make_value_decoder(book.of_values, array, Exceptions::kNone);
+  return make_entropy_decoder(book, array.dtype, array.count);
 }
 
 }  // namespace
 
 const Codec kEntropyCodec = {
-    {CodecId::kEntropy, "entropy", "Entropy"},
-    false,
-    make_encoder,
-    make_decoder,
+    {CodecId::kEntropy, "entropy", "Entropy"}, false, false, make_encoder, make_decoder,
 };
 
 }  // namespace gradwire

@@ -76,8 +76,9 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
   const std::uint8_t codec = reader.byte();
   parsed.codec = find_codec(codec);
   if (parsed.codec == nullptr) unsupported("codec", codec);
-  parsed.layout = reader.byte();
-  if (parsed.layout != 0) unsupported("layout", parsed.layout);
+  const std::uint8_t layout = reader.byte();
+  if (layout > (parsed.codec->has_pivot_layout ? 1 : 0)) unsupported("layout", layout);
+  parsed.layout = static_cast<Layout>(layout);
   const std::uint8_t dtype = reader.byte();
   if (dtype >= kDTypeCount) unsupported("dtype", dtype);
   parsed.dtype = static_cast<DType>(dtype);

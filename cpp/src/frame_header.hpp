@@ -31,7 +31,7 @@ struct ChunkEntry {
 /// A frame taken apart and checked: every span lies inside the frame's bytes, and they cover it.
 struct ParsedFrame {
   const Codec* codec;
-  std::uint8_t layout;
+  Layout layout;
   DType dtype;
   bool checksum;
   bool shared_code_book;  ///< code_book is the name of one
@@ -46,6 +46,7 @@ struct ParsedFrame {
   std::span<const std::uint8_t> tail;  ///< those from the last payload's end up to the checksum
 
   std::uint64_t nbytes() const { return count * item_size(dtype); }
+  CodedArray array() const { return {dtype, count, layout}; }
 };
 
 /// Reads FORMAT.md's sections 2, 3 and 6; decodes nothing. The checksum is looked at only to tell

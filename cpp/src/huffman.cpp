@@ -8,12 +8,13 @@ namespace gradwire {
 const Codec kHuffmanCodec = {
     {CodecId::kHuffman, "huffman", "Huffman"},
     false,
+    true,
     [](const ChunkedArray& array, const Options&) -> std::unique_ptr<Encoder> {
       const auto counts = count_values(array);
       return counts ? make_value_encoder(array, *counts, Exceptions::kNone) : nullptr;
     },
-    [](std::span<const std::uint8_t> code_book, DType dtype, std::uint64_t count) {
-      return make_value_decoder(code_book, dtype, count, Exceptions::kNone);
+    [](std::span<const std::uint8_t> code_book, const CodedArray& array) {
+      return make_value_decoder(code_book, array, Exceptions::kNone);
     },
 };
 

@@ -31,6 +31,9 @@ class PrefixCode {
   unsigned length(std::size_t symbol) const { return lengths_[symbol]; }
   unsigned max_length() const { return max_length_; }
 
+  /// The symbols by their code words, 00..0 first.
+  std::span<const std::uint32_t> in_order() const { return order_; }
+
   /// The code word of a symbol, its first bit lowest.
   std::uint32_t word(std::size_t symbol) const { return words_[symbol]; }
 

@@ -99,9 +99,9 @@ BitWriter PairWriter::write_rare(BitWriter writer, std::uint64_t bits, std::uint
   return writer;
 }
 
-std::unique_ptr<Decoder> make_pair_decoder(std::span<const std::uint8_t> code_book, DType dtype,
-                                           std::uint64_t) {
-  return std::make_unique<PairDecoder>(code_book, dtype);
+std::unique_ptr<Decoder> make_pair_decoder(std::span<const std::uint8_t> code_book,
+                                           const CodedArray& array) {
+  return std::make_unique<PairDecoder>(code_book, array.dtype);
 }
 
 }  // namespace gradwire

@@ -55,7 +55,7 @@ class PairWriter {
 };
 
 /// Decodes the chunks of both codecs.
-std::unique_ptr<Decoder> make_pair_decoder(std::span<const std::uint8_t> code_book, DType dtype,
-                                           std::uint64_t count);
+std::unique_ptr<Decoder> make_pair_decoder(std::span<const std::uint8_t> code_book,
+                                           const CodedArray& array);
 
 }  // namespace gradwire

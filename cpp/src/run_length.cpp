@@ -153,10 +153,12 @@ RunLengthWidths read_run_length_widths(std::span<const std::uint8_t> code_book, 
 const Codec kRunLengthCodec = {
     {CodecId::kRunLength, "rle", "RunLength"},
     true,
+    false,
     make_encoder,
-    [](std::span<const std::uint8_t> code_book, DType dtype,
-       std::uint64_t) -> std::unique_ptr<Decoder> {
-      return std::make_unique<RunLengthDecoder>(read_run_length_widths(code_book, dtype), dtype);
+    [](std::span<const std::uint8_t> code_book,
+       const CodedArray& array) -> std::unique_ptr<Decoder> {
+      return std::make_unique<RunLengthDecoder>(read_run_length_widths(code_book, array.dtype),
+                                                array.dtype);
     },
 };
 

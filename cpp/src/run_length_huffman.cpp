@@ -148,6 +148,7 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
 const Codec kRunLengthHuffmanCodec = {
     {CodecId::kRunLengthHuffman, "rlh", "RunLengthHuffman"},
     true,
+    false,
     make_encoder,
     make_pair_decoder,
 };

@@ -13,13 +13,14 @@ namespace gradwire {
 const Codec kSampleHuffmanCodec = {
     {CodecId::kSampleHuffman, "sh", "SampleHuffman"},
     false,
+    true,
     [](const ChunkedArray& array, const Options& options) -> std::unique_ptr<Encoder> {
       const auto sample = sample_values(array, options);
       if (!sample) return nullptr;
       return make_value_encoder(array, sample->values, Exceptions::kListed);
     },
-    [](std::span<const std::uint8_t> code_book, DType dtype, std::uint64_t count) {
-      return make_value_decoder(code_book, dtype, count, Exceptions::kListed);
+    [](std::span<const std::uint8_t> code_book, const CodedArray& array) {
+      return make_value_decoder(code_book, array, Exceptions::kListed);
     },
 };
 

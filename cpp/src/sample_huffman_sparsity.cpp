@@ -112,6 +112,7 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
 const Codec kSampleHuffmanSparsityCodec = {
     {CodecId::kSampleHuffmanSparsity, "shs", "SampleHuffmanSparsity"},
     false,
+    false,
     make_encoder,
     make_pair_decoder,
 };

@@ -3,6 +3,7 @@
 #include "exceptions.hpp"
 #include "gradwire/error.hpp"
 #include "narrow.hpp"
+#include "pivot_code.hpp"
 #include "prefix_code.hpp"
 #include "run_fill.hpp"
 #include "streams.hpp"
@@ -29,22 +30,26 @@ std::vector<std::uint8_t> low_bytes(const CodeBook& book, DType dtype) {
 
 class ValueEncoder final : public Encoder {
  public:
-  ValueEncoder(const ChunkedArray& array, CodeBook book, Exceptions exceptions)
+  ValueEncoder(const ChunkedArray& array, CodeBook book, Exceptions exceptions,
+               std::span<const std::uint64_t> weights)
       : exceptions_(exceptions),
         book_(std::move(book)),
         book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
         code_(book_.lengths, PrefixCode::Use::kEncode) {
     const DType dtype = array.elements.dtype;
     if (code_.max_length() == 0) return;
-    if (is_narrow(book_)) {
-      const bool with_groups = array.elements.count >= kTablesFrom;
-      table_ = code_.byte_encode_table(low_bytes(book_, dtype), with_groups);
+    const bool is_large = array.elements.count >= kTablesFrom;
+    if (is_narrow(book_) && is_large && pivot_pays(code_, weights)) {
+      pivot_.emplace(code_, low_bytes(book_, dtype));
+    } else if (is_narrow(book_)) {
+      table_ = code_.byte_encode_table(low_bytes(book_, dtype), is_large);
     } else {
       for (std::size_t i = 0; i < book_.symbols.size(); ++i) index_[book_.symbols[i]] = i;
     }
   }
 
   std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
+  Layout layout() const override { return pivot_ ? Layout::kPivot : Layout::kClassic; }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
     if (exceptions_ == Exceptions::kNone) return encode_values(chunk, out);
@@ -62,13 +67,27 @@ class ValueEncoder final : public Encoder {
 
  private:
   EncodedChunk encode_values(const Elements& chunk, std::span<std::uint8_t> out) const {
-    if (!table_ || chunk.width() == 1) return encode_streams(chunk, out);
+    const bool codes_bytes = pivot_ || table_;
+    if (!codes_bytes || chunk.width() == 1) return encode_narrow(chunk, out);
     std::vector<std::uint8_t> bytes;
     bytes.reserve(chunk.count);
     for_each_narrow_block(chunk, [&](const std::uint8_t* block, std::size_t size) {
       bytes.insert(bytes.end(), block, block + size);
     });
-    return encode_streams({bytes.data(), bytes.size(), DType::kUInt8}, out);
+    return encode_narrow({bytes.data(), bytes.size(), DType::kUInt8}, out);
+  }
+
+  EncodedChunk encode_narrow(const Elements& chunk, std::span<std::uint8_t> out) const {
+    return pivot_ ? encode_nodes(chunk, out) : encode_streams(chunk, out);
+  }
+
+  EncodedChunk encode_nodes(const Elements& chunk, std::span<std::uint8_t> out) const {
+    const std::span<const std::uint8_t> bytes{chunk.data, chunk.count};
+    if (const auto bits = pivot_->encode(bytes, out)) {
+      return {static_cast<std::size_t>((*bits + 7) / 8), *bits};
+    }
+    std::vector<std::uint8_t> enough(bytes.size() * kMaxCodeLength / 8 + 16);
+    return {std::nullopt, pivot_->encode(bytes, enough).value()};
   }
 
   EncodedChunk encode_streams(const Elements& chunk, std::span<std::uint8_t> out) const {
@@ -127,36 +146,60 @@ class ValueEncoder final : public Encoder {
   CodeBook book_;
   std::vector<std::uint8_t> book_bytes_;
   PrefixCode code_;
-  std::unique_ptr<ByteEncodeTable> table_;  // of narrow books
+  std::optional<PivotCode> pivot_;          // of the pivot layout
+  std::unique_ptr<ByteEncodeTable> table_;  // of narrow books else
   SymbolMap index_;                         // of wide books
 };
 
 class ValueDecoder final : public Decoder {
  public:
-  ValueDecoder(std::span<const std::uint8_t> code_book, DType dtype, std::uint64_t count,
+  ValueDecoder(std::span<const std::uint8_t> code_book, const CodedArray& array,
                Exceptions exceptions)
-      : dtype_(dtype),
+      : dtype_(array.dtype),
         exceptions_(exceptions),
-        book_(read_code_book(code_book, dtype, Runs::kNone)),
+        book_(read_code_book(code_book, dtype_, Runs::kNone)),
         code_(book_.lengths, PrefixCode::Use::kDecode) {
     if (book_.has_escape) throw CorruptFrameError("a code book of values has no escape");
-    if (is_narrow(book_) && code_.max_length() > 0 && count >= kTablesFrom) {
-      table_ = code_.byte_decode_table(low_bytes(book_, dtype));
+    const bool codes_bytes = is_narrow(book_) && code_.max_length() > 0;
+    if (array.layout == Layout::kPivot) {
+      if (!codes_bytes) throw CorruptFrameError("a code book does not fit the pivot layout");
+      pivot_.emplace(code_, low_bytes(book_, dtype_));
+    } else if (codes_bytes && array.count >= kTablesFrom) {
+      table_ = code_.byte_decode_table(low_bytes(book_, dtype_));
     }
   }
 
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
               std::uint8_t* out, std::size_t count) const override {
     if (exceptions_ == Exceptions::kNone) {
-      decode_streams(payload, readable_end, out, count);
+      decode_values(payload, readable_end, out, count);
       return;
     }
     const ExceptionList list = ExceptionList::take(payload, dtype_, count);
-    decode_streams(payload, readable_end, out, count);
+    decode_values(payload, readable_end, out, count);
     list.apply(out);
   }
 
  private:
+  void decode_values(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+                     std::uint8_t* out, std::size_t count) const {
+    if (!pivot_) return decode_streams(payload, readable_end, out, count);
+    decode_as_bytes(out, count, [&](std::uint8_t* bytes) {
+      pivot_->decode(payload, readable_end, bytes, count);
+    });
+  }
+
+  /// Calls f(place for the lowest byte of each element), then widens these bytes to elements.
+  template <typename F>
+  void decode_as_bytes(std::uint8_t* out, std::size_t count, const F& f) const {
+    if (item_size(dtype_) == 1) return f(out);
+    std::vector<std::uint8_t> bytes(count);
+    f(bytes.data());
+    with_width(dtype_, [&]<typename T>() {
+      widen<T>(bytes.data(), count, book_.symbols.front().key, dtype_, out);
+    });
+  }
+
   void decode_streams(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
                       std::uint8_t* out, std::size_t count) const {
     const std::size_t streams = stream_count(count);
@@ -177,13 +220,9 @@ class ValueDecoder final : public Decoder {
       decode_constant(payload, out, count);
     } else if (!table_) {
       for (std::size_t s = 0; s < streams; ++s) decode_wide(parts[s], s, out, count);
-    } else if (item_size(dtype_) == 1) {
-      decode_bytes(parts, readable_end, out, count);
     } else {
-      std::vector<std::uint8_t> bytes(count);
-      decode_bytes(parts, readable_end, bytes.data(), count);
-      with_width(dtype_, [&]<typename T>() {
-        widen<T>(bytes.data(), count, book_.symbols.front().key, dtype_, out);
+      decode_as_bytes(out, count, [&](std::uint8_t* bytes) {
+        decode_bytes(parts, readable_end, bytes, count);
       });
     }
   }
@@ -229,7 +268,8 @@ class ValueDecoder final : public Decoder {
   Exceptions exceptions_;
   CodeBook book_;
   PrefixCode code_;
-  std::unique_ptr<ByteDecodeTable> table_;  // of narrow books, where it is worth making
+  std::optional<PivotCode> pivot_;          // of the pivot layout
+  std::unique_ptr<ByteDecodeTable> table_;  // of narrow books else, where it is worth making
 };
 
 }  // namespace
@@ -245,12 +285,12 @@ std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
   }
   book.lengths = code_lengths(
       weights, array.elements.count >= kTablesFrom ? Lengths::kShort : Lengths::kOptimal);
-  return std::make_unique<ValueEncoder>(array, std::move(book), exceptions);
+  return std::make_unique<ValueEncoder>(array, std::move(book), exceptions, weights);
 }
 
-std::unique_ptr<Decoder> make_value_decoder(std::span<const std::uint8_t> code_book, DType dtype,
-                                            std::uint64_t count, Exceptions exceptions) {
-  return std::make_unique<ValueDecoder>(code_book, dtype, count, exceptions);
+std::unique_ptr<Decoder> make_value_decoder(std::span<const std::uint8_t> code_book,
+                                            const CodedArray& array, Exceptions exceptions) {
+  return std::make_unique<ValueDecoder>(code_book, array, exceptions);
 }
 
 }  // namespace gradwire

@@ -16,7 +16,7 @@ std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
                                             std::span<const ValueCount> counts,
                                             Exceptions exceptions);
 
-std::unique_ptr<Decoder> make_value_decoder(std::span<const std::uint8_t> code_book, DType dtype,
-                                            std::uint64_t count, Exceptions exceptions);
+std::unique_ptr<Decoder> make_value_decoder(std::span<const std::uint8_t> code_book,
+                                            const CodedArray& array, Exceptions exceptions);
 
 }  // namespace gradwire

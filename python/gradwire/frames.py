@@ -18,7 +18,7 @@ from gradwire._arrays import (
 )
 
 _KEYS = {number: key for number, key, _ in _core.codecs()}
-_LAYOUTS = ("classic",)
+_LAYOUTS = ("classic", "pivot")
 _NO_LIMIT = 2**64 - 1
 
 

@@ -1,25 +1,15 @@
-#include "kernels/kernels.hpp"
-
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "all_kernels.hpp"
 #include "prefix_code.hpp"
 #include "random.hpp"
 
 using namespace gradwire;
 
 namespace {
-
-std::vector<const Kernels*> all_kernels() {
-  std::vector<const Kernels*> all = {&kScalarKernels};
-#ifdef GRADWIRE_HAS_AVX2
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-    all.push_back(&kAvx2Kernels);
-#endif
-  return all;
-}
 
 struct Coder {
   explicit Coder(const std::vector<std::uint8_t>& data) {

@@ -24,7 +24,7 @@ std::size_t compress_into(const ArrayView& array, const Options& options,
 struct FrameInfo {
   unsigned version = 0;
   CodecId codec = CodecId::kHuffman;
-  unsigned layout = 0;  ///< 0: classic
+  unsigned layout = 0;  ///< 0: classic, 1: pivot
   DType dtype = DType::kInt8;
   std::vector<std::uint64_t> shape;
   std::uint64_t count = 0;        ///< elements

@@ -104,6 +104,75 @@ struct ByteSet {
   uint8_t rows[2][16];
 };
 
+/// A map of bytes, of which those in rows of 16 other than `row` are not used.
+struct ByteMap {
+  uint8_t to[256];
+  uint8_t rows;     ///< how many of `row` are in use
+  uint8_t row[16];  ///< the others repeat one of these
+};
+
+/// Elements of a block in the pivot layout (FORMAT.md, section 5.3): a list of bytes, of which a
+/// pass treats some. Masks have a bit per byte, 64 to a word. `bytes` has room for a multiple of
+/// 64, and 64 more.
+struct PivotList {
+  uint8_t* bytes;
+  size_t size;
+  const uint64_t* members;  ///< the bytes to be treated; null: all
+  uint64_t* below;          ///< written: members whose bit is 0
+  uint64_t* above;          ///< written: members whose bit is 1
+};
+
+/// Bits wait in `bits`, fewer than 64. A pass needs room for 16 bytes more than it writes bits.
+struct PivotWriter {
+  uint64_t bits;
+  unsigned count;
+  uint8_t* out;
+};
+
+/// Bits past `readable_end` are 0.
+struct PivotReader {
+  const uint8_t* in;
+  uint64_t position;  ///< in bits
+  const uint8_t* readable_end;
+};
+
+/// What a list of bytes is made of: to each byte belong the deltas of the masks that have a 1
+/// there.
+inline constexpr unsigned kMaxLayers = 8;
+struct PivotLayers {
+  unsigned count;
+  const uint64_t* mask[kMaxLayers];
+  uint8_t delta[kMaxLayers];
+  bool add;       ///< to the bytes that are there
+  uint8_t value;  ///< of the bytes before, otherwise
+};
+
+struct PivotKernels {
+  /// What moving members to a list of their own costs, in eighths of a pass over the list.
+  unsigned move_cost;
+
+  /// Writes a bit for each member: whether its rank is at least `pivot`. Returns the ones.
+  size_t (*split)(const PivotList* list, uint8_t pivot, PivotWriter* writer);
+
+  /// Writes bit `bit` of each member's rank - `first`. Masks mean nothing afterwards.
+  void (*plane)(const PivotList* list, uint8_t first, unsigned bit, PivotWriter* writer);
+
+  /// Reads a bit for each member. Returns the ones.
+  size_t (*place)(const PivotList* list, PivotReader* reader);
+
+  /// The same, but writes only `above`.
+  void (*place_plane)(const PivotList* list, PivotReader* reader);
+
+  /// Makes `size` bytes, and what is left of the last 64.
+  void (*compose)(const PivotLayers* layers, uint8_t* bytes, size_t size);
+
+  /// Writes the members close together to `out`, and up to 64 bytes of anything after them.
+  void (*gather)(const PivotList* list, uint8_t* out);
+
+  /// Adds the bytes at `from` to the members, in order. Reads up to 64 bytes more.
+  void (*scatter_add)(const uint8_t* from, const PivotList* list);
+};
+
 struct Kernels {
   const char* name;
 
@@ -147,10 +216,16 @@ struct Kernels {
   /// Turns tokens, which must have entries, into exactly `size` bytes; false if they are others.
   bool (*expand)(const ExpandTable* table, const uint8_t* tokens, size_t count, uint8_t* out,
                  size_t size);
+
+  /// Replaces each byte; `in` and `out` are the same or apart.
+  void (*map_bytes)(const ByteMap* map, const uint8_t* in, size_t size, uint8_t* out);
+
+  PivotKernels pivot;
 };
 
 extern const Kernels kScalarKernels;
 extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
 
 /// The kernels of the fastest instruction set that runs here, or the one that GRADWIRE_ISA forces.
 const Kernels& kernels();
