@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bit_io.hpp"
+#include "byte_tables.hpp"
 #include "gradwire/error.hpp"
 #include "omega.hpp"
 #include "varint.hpp"
@@ -12,12 +13,11 @@ namespace gradwire {
 ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol> symbols) {
   ExceptionList list(chunk.dtype);
   if (chunk.width() == 1) {
-    ByteSet set{};
+    std::vector<std::uint8_t> bytes;
     for (const Symbol& symbol : symbols) {
-      const unsigned byte = from_key(symbol.key, chunk.dtype) & 255;
-      std::uint8_t& row = set.rows[byte >> 7][byte & 15];
-      row = static_cast<std::uint8_t>(row | 1u << (byte >> 4 & 7));
+      bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, chunk.dtype)));
     }
+    const ByteSet set = byte_set(bytes);
     for (std::size_t i = 0;; ++i) {
       i += kernels().find_outside(&set, chunk.data + i, chunk.count - i);
       if (i == chunk.count) return list;

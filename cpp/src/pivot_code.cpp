@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 
+#include "byte_tables.hpp"
 #include "gradwire/error.hpp"
 
 namespace gradwire {
@@ -204,17 +205,6 @@ class BlockDecoder {
   PivotReader reader_;
   Workspace& space_ = workspace();
 };
-
-/// The rows of 16 bytes that a map is used for.
-void set_rows(ByteMap& map, std::span<const std::uint8_t> used) {
-  bool in_use[16] = {};
-  for (const std::uint8_t byte : used) in_use[byte >> 4] = true;
-  map.rows = 0;
-  for (std::uint8_t row = 0; row < 16; ++row) {
-    if (in_use[row]) map.row[map.rows++] = row;
-  }
-  std::fill(map.row + map.rows, map.row + 16, map.row[0]);
-}
 
 /// In cycles per element to encode and decode, with AVX2 on a Zen 3 core.
 double pivot_cycles(const PivotWork& work, std::size_t symbols) {

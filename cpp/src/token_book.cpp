@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "byte_tables.hpp"
 #include "gradwire/error.hpp"
 #include "prefix_code.hpp"
 
@@ -96,7 +97,7 @@ Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histo
       candidate.book.symbols.push_back({key, run});
     }
   }
-  std::vector<std::uint8_t> tokens(sample.size());
+  std::vector<std::uint8_t> tokens(sample.size() + kSpareTokens);
   const TokenTable table = token_table(candidate.book.symbols);
   const TokenCounts found =
       kernels().tokenize(&table, sample.data(), sample.size(), tokens.data(), nullptr);
@@ -118,6 +119,7 @@ bool is_plain(const CodeBook& book) {
 TokenTable token_table(std::span<const Symbol> symbols) {
   TokenTable table{};
   std::fill_n(table.first, 256, kNoToken);
+  std::vector<std::uint8_t> bytes;
   for (std::size_t i = 0; i < symbols.size(); ++i) {
     const std::uint8_t byte = byte_of(symbols[i]);
     if (byte == 0) {
@@ -125,8 +127,12 @@ TokenTable token_table(std::span<const Symbol> symbols) {
       table.zeros = static_cast<std::uint8_t>(i);
     } else if (symbols[i].run == 1) {
       table.first[byte] = static_cast<std::uint16_t>(i);
+      table.firsts.to[byte] = static_cast<std::uint8_t>(i);
+      bytes.push_back(byte);
     }
   }
+  table.known = byte_set(bytes);
+  set_rows(table.firsts, bytes);
   return table;
 }
 

@@ -19,7 +19,7 @@ struct TokenBuffer {
   std::vector<std::uint32_t> unknown;  // for encoders
 
   std::uint8_t* tokens_for(std::size_t bytes) {
-    if (tokens.size() < bytes) tokens.resize(bytes);
+    if (tokens.size() < bytes + kSpareTokens) tokens.resize(bytes + kSpareTokens);
     return tokens.data();
   }
   std::uint32_t* unknown_for(std::size_t bytes) {

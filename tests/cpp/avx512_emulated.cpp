@@ -69,6 +69,24 @@ Bytes64 emulated_maskz_expand(uint64_t mask, const Bytes64& a) {
   unsigned found = 0;
   return each([&](unsigned i) { return is_one(mask, i) ? a.byte[found++] : 0; });
 }
+uint64_t emulated_cmpneq(const Bytes64& a, const Bytes64& b) {
+  return bits([&](unsigned i) { return a.byte[i] != b.byte[i]; });
+}
+Bytes64 emulated_set1_epi16(short word) {
+  return each([=](unsigned i) { return i % 2 == 0 ? word & 255 : word >> 8 & 255; });
+}
+Bytes64 emulated_add_epi16(const Bytes64& a, const Bytes64& b) {
+  return each([&](unsigned i) {
+    const unsigned low = i & ~1u;
+    const unsigned sum = a.byte[low] + b.byte[low] + 256u * (a.byte[low + 1] + b.byte[low + 1]);
+    return i % 2 == 0 ? sum & 255 : sum >> 8 & 255;
+  });
+}
+Bytes64 emulated_maskz_compress_epi16(uint32_t mask, const Bytes64& a) {
+  uint64_t bytes = 0;
+  for (unsigned i = 0; i < 32; ++i) bytes |= uint64_t{mask >> i & 1 ? 3u : 0u} << (2 * i);
+  return emulated_maskz_compress(bytes, a);
+}
 Bytes64 emulated_permutex2var(const Bytes64& a, const Bytes64& index, const Bytes64& b) {
   return each([&](unsigned i) {
     const unsigned place = index.byte[i] & 127;
@@ -84,7 +102,9 @@ Bytes64 emulated_permutex2var(const Bytes64& a, const Bytes64& index, const Byte
 #define _mm512_set1_epi8 emulated_set1
 #define _mm512_add_epi8 emulated_add
 #define _mm512_sub_epi8 emulated_sub
-#undef _mm512_cmpge_epu8_mask  // a macro in clang
+// Macros in clang.
+#undef _mm512_cmpge_epu8_mask
+#undef _mm512_cmpneq_epi8_mask
 #define _mm512_cmpge_epu8_mask emulated_cmpge
 #define _mm512_test_epi8_mask emulated_test
 #define _mm512_movepi8_mask emulated_movepi8
@@ -92,6 +112,11 @@ Bytes64 emulated_permutex2var(const Bytes64& a, const Bytes64& index, const Byte
 #define _mm512_maskz_mov_epi8 emulated_maskz_mov
 #define _mm512_maskz_compress_epi8 emulated_maskz_compress
 #define _mm512_maskz_expand_epi8 emulated_maskz_expand
+#define _mm512_setzero_si512 Bytes64
+#define _mm512_cmpneq_epi8_mask emulated_cmpneq
+#define _mm512_set1_epi16 emulated_set1_epi16
+#define _mm512_add_epi16 emulated_add_epi16
+#define _mm512_maskz_compress_epi16 emulated_maskz_compress_epi16
 #define _mm512_permutex2var_epi8 emulated_permutex2var
 #define kAvx512Kernels kEmulatedAvx512Kernels
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "all_kernels.hpp"
+#include "byte_tables.hpp"
 #include "prefix_code.hpp"
 #include "random.hpp"
 
@@ -209,8 +210,12 @@ struct Tokens {
     table.max_zeros = 5;
     table.zeros = 15;
     expand.entry[15] = 4 << 8 | 5 << 16;
+    const std::vector<std::uint8_t> bytes = {1, 2, 3};
+    table.known = byte_set(bytes);
+    set_rows(table.firsts, bytes);
     for (std::uint32_t byte = 1; byte <= 3; ++byte) {
       table.first[byte] = static_cast<std::uint16_t>(5 * (byte - 1));
+      table.firsts.to[byte] = static_cast<std::uint8_t>(table.first[byte]);
       for (std::uint32_t zeros = 0; zeros < 5; ++zeros) {
         expand.entry[5 * (byte - 1) + zeros] = byte | zeros << 8 | (zeros + 1) << 16;
       }
@@ -229,12 +234,12 @@ TEST_CASE("tokens there and back") {
       for (const std::size_t size : {1u, 63u, 64u, 4096u, 4097u, 70001u}) {
         auto data = skewed_bytes(size, factor, 7);
         for (auto& byte : data) byte &= 3;
-        std::vector<std::uint8_t> tokens(size);
+        std::vector<std::uint8_t> tokens(size + kSpareTokens);
         std::vector<std::uint32_t> unknown(size);
         const TokenCounts counts =
             kernels->tokenize(&code.table, data.data(), size, tokens.data(), unknown.data());
         CHECK(counts.unknown == 0);
-        std::vector<std::uint8_t> by_scalar(size);
+        std::vector<std::uint8_t> by_scalar(size + kSpareTokens);
         const TokenCounts scalar = kScalarKernels.tokenize(&code.table, data.data(), size,
                                                            by_scalar.data(), unknown.data());
         REQUIRE(counts.tokens == scalar.tokens);
@@ -255,7 +260,7 @@ TEST_CASE("bytes without a token pass for zeros") {
   const Tokens code;
   const std::vector<std::uint8_t> data = {0, 9, 1, 0, 0, 0, 0, 7, 2, 200};
   for (const Kernels* kernels : all_kernels()) {
-    std::uint8_t tokens[10];
+    std::uint8_t tokens[10 + kSpareTokens];
     std::uint32_t unknown[10];
     const TokenCounts counts =
         kernels->tokenize(&code.table, data.data(), data.size(), tokens, unknown);
@@ -284,12 +289,8 @@ TEST_CASE("tokens that do not fill their place are refused") {
 }
 
 TEST_CASE("the first byte outside a set") {
-  const std::vector<unsigned> members = {0, 1, 2, 77, 127, 128, 129, 200, 255};
-  ByteSet set{};
-  for (const unsigned byte : members) {
-    std::uint8_t& row = set.rows[byte >> 7][byte & 15];
-    row = static_cast<std::uint8_t>(row | 1u << (byte >> 4 & 7));
-  }
+  const std::vector<std::uint8_t> members = {0, 1, 2, 77, 127, 128, 129, 200, 255};
+  const ByteSet set = byte_set(members);
   for (const Kernels* kernels : all_kernels()) {
     for (unsigned byte = 0; byte < 256; ++byte) {
       const bool in_set = std::find(members.begin(), members.end(), byte) != members.end();

@@ -31,20 +31,10 @@ constexpr ScatterTable make_scatter_table() {
 
 constexpr ScatterTable kScatter = make_scatter_table();
 
-// For each byte of the mask: how many ones there are in those below.
-uint64_t ones_before(uint64_t mask) {
-  uint64_t ones = mask - (mask >> 1 & 0x5555555555555555);
-  ones = (ones & 0x3333333333333333) + (ones >> 2 & 0x3333333333333333);
-  ones = (ones + (ones >> 4)) & 0x0F0F0F0F0F0F0F0F;
-  return ones * 0x0101010101010100;
-}
-
 // 64 bytes and a bit for each; see pivot.inc.
 struct Avx2Words {
   static __m256i all(uint8_t byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
-  static void store(uint8_t* p, __m256i v) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
-  }
+  static void store(uint8_t* p, __m256i v) { store256(p, v); }
   static uint32_t high_bits(__m256i v) { return static_cast<uint32_t>(_mm256_movemask_epi8(v)); }
 
   static uint32_t at_least_32(__m256i v, __m256i least) {
@@ -86,7 +76,6 @@ struct Avx2Words {
 
   // In eighths of a pass: twice 8 loads, shuffles and stores for 64 elements.
   static constexpr unsigned kMoveCost = 24;
-  static __m128i load_8(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
   static void gather(const uint8_t* bytes, uint64_t mask, uint8_t* out) {
     const uint64_t before = ones_before(mask);
     for (unsigned k = 0; k < 8; ++k) {
@@ -106,36 +95,9 @@ struct Avx2Words {
   }
 };
 
-// One shuffle for each row of 16 bytes: what is not in the row has its highest bit set, and gives
-// 0.
-template <unsigned Rows>
-void map_rows(const ByteMap& map, const uint8_t* in, size_t size, uint8_t* out) {
-  __m256i row[Rows];
-  __m256i table[Rows];
-  for (unsigned k = 0; k < Rows; ++k) {
-    row[k] = Avx2Words::all(static_cast<uint8_t>(map.row[k] << 4));
-    table[k] = twice(map.to + 16 * map.row[k]);
-  }
-  const __m256i past_row = Avx2Words::all(0x70);
-  const auto mapped = [&](__m256i v) {
-    __m256i sum = _mm256_setzero_si256();
-    for (unsigned k = 0; k < Rows; ++k) {
-      const __m256i place = _mm256_adds_epu8(_mm256_xor_si256(v, row[k]), past_row);
-      sum = _mm256_or_si256(sum, _mm256_shuffle_epi8(table[k], place));
-    }
-    return sum;
-  };
-  size_t i = 0;
-  for (; i + 32 <= size; i += 32) Avx2Words::store(out + i, mapped(load256(in + i)));
-  portable_map_bytes(&map, in + i, size - i, out + i);
-}
-
-void avx2_map_bytes(const ByteMap* map, const uint8_t* in, size_t size, uint8_t* out) {
-  if (map->rows <= 1) return map_rows<1>(*map, in, size, out);
-  if (map->rows <= 2) return map_rows<2>(*map, in, size, out);
-  if (map->rows <= 4) return map_rows<4>(*map, in, size, out);
-  if (map->rows <= 8) return map_rows<8>(*map, in, size, out);
-  map_rows<16>(*map, in, size, out);
+TokenCounts avx2_tokenize(const TokenTable* table, const uint8_t* data, size_t size,
+                          uint8_t* tokens, uint32_t* unknown) {
+  return tokenize_with<Avx2TokenSteps>(*table, data, size, tokens, unknown);
 }
 
 }  // namespace

@@ -79,26 +79,6 @@ struct ClassCosts {
   int32_t positive[kMaxClasses];
 };
 
-/// Tokens (FORMAT.md, section 5.5): a byte other than 0 with the zeros before it, or zeros alone.
-inline constexpr size_t kMaxTokenRun = 256;
-struct TokenTable {
-  /// Token of a byte after no zeros; those after 1 to max_zeros - 1 zeros follow. kNoToken: none.
-  uint16_t first[256];
-  uint32_t max_zeros;
-  uint8_t zeros;  ///< token of max_zeros zeros alone
-};
-inline constexpr uint16_t kNoToken = 0x8000;
-
-struct TokenCounts {
-  size_t tokens;
-  size_t unknown;
-};
-
-/// By token: its byte | zeros before that << 8 | elements in all << 16.
-struct ExpandTable {
-  uint32_t entry[256];
-};
-
 /// A set of bytes: byte b is in it if bit b / 16 % 8 of rows[b / 128][b % 16] is 1.
 struct ByteSet {
   uint8_t rows[2][16];
@@ -109,6 +89,29 @@ struct ByteMap {
   uint8_t to[256];
   uint8_t rows;     ///< how many of `row` are in use
   uint8_t row[16];  ///< the others repeat one of these
+};
+
+/// Tokens (FORMAT.md, section 5.5): a byte other than 0 with the zeros before it, or zeros alone.
+inline constexpr size_t kMaxTokenRun = 256;
+struct TokenTable {
+  /// Token of a byte after no zeros; those after 1 to max_zeros - 1 zeros follow. kNoToken: none.
+  uint16_t first[256];
+  uint32_t max_zeros;
+  uint8_t zeros;   ///< token of max_zeros zeros alone
+  ByteSet known;   ///< bytes that have tokens
+  ByteMap firsts;  ///< of them: `first`, as a byte
+};
+inline constexpr size_t kSpareTokens = 16;  ///< that may be written past the last one
+inline constexpr uint16_t kNoToken = 0x8000;
+
+struct TokenCounts {
+  size_t tokens;
+  size_t unknown;
+};
+
+/// By token: its byte | zeros before that << 8 | elements in all << 16.
+struct ExpandTable {
+  uint32_t entry[256];
 };
 
 /// Elements of a block in the pivot layout (FORMAT.md, section 5.3): a list of bytes, of which a
@@ -209,7 +212,7 @@ struct Kernels {
 
   /// Turns bytes into tokens; the last may stand for more zeros than there are. Bytes that have no
   /// token pass for zeros, and their places are written to `unknown`. There is room for `size`
-  /// entries in both.
+  /// entries in both, and for kSpareTokens more in `tokens`.
   TokenCounts (*tokenize)(const TokenTable* table, const uint8_t* data, size_t size,
                           uint8_t* tokens, uint32_t* unknown);
 

@@ -22,13 +22,17 @@ void scalar_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
   }
 }
 
-size_t scalar_nonzeros(const uint8_t* data, size_t size, uint16_t* places) {
-  return nonzeros_from(data, 0, size, places, 0);
-}
+struct ScalarTokenSteps {
+  static size_t find(const uint8_t* data, size_t size, size_t, NonZeros& nonzeros) {
+    return nonzeros_from(data, 0, size, nonzeros, 0);
+  }
+  static bool look_up(const TokenTable&, NonZeros&, size_t) { return false; }
+  static size_t run(const NonZeros&, size_t, size_t, size_t, uint8_t*) { return 0; }
+};
 
 TokenCounts scalar_tokenize(const TokenTable* table, const uint8_t* data, size_t size,
                             uint8_t* tokens, uint32_t* unknown) {
-  return tokenize_with(scalar_nonzeros, *table, data, size, tokens, unknown);
+  return tokenize_with<ScalarTokenSteps>(*table, data, size, tokens, unknown);
 }
 
 // 64 bytes and a bit for each, eight bytes at a time; see pivot.inc.
