@@ -12,6 +12,8 @@ namespace {
 
 #include "avx2.inc"
 
+#include "avx2_tokens.inc"
+
 // By an 8-bit mask: for each of its ones the number of those below; 0x80, a zero, elsewhere.
 struct ScatterTable {
   uint64_t ranks[256];

@@ -12,6 +12,8 @@ namespace {
 
 #include "avx2.inc"
 
+#include "avx2_tokens.inc"
+
 // 64 bytes and a bit for each; see pivot.inc. Members are compressed in a register: doing it on the
 // way to memory is slow on Zen 4.
 struct Avx512Words {

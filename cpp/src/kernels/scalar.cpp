@@ -125,16 +125,32 @@ constexpr CrcTables make_crc_tables() {
 
 constexpr CrcTables kCrc = make_crc_tables();
 
+uint32_t crc_of_eight(uint32_t crc, const uint8_t* data) {
+  const uint64_t v = load64(data) ^ crc;
+  crc = 0;
+  for (unsigned k = 0; k < 8; ++k) crc ^= kCrc.t[7 - k][(v >> (8 * k)) & 255];
+  return crc;
+}
+
+// Three sums at once, because each step waits for the one before it.
 uint32_t scalar_crc32c(uint32_t crc, const uint8_t* data, size_t size) {
-  crc = ~crc;
-  size_t i = 0;
-  for (; i + 8 <= size; i += 8) {
-    const uint64_t v = load64(data + i) ^ crc;
-    crc = 0;
-    for (unsigned k = 0; k < 8; ++k) crc ^= kCrc.t[7 - k][(v >> (8 * k)) & 255];
+  constexpr size_t kPart = 4096;
+  constexpr uint32_t kOne = crc_power(8 * kPart);
+  constexpr uint32_t kTwo = crc_power(16 * kPart);
+  uint32_t a = ~crc;
+  for (; size >= 3 * kPart; data += 3 * kPart, size -= 3 * kPart) {
+    uint32_t b = 0;
+    uint32_t c = 0;
+    for (size_t i = 0; i < kPart; i += 8) {
+      a = crc_of_eight(a, data + i);
+      b = crc_of_eight(b, data + kPart + i);
+      c = crc_of_eight(c, data + 2 * kPart + i);
+    }
+    a = crc_multiply(a, kTwo) ^ crc_multiply(b, kOne) ^ c;
   }
-  for (; i < size; ++i) crc = (crc >> 8) ^ kCrc.t[0][(crc ^ data[i]) & 255];
-  return ~crc;
+  for (; size >= 8; data += 8, size -= 8) a = crc_of_eight(a, data);
+  for (; size > 0; ++data, --size) a = (a >> 8) ^ kCrc.t[0][(a ^ *data) & 255];
+  return ~a;
 }
 
 }  // namespace
