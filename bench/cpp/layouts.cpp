@@ -68,7 +68,7 @@ struct Chunk {
   std::unique_ptr<PrefixCode> code;
   double mean_bits;
   std::unique_ptr<PivotCode> pivot;
-  std::unique_ptr<ByteEncodeTable> encode_table;
+  std::unique_ptr<OwnedEncodeTable> encode_table;
   std::unique_ptr<ByteDecodeTable> decode_table;
   Bytes by_node = Bytes(2 * kChunk);
   Bytes by_symbol = Bytes(2 * kChunk);

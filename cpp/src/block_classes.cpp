@@ -8,7 +8,7 @@
 namespace gradwire {
 namespace {
 
-constexpr std::size_t kWanted = 8;  // more gain next to nothing
+constexpr std::size_t kWanted = kFewestBlocks / 2;  // more gain next to nothing
 constexpr int kRounds = 8;
 constexpr double kCostsPerBit = 16;  // in ClassCosts
 /// Bits that one more class takes for its code book.
@@ -115,7 +115,6 @@ std::vector<std::uint8_t> BlockClasses::assign(std::span<const BlockSigns> block
 
 BlockClasses fit_block_classes(std::span<const BlockSigns> blocks, double share) {
   BlockClasses fitted;
-  if (blocks.size() < 2 * kWanted) return fitted;
   const double all = static_cast<double>(blocks.size());
   fitted.size = kWanted;
   std::vector<std::uint8_t> classes = by_activity(blocks);

@@ -20,8 +20,11 @@ struct BlockClasses {
   std::vector<std::uint8_t> assign(std::span<const BlockSigns> blocks) const;
 };
 
-/// Classes for arrays whose blocks are like these. `share`: how many blocks of the array each of
-/// them stands for.
+/// Fewer blocks than these are of one class.
+inline constexpr std::size_t kFewestBlocks = 16;
+
+/// Classes for arrays whose blocks are like these, kFewestBlocks or more. `share`: how many blocks
+/// of the array each of them stands for.
 BlockClasses fit_block_classes(std::span<const BlockSigns> blocks, double share);
 
 /// The signs in each block of `bytes`.

@@ -36,6 +36,7 @@ std::vector<std::uint64_t> read_ranges(BitReader& reader, std::uint64_t first,
     if (size > kMaxSymbols - numbers.size() || size - 1 > largest - next || reader.overrun()) {
       throw CorruptFrameError("code book lists too many symbols");
     }
+    numbers.reserve(numbers.size() + static_cast<std::size_t>(size));
     for (std::uint64_t i = 0; i < size; ++i) numbers.push_back(next + i);
     if (ranges == 1) return numbers;
     const std::uint64_t gap = read_omega(reader);
@@ -66,6 +67,7 @@ void write_lengths(BitWriter& writer, std::span<const std::uint8_t> lengths) {
 
 std::vector<std::uint8_t> read_lengths(BitReader& reader, std::size_t count) {
   std::vector<std::uint8_t> lengths;
+  lengths.reserve(count);
   std::int64_t length = static_cast<std::int64_t>(reader.get(kLengthBits));
   while (true) {
     const std::uint64_t repeats = read_omega(reader);

@@ -190,7 +190,7 @@ class FrameWriter {
     if (options_.checksum) {
       Crc32c all({out_.data(), payloads_});
       all.append(chunks.crc);
-      all.append(Crc32c({payloads_ + chunks.size, next_}));
+      all.extend({payloads_ + chunks.size, next_});
       const std::uint32_t crc = all.value();
       std::memcpy(next_, &crc, kChecksumBytes);
       next_ += kChecksumBytes;

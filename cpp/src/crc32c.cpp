@@ -29,6 +29,7 @@ constexpr auto kPowers = [] {
 
 /// The effect of so many zero bytes on a CRC.
 std::uint32_t shift(std::uint32_t crc, std::uint64_t bytes) {
+  if (crc == 0) return 0;
   for (std::size_t k = 0; bytes != 0; ++k, bytes >>= 1) {
     if (bytes & 1) crc = multiply(kPowers[k], crc);
   }
@@ -37,8 +38,12 @@ std::uint32_t shift(std::uint32_t crc, std::uint64_t bytes) {
 
 }  // namespace
 
-Crc32c::Crc32c(std::span<const std::uint8_t> bytes)
-    : value_(kernels().crc32c(0, bytes.data(), bytes.size())), size_(bytes.size()) {}
+Crc32c::Crc32c(std::span<const std::uint8_t> bytes) { extend(bytes); }
+
+void Crc32c::extend(std::span<const std::uint8_t> bytes) {
+  value_ = kernels().crc32c(value_, bytes.data(), bytes.size());
+  size_ += bytes.size();
+}
 
 void Crc32c::append(const Crc32c& next) {
   value_ = shift(value_, next.size_) ^ next.value_;

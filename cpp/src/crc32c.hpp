@@ -12,6 +12,9 @@ class Crc32c {
   Crc32c() = default;
   explicit Crc32c(std::span<const std::uint8_t> bytes);
 
+  /// The sum becomes that of these bytes followed by more of them.
+  void extend(std::span<const std::uint8_t> bytes);
+
   /// The sum becomes that of these bytes followed by those of `next`.
   void append(const Crc32c& next);
 

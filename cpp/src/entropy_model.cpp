@@ -134,11 +134,14 @@ std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted 
   model.background = static_cast<std::uint8_t>(most_frequent - histogram.begin());
   std::rotate(histogram.begin(), most_frequent, histogram.end());
   subtract(sample.bytes.data(), sample.bytes.size(), model.background, sample.bytes.data());
-  const std::vector<BlockSigns> signs = block_signs(sample.bytes);
   const std::size_t whole_blocks = sample.bytes.size() / kBlockSize;
-  model.classes =
-      fit_block_classes({signs.data(), whole_blocks}, static_cast<double>(array.elements.count) /
-                                                          static_cast<double>(sample.bytes.size()));
+  std::vector<BlockSigns> signs;
+  if (whole_blocks >= kFewestBlocks) {
+    signs = block_signs(sample.bytes);
+    model.classes = fit_block_classes(
+        {signs.data(), whole_blocks},
+        static_cast<double>(array.elements.count) / static_cast<double>(sample.bytes.size()));
+  }
   if (model.classes.size == 1) {
     model.books.push_back(make_token_book(sample.bytes, histogram, sample.is_whole));
     return model;

@@ -154,7 +154,7 @@ void check_crc(const ParsedFrame& frame, const Crc32c& payloads) {
   if (!frame.checksum) return;
   Crc32c all(frame.head);
   all.append(payloads);
-  all.append(Crc32c(frame.tail));
+  all.extend(frame.tail);
   if (all.value() != frame.stored_crc) throw CorruptFrameError(kDamaged);
 }
 

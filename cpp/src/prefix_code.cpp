@@ -134,10 +134,11 @@ bool differ_in_low_bits(std::span<const std::uint8_t> bytes) {
   return true;
 }
 
-void fill_groups(ByteEncodeTable& table, std::span<const std::uint8_t> bytes) {
+void make_groups(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes) {
   std::uint64_t of_low_bits[8] = {};  // the entry of the byte with these low bits
   for (const unsigned byte : bytes) of_low_bits[byte & 7] = table.word[byte];
-  std::fill_n(table.group, std::size(table.group), 0u);
+  table.groups = std::make_unique<std::uint32_t[]>(kGroups);
+  table.group = table.groups.get();
   for (std::uint32_t i = 0; i < 4096; ++i) {
     std::uint64_t words = 0;
     unsigned length = 0;
@@ -150,7 +151,7 @@ void fill_groups(ByteEncodeTable& table, std::span<const std::uint8_t> bytes) {
       length += own;
     }
     if (all_used && length <= kGroupBits) {
-      table.group[i] = static_cast<std::uint32_t>(words) | length << kGroupBits;
+      table.groups[i] = static_cast<std::uint32_t>(words) | length << kGroupBits;
     }
   }
 }
@@ -278,17 +279,17 @@ double PrefixCode::mean_length() const {
   return std::ldexp(static_cast<double>(bits), -static_cast<int>(kMaxCodeLength));
 }
 
-std::unique_ptr<ByteEncodeTable> PrefixCode::byte_encode_table(std::span<const std::uint8_t> bytes,
-                                                               bool with_groups) const {
-  auto table = std::make_unique_for_overwrite<ByteEncodeTable>();
+std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const std::uint8_t> bytes,
+                                                                bool with_groups) const {
+  auto table = std::make_unique_for_overwrite<OwnedEncodeTable>();
   table->mean_length = mean_length();
   const auto entry = [&](std::uint32_t symbol) {
     return std::uint64_t{words_[symbol]} << (64 - lengths_[symbol]) | lengths_[symbol];
   };
   std::fill_n(table->word, 256, entry(order_[0]));
   for (std::uint32_t i = 0; i < size(); ++i) table->word[bytes[i]] = entry(i);
-  table->has_groups = with_groups && differ_in_low_bits(bytes);
-  if (table->has_groups) fill_groups(*table, bytes);
+  table->group = nullptr;
+  if (with_groups && differ_in_low_bits(bytes)) make_groups(*table, bytes);
   return table;
 }
 

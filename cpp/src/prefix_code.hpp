@@ -18,6 +18,11 @@ enum class Lengths : bool { kOptimal, kShort };
 /// A weight of 0 counts as 1: every symbol gets a code word. One symbol alone gets length 0.
 std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, Lengths wanted);
 
+/// With its groups, where there are any.
+struct OwnedEncodeTable : ByteEncodeTable {
+  std::unique_ptr<std::uint32_t[]> groups;
+};
+
 /// A canonical prefix code, built from its lengths alone (FORMAT.md, section 4).
 class PrefixCode {
  public:
@@ -47,8 +52,8 @@ class PrefixCode {
   /// Tables for symbols that are bytes: symbol i of the code is bytes[i]. Needs two symbols or
   /// more.
   std::unique_ptr<ByteDecodeTable> byte_decode_table(std::span<const std::uint8_t> bytes) const;
-  std::unique_ptr<ByteEncodeTable> byte_encode_table(std::span<const std::uint8_t> bytes,
-                                                     bool with_groups) const;
+  std::unique_ptr<OwnedEncodeTable> byte_encode_table(std::span<const std::uint8_t> bytes,
+                                                      bool with_groups) const;
 
  private:
   void assign_words();

@@ -26,6 +26,7 @@ void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
   const double tokens = static_cast<double>(std::accumulate(counts.begin(), counts.end(), 0ull));
   const double mixed = std::min(kMost, kTrust * static_cast<double>(counts.size()) / tokens);
   std::vector<std::uint64_t> weights;
+  weights.reserve(counts.size());
   for (std::size_t i = 0; i < counts.size(); ++i) {
     const double more = expected.empty() ? 0 : mixed * expected[i];
     weights.push_back(static_cast<std::uint64_t>(kSeen * (static_cast<double>(counts[i]) + more)));
@@ -69,14 +70,14 @@ std::uint64_t longest_run(double zeros, double all, std::uint64_t bytes) {
 
 /// How often tokens would occur in so many bytes if each of them were independent of the others. A
 /// run is cut into tokens of the most zeros and a rest; see Weights::add_zero_runs.
-std::vector<double> expected_counts(std::span<const Symbol> symbols, const ByteCounts& histogram,
-                                    double all) {
+std::vector<double> expected_counts(std::span<const Symbol> symbols, std::uint64_t longest,
+                                    const ByteCounts& histogram, double all) {
   const double p0 = static_cast<double>(histogram[0]) / all;
   double powers[kMaxTokenRun + 1] = {1};
-  const std::uint64_t longest = token_table(symbols).max_zeros;
   for (std::uint64_t r = 1; r <= longest; ++r) powers[r] = powers[r - 1] * p0;
   const double cuts = 1 / (1 - powers[longest]);
   std::vector<double> expected;
+  expected.reserve(symbols.size());
   for (const Symbol& symbol : symbols) {
     const std::uint8_t byte = byte_of(symbol);
     const double values =
@@ -89,6 +90,7 @@ std::vector<double> expected_counts(std::span<const Symbol> symbols, const ByteC
 Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
                    std::uint64_t longest, Lengths wanted) {
   Candidate candidate;
+  candidate.book.symbols.reserve(kMaxTokens);
   for (std::uint64_t key = 0; key < 256; ++key) {
     const std::uint64_t byte = from_key(key, kBytes) & 255;
     if (byte == 0) candidate.book.symbols.push_back({key, longest});
@@ -102,8 +104,8 @@ Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histo
   const TokenCounts found =
       kernels().tokenize(&table, sample.data(), sample.size(), tokens.data(), nullptr);
   const ByteCounts counts = count_bytes({tokens.data(), found.tokens});
-  const std::vector<double> expected =
-      expected_counts(candidate.book.symbols, histogram, static_cast<double>(sample.size()));
+  const std::vector<double> expected = expected_counts(candidate.book.symbols, longest, histogram,
+                                                       static_cast<double>(sample.size()));
   choose_lengths(candidate, {counts.data(), expected.size()}, expected, wanted);
   return candidate;
 }

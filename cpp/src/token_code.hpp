@@ -52,7 +52,7 @@ class TokenEncoder {
   PrefixCode code_;
   bool plain_;
   TokenTable tokens_{};
-  std::unique_ptr<ByteEncodeTable> table_;
+  std::unique_ptr<OwnedEncodeTable> table_;
 };
 
 /// Immutable once made.

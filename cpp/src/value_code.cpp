@@ -146,9 +146,9 @@ class ValueEncoder final : public Encoder {
   CodeBook book_;
   std::vector<std::uint8_t> book_bytes_;
   PrefixCode code_;
-  std::optional<PivotCode> pivot_;          // of the pivot layout
-  std::unique_ptr<ByteEncodeTable> table_;  // of narrow books else
-  SymbolMap index_;                         // of wide books
+  std::optional<PivotCode> pivot_;           // of the pivot layout
+  std::unique_ptr<OwnedEncodeTable> table_;  // of narrow books else
+  SymbolMap index_;                          // of wide books
 };
 
 class ValueDecoder final : public Decoder {

@@ -27,7 +27,7 @@ struct Coder {
     decode = code.byte_decode_table(bytes);
   }
   std::vector<std::uint8_t> bytes;
-  std::unique_ptr<ByteEncodeTable> encode;
+  std::unique_ptr<OwnedEncodeTable> encode;
   std::unique_ptr<ByteDecodeTable> decode;
 };
 

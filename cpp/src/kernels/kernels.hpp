@@ -21,15 +21,16 @@ inline constexpr size_t kMaxStreams = 8;        // of a chunk (FORMAT.md, sectio
 
 /// Longest group of code words in one entry of ByteEncodeTable::group.
 inline constexpr unsigned kGroupBits = 26;
+inline constexpr size_t kGroups = 4096;
 
 /// Code words of a byte alphabet of two symbols or more, first bit of a word in its lowest bit.
 struct ByteEncodeTable {
   /// Code word << (64 - length) | length. Bytes without a code word have that of another one.
   uint64_t word[256];
   double mean_length;  ///< for symbols as frequent as their code words suggest
-  bool has_groups;     ///< the bytes in use differ in their lowest 3 bits, and `group` is filled
-  /// By the lowest 3 bits of 4 symbols: their code words | length << kGroupBits; 0: too long.
-  uint32_t group[4096];
+  /// Where the bytes in use differ in their lowest 3 bits, or null. By these bits of 4 symbols:
+  /// their code words | length << kGroupBits; 0: too long.
+  const uint32_t* group;
 };
 
 /// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
