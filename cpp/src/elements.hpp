@@ -81,7 +81,14 @@ template <typename T, typename F>
     const std::size_t size = elements.count - base < kWindow ? elements.count - base : kWindow;
     const std::size_t found = find(elements.data + base * sizeof(T), size, sizeof(T), starts);
     const bool continues = base == 0 || load<T>(elements, base) == load<T>(elements, base - 1);
-    for (std::size_t k = continues; k < found; ++k) {
+    std::size_t k = continues;
+    if constexpr (requires { run.pair(begin, begin, begin); }) {
+      for (; k + 2 <= found; k += 2) {
+        run.pair(begin, base + starts[k], base + starts[k + 1]);
+        begin = base + starts[k + 1];
+      }
+    }
+    for (; k < found; ++k) {
       run(begin, base + starts[k] - begin);
       begin = base + starts[k];
     }

@@ -25,6 +25,8 @@ T from_mapped(MappedValue value, DType dtype) {
   return value.non_negative ? magnitude : static_cast<T>(T{0} - magnitude);
 }
 
+constexpr std::uint32_t kShortRun = 32;  // shorter ones are coded two at once
+
 class EliasEncoder final : public Encoder {
  public:
   explicit EliasEncoder(DType dtype) {
@@ -39,19 +41,52 @@ class EliasEncoder final : public Encoder {
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
     return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
       BitWriter writer(out);  // here, so that it can stay in registers
-      for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-        const T bits = load<T>(chunk, first);
-        if constexpr (sizeof(T) == 1) {  // the sign of a value is hard to predict: no branch
-          if (run < kSmallOmegas) return write_both(writer, of_byte_[bits], kSmallOmega[run]);
-        }
-        write_mapped_run(writer, to_mapped(bits, chunk.dtype), run);
-      });
+      if constexpr (sizeof(T) == 1) {
+        for_each_run<T>(chunk, ByteRuns{*this, chunk, writer});
+      } else {
+        for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
+          write_mapped_run(writer, to_mapped(load<T>(chunk, first), chunk.dtype), run);
+        });
+      }
       const std::size_t size = writer.finish();
       return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
     });
   }
 
  private:
+  /// Writes runs of bytes, two at once where both are short. The sign of a value is hard to
+  /// predict: no branch depends on it.
+  struct ByteRuns {
+    const EliasEncoder& encoder;
+    const Elements& chunk;
+    BitWriter& writer;
+
+    void operator()(std::size_t first, std::uint64_t run) const {
+      const std::uint8_t byte = chunk.data[first];
+      if (run < kSmallOmegas) {
+        write_both(writer, encoder.of_byte_[byte], kSmallOmega[run]);
+      } else {
+        write_mapped_run(writer, to_mapped(byte, chunk.dtype), run);
+      }
+    }
+
+    void pair(std::size_t first, std::size_t second, std::size_t end) const {
+      const std::size_t runs[] = {second - first, end - second};
+      if ((runs[0] | runs[1]) >= kShortRun) {
+        (*this)(first, runs[0]);
+        (*this)(second, runs[1]);
+        return;
+      }
+      const SmallOmega a = joined(encoder.of_byte_[chunk.data[first]], kSmallOmega[runs[0]]);
+      const SmallOmega b = joined(encoder.of_byte_[chunk.data[second]], kSmallOmega[runs[1]]);
+      write_both(writer, a, b);  // of at most 27 bits each
+    }
+
+    static SmallOmega joined(SmallOmega a, SmallOmega b) {
+      return {a.bits | b.bits << a.length, a.length + b.length};
+    }
+  };
+
   SmallOmega of_byte_[256] = {};  // code words of the values, for elements of one byte
 };
 
@@ -59,7 +94,6 @@ class EliasEncoder final : public Encoder {
 /// second run << 9 | first byte << 16 | second byte << 24. 0: a longer code word, or a larger
 /// value.
 constexpr unsigned kRunsLookupBits = 12;
-constexpr std::uint32_t kShortRun = 32;  // runs in the table are shorter
 using RunsLookup = std::array<std::uint32_t, 1u << kRunsLookupBits>;
 
 struct OneRun {
