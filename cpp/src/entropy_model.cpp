@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "gradwire/error.hpp"
-#include "narrow.hpp"
 #include "token_book.hpp"
 #include "value_counts.hpp"
 #include "varint.hpp"
@@ -25,14 +24,6 @@ struct SampledBytes {
 std::uint64_t last_smallest(DType dtype) {
   const std::uint64_t largest = largest_key(dtype);
   return largest < 256 ? 0 : largest - 255;
-}
-
-void subtract(const std::uint8_t* bytes, std::size_t size, std::uint8_t zero, std::uint8_t* out) {
-  if (zero == 0) {
-    if (bytes != out) std::memcpy(out, bytes, size);
-    return;
-  }
-  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(bytes[i] - zero);
 }
 
 /// Groups of blocks evenly over the array, or all of a small one.
@@ -69,31 +60,13 @@ std::vector<std::uint8_t> blocks_of_class(std::span<const std::uint8_t> bytes,
 }  // namespace
 
 void to_bytes(const Elements& elements, std::uint8_t zero, std::uint8_t* out) {
-  for_each_narrow_block(elements, [&](const std::uint8_t* bytes, std::size_t size) {
-    subtract(bytes, size, zero, out);
-    out += size;
-  });
+  kernels().narrow(elements.data, elements.count, elements.width(), zero, out);
 }
 
 void from_bytes(const std::uint8_t* bytes, std::size_t count, std::uint64_t smallest,
                 std::uint8_t background, DType dtype, std::uint8_t* out) {
-  const std::uint8_t zero = static_cast<std::uint8_t>(from_key(smallest, dtype) + background);
-  with_width(dtype, [&]<typename T>() {
-    if constexpr (sizeof(T) == 1) {
-      subtract(bytes, count, static_cast<std::uint8_t>(-zero), out);
-      return;
-    }
-    constexpr std::size_t kStep = 256;
-    for (std::size_t i = 0; i < count; i += kStep) {
-      T elements[kStep];  // on its own, because bytes may alias anything
-      const std::size_t size = std::min(kStep, count - i);
-      for (std::size_t k = 0; k < size; ++k) {
-        const std::uint8_t distance = static_cast<std::uint8_t>(bytes[i + k] + background);
-        elements[k] = static_cast<T>(from_key(smallest + distance, dtype));
-      }
-      std::memcpy(out + i * sizeof(T), elements, size * sizeof(T));
-    }
-  });
+  kernels().widen(bytes, count, static_cast<std::uint8_t>(-background), from_key(smallest, dtype),
+                  item_size(dtype), out);
 }
 
 EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dtype) {
@@ -133,7 +106,8 @@ std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted 
   const auto most_frequent = std::max_element(histogram.begin(), histogram.end());
   model.background = static_cast<std::uint8_t>(most_frequent - histogram.begin());
   std::rotate(histogram.begin(), most_frequent, histogram.end());
-  subtract(sample.bytes.data(), sample.bytes.size(), model.background, sample.bytes.data());
+  kernels().narrow(sample.bytes.data(), sample.bytes.size(), 1, model.background,
+                   sample.bytes.data());
   const std::size_t whole_blocks = sample.bytes.size() / kBlockSize;
   std::vector<BlockSigns> signs;
   if (whole_blocks >= kFewestBlocks) {

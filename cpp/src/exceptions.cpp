@@ -6,54 +6,74 @@
 #include "byte_tables.hpp"
 #include "gradwire/error.hpp"
 #include "omega.hpp"
+#include "value_counts.hpp"
 #include "varint.hpp"
 
 namespace gradwire {
 
-ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol> symbols) {
-  ExceptionList list(chunk.dtype);
-  if (chunk.width() == 1) {
+namespace {
+
+/// The values that have code words.
+class KnownValues {
+ public:
+  KnownValues(std::span<const Symbol> symbols, DType dtype)
+      : symbols_(symbols), smallest_(symbols.front().key), largest_(symbols.back().key) {
     std::vector<std::uint8_t> bytes;
     for (const Symbol& symbol : symbols) {
-      bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, chunk.dtype)));
+      bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, dtype)));
     }
-    const ByteSet set = byte_set(bytes);
-    for (std::size_t i = 0;; ++i) {
-      i += kernels().find_outside(&set, chunk.data + i, chunk.count - i);
-      if (i == chunk.count) return list;
-      list.add(chunk, i);
+    bytes_ = byte_set(bytes);
+    constexpr std::uint64_t kTableSize = 65536;
+    if (largest_ - smallest_ < kTableSize) {
+      table_.resize(static_cast<std::size_t>(largest_ - smallest_) + 1);
+      for (const Symbol& symbol : symbols) table_[symbol.key - smallest_] = 1;
     }
   }
-  const std::uint64_t smallest = symbols.front().key;
-  const std::uint64_t largest = symbols.back().key;
-  const bool contiguous = largest - smallest == symbols.size() - 1;
-  with_width(chunk.dtype, [&]<typename T>() {
-    const T flip = static_cast<T>(to_key(0, chunk.dtype));
-    const T low = static_cast<T>(smallest);
-    const T range = static_cast<T>(largest - smallest);
-    if (contiguous) {
-      T worst = 0;  // one pass that compilers turn into vector code settles the usual case
-      for (std::size_t i = 0; i < chunk.count; ++i) {
-        worst = std::max(worst, static_cast<T>((load<T>(chunk, i) ^ flip) - low));
+
+  /// Whether the lowest bytes tell the values apart from each other, and from those in the range.
+  bool fit_bytes(KeyRange range) const {
+    return KeyRange{std::min(range.smallest, smallest_), std::max(range.largest, largest_)}
+        .fits_a_byte();
+  }
+  const ByteSet& bytes() const { return bytes_; }
+
+  bool has(std::uint64_t key) const {
+    if (key < smallest_ || key > largest_) return false;
+    if (!table_.empty()) return table_[key - smallest_];
+    return std::binary_search(symbols_.begin(), symbols_.end(), Symbol{key, 1});
+  }
+
+ private:
+  std::span<const Symbol> symbols_;
+  std::uint64_t smallest_;
+  std::uint64_t largest_;
+  ByteSet bytes_;
+  std::vector<std::uint8_t> table_;  // by distance from the smallest, if they are not too far apart
+};
+
+}  // namespace
+
+ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol> symbols) {
+  constexpr std::size_t kBlock = 8192;
+  std::uint8_t narrow[kBlock];
+  ExceptionList list(chunk.dtype);
+  const KnownValues known(symbols, chunk.dtype);
+  for (std::size_t begin = 0; begin < chunk.count; begin += kBlock) {
+    const Elements block = chunk.slice(begin, std::min(begin + kBlock, chunk.count));
+    const bool is_narrow = block.width() == 1 || known.fit_bytes(key_range(block));
+    if (is_narrow) kernels().narrow(block.data, block.count, block.width(), 0, narrow);
+    for (std::size_t i = 0; i < block.count; ++i) {
+      if (is_narrow) {
+        i += kernels().find_outside(&known.bytes(), narrow + i, block.count - i);
+        if (i == block.count) break;
+      } else if (with_width(block.dtype, [&]<typename T>() {
+                   return known.has(to_key(load<T>(block, i), block.dtype));
+                 })) {
+        continue;
       }
-      if (worst <= range) return;
+      list.add(chunk, begin + i);
     }
-    // By distance from the smallest symbol, where that has few values: whether it has no symbol.
-    std::vector<std::uint8_t> missing;
-    if (range < 65536) {
-      missing.assign(static_cast<std::size_t>(range) + 1, 1);
-      for (const Symbol& symbol : symbols) missing[symbol.key - smallest] = 0;
-    }
-    for (std::size_t i = 0; i < chunk.count; ++i) {
-      const T bits = load<T>(chunk, i);
-      const T distance = static_cast<T>((bits ^ flip) - low);
-      const bool known =
-          distance <= range && (missing.empty() ? std::binary_search(symbols.begin(), symbols.end(),
-                                                                     Symbol{smallest + distance, 1})
-                                                : !missing[distance]);
-      if (!known) list.items_.push_back({i, bits});
-    }
-  });
+  }
   return list;
 }
 

@@ -14,30 +14,21 @@ void for_each_narrow_block(const Elements& elements, F&& f) {
     if (elements.count > 0) f(elements.data, elements.count);
     return;
   }
-  constexpr std::size_t kBlock = 8192;
+  constexpr std::size_t kBlock = 32768;
   std::uint8_t block[kBlock];
-  with_width(elements.dtype, [&]<typename T>() {
-    for (std::size_t begin = 0; begin < elements.count; begin += kBlock) {
-      const std::size_t size = std::min(kBlock, elements.count - begin);
-      for (std::size_t i = 0; i < size; ++i) {
-        block[i] = static_cast<std::uint8_t>(load<T>(elements, begin + i));
-      }
-      f(block, size);
-    }
-  });
+  for (std::size_t begin = 0; begin < elements.count; begin += kBlock) {
+    const Elements part = elements.slice(begin, std::min(begin + kBlock, elements.count));
+    kernels().narrow(part.data, part.count, part.width(), 0, block);
+    f(block, part.count);
+  }
 }
 
 /// Widens bytes to elements: each is the one value in [smallest, smallest + 255], as keys go,
 /// with this lowest byte.
-template <typename T>
-void widen(const std::uint8_t* bytes, std::size_t count, std::uint64_t smallest, DType dtype,
-           std::uint8_t* out) {
-  const std::uint8_t low = static_cast<std::uint8_t>(smallest);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t key = smallest + static_cast<std::uint8_t>(bytes[i] - low);
-    const T bits = static_cast<T>(from_key(key, dtype));
-    std::memcpy(out + i * sizeof(T), &bits, sizeof(T));
-  }
+inline void widen(const std::uint8_t* bytes, std::size_t count, std::uint64_t smallest, DType dtype,
+                  std::uint8_t* out) {
+  const std::uint64_t base = from_key(smallest, dtype);
+  kernels().widen(bytes, count, static_cast<std::uint8_t>(base), base, item_size(dtype), out);
 }
 
 }  // namespace gradwire

@@ -28,6 +28,13 @@ std::vector<std::uint8_t> low_bytes(const CodeBook& book, DType dtype) {
   return bytes;
 }
 
+/// Room for the elements of a chunk as bytes, kept by each thread for its next chunk.
+std::uint8_t* chunk_bytes(std::size_t count) {
+  thread_local std::vector<std::uint8_t> own;
+  if (own.size() < count) own.resize(count);
+  return own.data();
+}
+
 class ValueEncoder final : public Encoder {
  public:
   ValueEncoder(const ChunkedArray& array, CodeBook book, Exceptions exceptions,
@@ -69,12 +76,9 @@ class ValueEncoder final : public Encoder {
   EncodedChunk encode_values(const Elements& chunk, std::span<std::uint8_t> out) const {
     const bool codes_bytes = pivot_ || table_;
     if (!codes_bytes || chunk.width() == 1) return encode_narrow(chunk, out);
-    std::vector<std::uint8_t> bytes;
-    bytes.reserve(chunk.count);
-    for_each_narrow_block(chunk, [&](const std::uint8_t* block, std::size_t size) {
-      bytes.insert(bytes.end(), block, block + size);
-    });
-    return encode_narrow({bytes.data(), bytes.size(), DType::kUInt8}, out);
+    std::uint8_t* const bytes = chunk_bytes(chunk.count);
+    kernels().narrow(chunk.data, chunk.count, chunk.width(), 0, bytes);
+    return encode_narrow({bytes, chunk.count, DType::kUInt8}, out);
   }
 
   EncodedChunk encode_narrow(const Elements& chunk, std::span<std::uint8_t> out) const {
@@ -193,11 +197,9 @@ class ValueDecoder final : public Decoder {
   template <typename F>
   void decode_as_bytes(std::uint8_t* out, std::size_t count, const F& f) const {
     if (item_size(dtype_) == 1) return f(out);
-    std::vector<std::uint8_t> bytes(count);
-    f(bytes.data());
-    with_width(dtype_, [&]<typename T>() {
-      widen<T>(bytes.data(), count, book_.symbols.front().key, dtype_, out);
-    });
+    std::uint8_t* const bytes = chunk_bytes(count);
+    f(bytes);
+    widen(bytes, count, book_.symbols.front().key, dtype_, out);
   }
 
   void decode_streams(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,

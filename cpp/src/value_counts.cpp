@@ -64,25 +64,21 @@ std::optional<std::vector<ValueCount>> count_wide(const ChunkedArray& array) {
 
 }  // namespace
 
+KeyRange key_range(const Elements& elements) {
+  std::uint64_t range[2] = {largest_key(elements.dtype), 0};
+  kernels().range(elements.data, elements.count, elements.width(), to_key(0, elements.dtype),
+                  range);
+  return {range[0], range[1]};
+}
+
 KeyRange key_range(const ChunkedArray& array) {
-  const DType dtype = array.elements.dtype;
   if (array.elements.width() == 1) return {0, 255};
   std::mutex mutex;
   KeyRange range{~std::uint64_t{0}, 0};
   array.for_each_chunk([&](std::size_t, const Elements& chunk) {
-    with_width(dtype, [&]<typename T>() {
-      const T flip = static_cast<T>(to_key(0, dtype));
-      T smallest = static_cast<T>(~T{0});
-      T largest = 0;
-      for (std::size_t i = 0; i < chunk.count; ++i) {
-        const T key = static_cast<T>(load<T>(chunk, i) ^ flip);
-        smallest = std::min(smallest, key);
-        largest = std::max(largest, key);
-      }
-      const std::lock_guard lock(mutex);
-      range = {std::min<std::uint64_t>(range.smallest, smallest),
-               std::max<std::uint64_t>(range.largest, largest)};
-    });
+    const KeyRange part = key_range(chunk);
+    const std::lock_guard lock(mutex);
+    range = {std::min(range.smallest, part.smallest), std::max(range.largest, part.largest)};
   });
   return range;
 }

@@ -23,6 +23,8 @@ struct KeyRange {
   bool fits_a_byte() const { return largest - smallest <= 255; }
 };
 
+/// Of elements, of which there are some. {0, 255} for arrays of bytes.
+KeyRange key_range(const Elements& elements);
 KeyRange key_range(const ChunkedArray& array);
 
 /// The exact histogram in ascending order of keys; nothing if it exceeds kMaxSymbols values.

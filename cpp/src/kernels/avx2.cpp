@@ -116,6 +116,9 @@ const Kernels kAvx2Kernels = {
     portable_cheapest_classes,
     avx2_tokenize,
     portable_expand,
+    portable_narrow,
+    portable_widen,
+    portable_range,
     avx2_map_bytes,
     kPivotKernels<Avx2Words>,
 };

@@ -115,6 +115,9 @@ const Kernels kAvx512Kernels = {
     portable_cheapest_classes,
     avx512_tokenize,
     portable_expand,
+    portable_narrow,
+    portable_widen,
+    portable_range,
     avx512_map_bytes,
     kPivotKernels<Avx512Words>,
 };

@@ -221,6 +221,18 @@ struct Kernels {
   bool (*expand)(const ExpandTable* table, const uint8_t* tokens, size_t count, uint8_t* out,
                  size_t size);
 
+  /// The lowest byte of each element (width 1, 2, 4 or 8 bytes) - `zero`. `out` may be `elements`
+  /// if these are bytes.
+  void (*narrow)(const uint8_t* elements, size_t count, size_t width, uint8_t zero, uint8_t* out);
+
+  /// Elements of `base` + (byte - `zero`, modulo 256). `out` may be `bytes` if the width is 1.
+  void (*widen)(const uint8_t* bytes, size_t count, uint8_t zero, uint64_t base, size_t width,
+                uint8_t* out);
+
+  /// Extends a range, of the smallest and the largest, to all elements' bits exclusive-or `flip`.
+  void (*range)(const uint8_t* elements, size_t count, size_t width, uint64_t flip,
+                uint64_t range[2]);
+
   /// Replaces each byte; `in` and `out` are the same or apart.
   void (*map_bytes)(const ByteMap* map, const uint8_t* in, size_t size, uint8_t* out);
 

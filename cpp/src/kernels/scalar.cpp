@@ -167,6 +167,9 @@ const Kernels kScalarKernels = {
     portable_cheapest_classes,
     scalar_tokenize,
     portable_expand,
+    portable_narrow,
+    portable_widen,
+    portable_range,
     portable_map_bytes,
     kPivotKernels<ScalarWords>,
 };
