@@ -36,7 +36,8 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
   }
   const auto counts = count_values(array);
   if (!counts) return nullptr;
-  return std::make_unique<WideEncoder>(make_value_encoder(array, *counts, Exceptions::kNone));
+  return std::make_unique<WideEncoder>(
+      make_value_encoder(array, *counts, Exceptions::kNone, Layouts::kClassic));
 }
 
 std::unique_ptr<Decoder> make_decoder(std::span<const std::uint8_t> code_book,

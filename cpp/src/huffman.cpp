@@ -11,7 +11,8 @@ const Codec kHuffmanCodec = {
     true,
     [](const ChunkedArray& array, const Options&) -> std::unique_ptr<Encoder> {
       const auto counts = count_values(array);
-      return counts ? make_value_encoder(array, *counts, Exceptions::kNone) : nullptr;
+      return counts ? make_value_encoder(array, *counts, Exceptions::kNone, Layouts::kAny)
+                    : nullptr;
     },
     [](std::span<const std::uint8_t> code_book, const CodedArray& array) {
       return make_value_decoder(code_book, array, Exceptions::kNone);

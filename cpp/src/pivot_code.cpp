@@ -67,6 +67,7 @@ class BlockEncoder {
 
   /// The ranks of a block are in the first list. False if there was no room.
   bool encode(std::size_t size) {
+    end_list(space_.list[0], size);
     encode(tree_.back(), {space_.list[0], size, nullptr, size, 0});
     return fits_;
   }
@@ -79,6 +80,9 @@ class BlockEncoder {
   Workspace& space() { return space_; }
 
  private:
+  /// Passes test what is left of the last 64 bytes too.
+  static void end_list(std::uint8_t* list, std::size_t size) { std::memset(list + size, 0, 64); }
+
   bool has_room(std::size_t bits) {
     fits_ = fits_ && bits / 8 + 16 <= static_cast<std::size_t>(end_ - writer_.out);
     return fits_;
@@ -100,6 +104,7 @@ class BlockEncoder {
                      if (moved != nullptr) {
                        const PivotList from{place.bytes, place.size, moved, nullptr, nullptr};
                        kernels().pivot.gather(&from, at.bytes);
+                       end_list(at.bytes, at.size);
                      }
                      encode(child, at);
                    });
@@ -237,6 +242,7 @@ PivotCode::PivotCode(const PrefixCode& code, std::span<const std::uint8_t> bytes
     const auto rank = static_cast<std::uint8_t>(all_ranks.size());
     ranks_.to[bytes[symbol]] = rank;
     symbols_.to[rank] = bytes[symbol];
+    lengths_.push_back(static_cast<std::uint8_t>(code.length(symbol)));
     all_ranks.push_back(rank);
   }
   set_rows(ranks_, bytes);
@@ -253,6 +259,14 @@ std::optional<std::uint64_t> PivotCode::encode(std::span<const std::uint8_t> dat
     if (!encoder.encode(size)) return std::nullopt;
   }
   return encoder.finish();
+}
+
+std::uint64_t PivotCode::code_length(std::span<const std::uint8_t> data) const {
+  std::uint64_t counts[256] = {};
+  kernels().histogram(data.data(), data.size(), counts);
+  std::uint64_t bits = 0;
+  for (unsigned byte = 0; byte < 256; ++byte) bits += counts[byte] * lengths_[ranks_.to[byte]];
+  return bits;
 }
 
 void PivotCode::decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,

@@ -23,10 +23,13 @@ class PivotCode {
  public:
   PivotCode(const PrefixCode& code, std::span<const std::uint8_t> bytes);
 
-  /// Writes the code words of `data`, which has no bytes without one; returns their bits. Nothing
-  /// if there is not room for 16 bytes more.
+  /// Writes the code words of `data` and returns their bits; nothing if there is not room for the
+  /// words and 16 bytes more. Bytes without a code word get that of another one.
   std::optional<std::uint64_t> encode(std::span<const std::uint8_t> data,
                                       std::span<std::uint8_t> out) const;
+
+  /// The bits that encode() writes if there is room.
+  std::uint64_t code_length(std::span<const std::uint8_t> data) const;
 
   /// Fills `count` bytes. Throws CorruptFrameError if the payload has more or fewer bits.
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
@@ -34,9 +37,10 @@ class PivotCode {
 
  private:
   PivotTree tree_;
-  ByteMap ranks_;               // of bytes
-  ByteMap symbols_;             // of ranks
-  bool decodes_ranks_ = false;  // first, because flat subtrees add up ranks
+  std::vector<std::uint8_t> lengths_;  // of code words, by rank
+  ByteMap ranks_;                      // of bytes
+  ByteMap symbols_;                    // of ranks
+  bool decodes_ranks_ = false;         // first, because flat subtrees add up ranks
 };
 
 }  // namespace gradwire

@@ -70,7 +70,8 @@ class WorkCounter {
     }
   }
 
-  static constexpr unsigned kMoveCost = 24;  // of AVX2: frames must be the same everywhere
+  /// Any change changes frames: not the one of a kernel, but one for all instruction sets.
+  static constexpr unsigned kMoveCost = 24;
   const PivotTree& tree_;
   std::vector<std::uint64_t> below_{0};  // weights of all lower ranks
   std::uint64_t passes_ = 0;

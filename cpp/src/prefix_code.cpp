@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "byte_tables.hpp"
 #include "gradwire/error.hpp"
 
 namespace gradwire {
@@ -193,6 +194,28 @@ void fill_multi_symbol_entries(ByteDecodeTable& table) {
   }
 }
 
+/// Does nothing if the bytes are spread over too many rows.
+void make_rows(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes, unsigned shortest) {
+  ByteMap used{};
+  set_rows(used, bytes);
+  if (used.rows > kMostWordRows) return;
+  auto rows = std::make_unique<WordRows>();
+  rows->shortest = static_cast<std::uint8_t>(shortest);
+  rows->rows = used.rows;
+  std::copy_n(used.row, kMostWordRows, rows->row);
+  for (const std::uint8_t byte : bytes) {
+    const auto row = std::find(used.row, used.row + used.rows, byte >> 4) - used.row;
+    const std::uint64_t entry = table.word[byte];
+    const std::uint64_t length = entry & 63;
+    const std::uint64_t word = entry >> (64 - length);
+    rows->low[row][byte & 15] = static_cast<std::uint8_t>(word);
+    rows->high[row][byte & 15] = static_cast<std::uint8_t>(word >> 8);
+    rows->longer[row][byte & 15] = static_cast<std::uint8_t>(length - shortest);
+  }
+  table.word_rows = std::move(rows);
+  table.rows = table.word_rows.get();
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, Lengths wanted) {
@@ -280,7 +303,7 @@ double PrefixCode::mean_length() const {
 }
 
 std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const std::uint8_t> bytes,
-                                                                bool with_groups) const {
+                                                                bool for_large) const {
   auto table = std::make_unique_for_overwrite<OwnedEncodeTable>();
   table->mean_length = mean_length();
   const auto entry = [&](std::uint32_t symbol) {
@@ -289,7 +312,12 @@ std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const 
   std::fill_n(table->word, 256, entry(order_[0]));
   for (std::uint32_t i = 0; i < size(); ++i) table->word[bytes[i]] = entry(i);
   table->group = nullptr;
-  if (with_groups && differ_in_low_bits(bytes)) make_groups(*table, bytes);
+  table->rows = nullptr;
+  if (for_large && differ_in_low_bits(bytes)) {
+    make_groups(*table, bytes);
+  } else if (for_large && max_length_ <= 16) {
+    make_rows(*table, bytes, lengths_[order_[0]]);
+  }
   return table;
 }
 

@@ -18,9 +18,10 @@ enum class Lengths : bool { kOptimal, kShort };
 /// A weight of 0 counts as 1: every symbol gets a code word. One symbol alone gets length 0.
 std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, Lengths wanted);
 
-/// With its groups, where there are any.
+/// With its groups or rows, where there are any.
 struct OwnedEncodeTable : ByteEncodeTable {
   std::unique_ptr<std::uint32_t[]> groups;
+  std::unique_ptr<WordRows> word_rows;
 };
 
 /// A canonical prefix code, built from its lengths alone (FORMAT.md, section 4).
@@ -50,10 +51,10 @@ class PrefixCode {
   std::uint32_t read(BitReader& reader) const;
 
   /// Tables for symbols that are bytes: symbol i of the code is bytes[i]. Needs two symbols or
-  /// more.
+  /// more. `for_large`: with what takes time to make, and makes large arrays faster.
   std::unique_ptr<ByteDecodeTable> byte_decode_table(std::span<const std::uint8_t> bytes) const;
   std::unique_ptr<OwnedEncodeTable> byte_encode_table(std::span<const std::uint8_t> bytes,
-                                                      bool with_groups) const;
+                                                      bool for_large) const;
 
  private:
   void assign_words();

@@ -17,7 +17,7 @@ const Codec kSampleHuffmanCodec = {
     [](const ChunkedArray& array, const Options& options) -> std::unique_ptr<Encoder> {
       const auto sample = sample_values(array, options);
       if (!sample) return nullptr;
-      return make_value_encoder(array, sample->values, Exceptions::kListed);
+      return make_value_encoder(array, sample->values, Exceptions::kListed, Layouts::kAny);
     },
     [](std::span<const std::uint8_t> code_book, const CodedArray& array) {
       return make_value_decoder(code_book, array, Exceptions::kListed);

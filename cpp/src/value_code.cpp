@@ -38,7 +38,7 @@ std::uint8_t* chunk_bytes(std::size_t count) {
 class ValueEncoder final : public Encoder {
  public:
   ValueEncoder(const ChunkedArray& array, CodeBook book, Exceptions exceptions,
-               std::span<const std::uint64_t> weights)
+               std::span<const std::uint64_t> weights, Layouts layouts)
       : exceptions_(exceptions),
         book_(std::move(book)),
         book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
@@ -46,7 +46,7 @@ class ValueEncoder final : public Encoder {
     const DType dtype = array.elements.dtype;
     if (code_.max_length() == 0) return;
     const bool is_large = array.elements.count >= kTablesFrom;
-    if (is_narrow(book_) && is_large && pivot_pays(code_, weights)) {
+    if (is_narrow(book_) && is_large && layouts == Layouts::kAny && pivot_pays(code_, weights)) {
       pivot_.emplace(code_, low_bytes(book_, dtype));
     } else if (is_narrow(book_)) {
       table_ = code_.byte_encode_table(low_bytes(book_, dtype), is_large);
@@ -90,8 +90,7 @@ class ValueEncoder final : public Encoder {
     if (const auto bits = pivot_->encode(bytes, out)) {
       return {static_cast<std::size_t>((*bits + 7) / 8), *bits};
     }
-    std::vector<std::uint8_t> enough(bytes.size() * kMaxCodeLength / 8 + 16);
-    return {std::nullopt, pivot_->encode(bytes, enough).value()};
+    return {std::nullopt, pivot_->code_length(bytes)};
   }
 
   EncodedChunk encode_streams(const Elements& chunk, std::span<std::uint8_t> out) const {
@@ -278,7 +277,7 @@ class ValueDecoder final : public Decoder {
 
 std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
                                             std::span<const ValueCount> counts,
-                                            Exceptions exceptions) {
+                                            Exceptions exceptions, Layouts layouts) {
   CodeBook book;
   std::vector<std::uint64_t> weights;
   for (const ValueCount& value : counts) {
@@ -287,7 +286,7 @@ std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
   }
   book.lengths = code_lengths(
       weights, array.elements.count >= kTablesFrom ? Lengths::kShort : Lengths::kOptimal);
-  return std::make_unique<ValueEncoder>(array, std::move(book), exceptions, weights);
+  return std::make_unique<ValueEncoder>(array, std::move(book), exceptions, weights, layouts);
 }
 
 std::unique_ptr<Decoder> make_value_decoder(std::span<const std::uint8_t> code_book,

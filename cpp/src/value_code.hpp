@@ -10,11 +10,14 @@ namespace gradwire {
 
 enum class Exceptions : bool { kNone, kListed };
 
+/// The layouts that an encoder may choose from.
+enum class Layouts : bool { kClassic, kAny };
+
 /// `counts`: the values with code words, ascending, at least one. Exceptions::kListed if the array
 /// may have other values: each chunk then starts with a list of those.
 std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
                                             std::span<const ValueCount> counts,
-                                            Exceptions exceptions);
+                                            Exceptions exceptions, Layouts layouts);
 
 std::unique_ptr<Decoder> make_value_decoder(std::span<const std::uint8_t> code_book,
                                             const CodedArray& array, Exceptions exceptions);

@@ -23,8 +23,9 @@ struct KeyRange {
   bool fits_a_byte() const { return largest - smallest <= 255; }
 };
 
-/// Of elements, of which there are some. {0, 255} for arrays of bytes.
+/// Of elements, of which there are some.
 KeyRange key_range(const Elements& elements);
+/// The same, but {0, 255} for any bytes.
 KeyRange key_range(const ChunkedArray& array);
 
 /// The exact histogram in ascending order of keys; nothing if it exceeds kMaxSymbols values.

@@ -14,6 +14,8 @@ namespace {
 
 #include "avx2_tokens.inc"
 
+#include "avx2_encode.inc"
+
 // By an 8-bit mask: for each of its ones the number of those below; 0x80, a zero, elsewhere.
 struct ScatterTable {
   uint64_t ranks[256];
@@ -110,7 +112,7 @@ const Kernels kAvx2Kernels = {
     avx2_find_outside,
     avx2_crc32c,
     avx2_run_starts,
-    portable_encode_bytes,
+    avx2_encode_bytes,
     portable_decode_bytes,
     avx2_block_signs,
     portable_cheapest_classes,

@@ -14,6 +14,8 @@ namespace {
 
 #include "avx2_tokens.inc"
 
+#include "avx2_encode.inc"
+
 // 64 bytes and a bit for each; see pivot.inc. Members are compressed in a register: doing it on the
 // way to memory is slow on Zen 4.
 struct Avx512Words {
@@ -109,7 +111,7 @@ const Kernels kAvx512Kernels = {
     avx2_find_outside,
     avx2_crc32c,
     avx2_run_starts,
-    portable_encode_bytes,
+    avx2_encode_bytes,
     portable_decode_bytes,
     avx2_block_signs,
     portable_cheapest_classes,

@@ -1,8 +1,7 @@
 #pragma once
 
 // READ ME FIRST
-// 1. A kernel file includes this header, <stdint.h>, <stddef.h>, <string.h>, intrinsics and the
-// .inc
+// 1. A kernel file includes this header, <stdint.h>, <stddef.h>, <string.h>, intrinsics and *.inc
 //    files, nothing else, and keeps everything in an anonymous namespace. A template or inline
 //    function shared with a file that is built for another instruction set could be linked in the
 //    wrong version.
@@ -23,6 +22,18 @@ inline constexpr size_t kMaxStreams = 8;        // of a chunk (FORMAT.md, sectio
 inline constexpr unsigned kGroupBits = 26;
 inline constexpr size_t kGroups = 4096;
 
+/// Code words of up to 16 bits of a byte alphabet in at most kMostWordRows rows of 16 bytes: a word
+/// is low | high << 8, its length shortest + longer.
+inline constexpr size_t kMostWordRows = 8;
+struct WordRows {
+  uint8_t low[kMostWordRows][16];
+  uint8_t high[kMostWordRows][16];
+  uint8_t longer[kMostWordRows][16];
+  uint8_t row[kMostWordRows];  ///< which rows these are; unused ones are at the end, and all 0
+  uint8_t rows;
+  uint8_t shortest;  ///< length of the shortest code word
+};
+
 /// Code words of a byte alphabet of two symbols or more, first bit of a word in its lowest bit.
 struct ByteEncodeTable {
   /// Code word << (64 - length) | length. Bytes without a code word have that of another one.
@@ -31,6 +42,7 @@ struct ByteEncodeTable {
   /// Where the bytes in use differ in their lowest 3 bits, or null. By these bits of 4 symbols:
   /// their code words | length << kGroupBits; 0: too long.
   const uint32_t* group;
+  const WordRows* rows;  ///< where the code has the form for it, or null
 };
 
 /// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
@@ -116,8 +128,8 @@ struct ExpandTable {
 };
 
 /// Elements of a block in the pivot layout (FORMAT.md, section 5.3): a list of bytes, of which a
-/// pass treats some. Masks have a bit per byte, 64 to a word. `bytes` has room for a multiple of
-/// 64, and 64 more.
+/// pass treats some. Masks have a bit per byte, 64 to a word. `bytes` has room for a multiple
+/// of 64.
 struct PivotList {
   uint8_t* bytes;
   size_t size;
@@ -167,13 +179,13 @@ struct PivotKernels {
   /// The same, but writes only `above`.
   void (*place_plane)(const PivotList* list, PivotReader* reader);
 
-  /// Makes `size` bytes, and what is left of the last 64.
+  /// Makes `size` bytes; may write what is left of the last 64.
   void (*compose)(const PivotLayers* layers, uint8_t* bytes, size_t size);
 
-  /// Writes the members close together to `out`, and up to 64 bytes of anything after them.
+  /// Writes the members close together to `out`; may write 64 bytes after them.
   void (*gather)(const PivotList* list, uint8_t* out);
 
-  /// Adds the bytes at `from` to the members, in order. Reads up to 64 bytes more.
+  /// Adds the bytes at `from` to the members, in order; may read 64 bytes more.
   void (*scatter_add)(const uint8_t* from, const PivotList* list);
 };
 
