@@ -12,7 +12,7 @@ struct DataSet {
 /// The files *.i8 of a folder, by name; bench/datasets.py makes them.
 std::vector<DataSet> load_data_sets(const std::string& folder);
 
-/// Each registers its benchmarks: one name per method, one argument per data set.
+/// Each registers its benchmarks, which refer to the data sets: keep them.
 void register_codecs(const std::vector<DataSet>& sets);
 void register_kernels(const std::vector<DataSet>& sets);
 void register_layouts();

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstring>
+#include <functional>
 
 #include "data.hpp"
 
@@ -53,9 +54,11 @@ void run_starts(benchmark::State& state, const DataSet& set) {
 
 void register_kernels(const std::vector<DataSet>& sets) {
   for (const DataSet& set : sets) {
-    benchmark::RegisterBenchmark((set.name + "/kernel/memcpy").c_str(), copy, set);
-    benchmark::RegisterBenchmark((set.name + "/kernel/histogram").c_str(), histogram, set);
-    benchmark::RegisterBenchmark((set.name + "/kernel/crc32c").c_str(), checksum, set);
-    benchmark::RegisterBenchmark((set.name + "/kernel/run_starts").c_str(), run_starts, set);
+    benchmark::RegisterBenchmark((set.name + "/kernel/memcpy").c_str(), copy, std::cref(set));
+    benchmark::RegisterBenchmark((set.name + "/kernel/histogram").c_str(), histogram,
+                                 std::cref(set));
+    benchmark::RegisterBenchmark((set.name + "/kernel/crc32c").c_str(), checksum, std::cref(set));
+    benchmark::RegisterBenchmark((set.name + "/kernel/run_starts").c_str(), run_starts,
+                                 std::cref(set));
   }
 }

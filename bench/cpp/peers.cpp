@@ -3,9 +3,10 @@
 // of htscodecs.
 
 #include <benchmark/benchmark.h>
-#include <htscodecs/rANS_static4x16.h>
 
+#include <htscodecs/rANS_static4x16.h>
 #include <cstring>
+#include <functional>
 #include <string>
 
 #include "data.hpp"
@@ -129,8 +130,10 @@ void decode(benchmark::State& state, const DataSet& set) {
 template <typename Peer>
 void register_peer(const DataSet& set, const std::string& name) {
   const std::string row = set.name + "/" + name + "/threads:1/";
-  benchmark::RegisterBenchmark((row + "encode").c_str(), encode<Peer>, set)->UseRealTime();
-  benchmark::RegisterBenchmark((row + "decode").c_str(), decode<Peer>, set)->UseRealTime();
+  benchmark::RegisterBenchmark((row + "encode").c_str(), encode<Peer>, std::cref(set))
+      ->UseRealTime();
+  benchmark::RegisterBenchmark((row + "decode").c_str(), decode<Peer>, std::cref(set))
+      ->UseRealTime();
 }
 
 }  // namespace
