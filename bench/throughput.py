@@ -98,7 +98,8 @@ def plot(figures: Figures, output: Path) -> None:
             panel.plot(own["encode"], own["bits"], mfc="white", ms=5, ls="", **style)
             panel.plot(own["decode"], own["bits"], ms=5, ls="", label=coder, **style)
         panel.axvline(figures[data]["memcpy"]["encode"], color="gray", lw=0.8, ls=":")
-        panel.set(xscale="log", title=data)
+        panel.set(xscale="log", xlim=(0.05, 12), title=data)
+        panel.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[-1]:
         panel.set_xlabel("GB/s: open encodes, filled decodes")
