@@ -60,11 +60,15 @@ ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol>
   const KnownValues known(symbols, chunk.dtype);
   for (std::size_t begin = 0; begin < chunk.count; begin += kBlock) {
     const Elements block = chunk.slice(begin, std::min(begin + kBlock, chunk.count));
-    const bool is_narrow = block.width() == 1 || known.fit_bytes(key_range(block));
-    if (is_narrow) kernels().narrow(block.data, block.count, block.width(), 0, narrow);
+    const bool are_bytes = block.width() == 1;
+    const bool is_narrow = are_bytes || known.fit_bytes(key_range(block));
+    if (is_narrow && !are_bytes) {
+      kernels().narrow(block.data, block.count, block.width(), 0, narrow);
+    }
+    const std::uint8_t* const bytes = are_bytes ? block.data : narrow;
     for (std::size_t i = 0; i < block.count; ++i) {
       if (is_narrow) {
-        i += kernels().find_outside(&known.bytes(), narrow + i, block.count - i);
+        i += kernels().find_outside(&known.bytes(), bytes + i, block.count - i);
         if (i == block.count) break;
       } else if (with_width(block.dtype, [&]<typename T>() {
                    return known.has(to_key(load<T>(block, i), block.dtype));

@@ -31,6 +31,16 @@ struct Coder {
   std::unique_ptr<ByteDecodeTable> decode;
 };
 
+std::vector<std::uint8_t> code_words(const Kernels& kernels, const Coder& coder,
+                                     const std::vector<std::uint8_t>& data) {
+  std::vector<std::uint8_t> out(data.size() * 3 + 16);
+  const std::size_t bits = kernels.encode_bytes(coder.encode.get(), data.data(), data.size(),
+                                                out.data(), out.data() + out.size());
+  REQUIRE(bits != SIZE_MAX);
+  out.resize((bits + 7) / 8);
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("code words of bytes in few rows, and of bytes without one, are the same everywhere") {
@@ -45,15 +55,9 @@ TEST_CASE("code words of bytes in few rows, and of bytes without one, are the sa
         data[1] = 248;  // differs from 240 above the lowest 3 bits: no groups
         const Coder coder(data);
         for (std::size_t i = 0; i < size; i += 97) data[i] = static_cast<std::uint8_t>(i * 5);
-        std::vector<std::uint8_t> reference;
+        const std::vector<std::uint8_t> reference = code_words(kScalarKernels, coder, data);
         for (const Kernels* kernels : all_kernels()) {
-          std::vector<std::uint8_t> out(size * 3 + 16);
-          const std::size_t bits = kernels->encode_bytes(coder.encode.get(), data.data(), size,
-                                                         out.data(), out.data() + out.size());
-          REQUIRE(bits != SIZE_MAX);
-          out.resize((bits + 7) / 8);
-          if (reference.empty()) reference = out;
-          CHECK(out == reference);
+          CHECK(code_words(*kernels, coder, data) == reference);
         }
         if (size == 50000 && alphabet <= 64) CHECK(coder.encode->rows != nullptr);
       }
@@ -119,14 +123,9 @@ TEST_CASE("bytes there and back, the same bits everywhere") {
         data[0] = 0;
         data[1] = 37;  // two different symbols at least
         const Coder coder(data);
-        std::vector<std::uint8_t> reference;
+        const std::vector<std::uint8_t> reference = code_words(kScalarKernels, coder, data);
         for (const Kernels* kernels : all_kernels()) {
-          std::vector<std::uint8_t> out(size * 3 + 16);
-          const std::size_t bits = kernels->encode_bytes(coder.encode.get(), data.data(), size,
-                                                         out.data(), out.data() + out.size());
-          REQUIRE(bits != SIZE_MAX);
-          out.resize((bits + 7) / 8);
-          if (reference.empty()) reference = out;
+          const std::vector<std::uint8_t> out = code_words(*kernels, coder, data);
           CHECK(out == reference);
           std::vector<std::uint8_t> back(size);
           const DecodeStream stream{out.data(), out.data() + out.size(), back.data(),
