@@ -15,7 +15,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import gradwire as gw
-from gradwire.quantize import stochastic_levels
 
 GRADIENTS = {
     "CNN, Fashion-MNIST": "cnn-step120",
@@ -50,7 +49,7 @@ def main() -> None:
     for i, (label, key) in enumerate(LABELS.items()):
         values = []
         for name in GRADIENTS.values():
-            levels = stochastic_levels(np.load(options.folder / f"{name}.npy"), 4)
+            levels, _ = gw.QSGD(4).quantize(np.load(options.folder / f"{name}.npy"))
             values.append(times_smaller(levels, key))
         places = np.arange(len(GRADIENTS)) + (i - (len(LABELS) - 1) / 2) * width
         bars = axes.bar(places, values, width * 0.92, label=label, color=f"C{i}")

@@ -12,33 +12,19 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 import gradwire as gw
 from gradwire.progress import Progress
-from gradwire.quantize import stochastic_levels
 from gradwire.tables import print_table
 
 CODECS = ("entropy", "rlh", "shs", "elias", "huffman")
 ROUNDS = 9
 
 
-def terngrad_levels(gradient: np.ndarray, seed: int = 0) -> np.ndarray:
-    """TernGrad (Wen et al., NeurIPS 2017, section 3), gradients clipped to 2.5 deviations."""
-    x = gradient.astype(np.float32).reshape(-1)
-    clipped = np.clip(x, -2.5 * x.std(), 2.5 * x.std())
-    chosen = np.random.default_rng(seed).random(x.size) < np.abs(clipped) / np.abs(clipped).max()
-    return (np.sign(clipped) * chosen).astype(np.int8)
-
-
-QUANTIZERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "QSGD(4)": lambda x: stochastic_levels(x, 4),
-    "QSGD(16)": lambda x: stochastic_levels(x, 16),
-    "TernGrad": terngrad_levels,
-}
+QUANTIZERS = {"QSGD(4)": gw.QSGD(4), "QSGD(16)": gw.QSGD(16), "TernGrad": gw.TernGrad()}
 
 
 def speeds(levels: np.ndarray) -> tuple[float, float]:
@@ -60,7 +46,7 @@ def speeds(levels: np.ndarray) -> tuple[float, float]:
 
 def row(gradient_name: str, quantizer: str, gradient: np.ndarray) -> list[str]:
     """A line of the table."""
-    levels = QUANTIZERS[quantizer](gradient).reshape(-1)
+    levels = QUANTIZERS[quantizer].quantize(gradient)[0].reshape(-1)
     bound = gw.shannon_entropy(levels) * levels.size
     shares = [8 * gw.compress(levels, codec=key).nbytes / bound for key in CODECS]
     return [

@@ -14,7 +14,6 @@ from conftest import KEYS, ternary
 import gradwire as gw
 from gradwire.cli import main
 from gradwire.demo import sample_gradients
-from gradwire.quantize import stochastic_levels
 
 
 @pytest.fixture
@@ -67,7 +66,7 @@ def test_sample_is_real_and_small() -> None:
     assert sum(g.nbytes for g in gradients.values()) < 1_500_000
     for gradient in gradients.values():
         assert gradient.dtype == np.float16 and np.isfinite(gradient).all()
-        q = stochastic_levels(gradient, 4)
+        q, _ = gw.QSGD(4).quantize(gradient)
         bits = {key: gw.compress(q, codec=key).nbytes * 8 / q.size for key in KEYS}
         assert bits["rlh"] < bits["elias"] < 32 / 15
         assert bits["rlh"] < bits["huffman"]
@@ -117,15 +116,3 @@ def test_usage() -> None:
     )
     assert result.returncode == 2
     assert "invalid choice: 'zip'" in result.stderr
-
-
-def test_quantiser_is_unbiased() -> None:
-    x = np.random.default_rng(0).laplace(size=512).astype(np.float32)
-    norm = float(np.sqrt(np.square(x).sum()))
-    mean = np.mean([stochastic_levels(x, 4, seed=s) for s in range(3000)], axis=0) * norm / 4
-    assert np.abs(mean - x).max() < 6 * norm / 4 / 2 / np.sqrt(3000)
-    assert np.array_equal(stochastic_levels(np.zeros(700), 4), np.zeros(700, np.int8))
-    with pytest.raises(ValueError, match="not finite at element 2"):
-        stochastic_levels([0, 1, np.nan], 4)
-    with pytest.raises(ValueError, match="levels must be 1 to 127"):
-        stochastic_levels([0], 128)

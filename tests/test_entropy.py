@@ -9,7 +9,6 @@ from conftest import CORNER_CASES, ternary
 
 import gradwire as gw
 from gradwire.demo import sample_gradients
-from gradwire.quantize import stochastic_levels
 
 
 def share_of_entropy(array: np.ndarray) -> float:
@@ -57,7 +56,7 @@ def test_zeros_cost_next_to_nothing() -> None:
 def test_real_gradients_cost_less_than_their_entropy_and_than_rlh() -> None:
     for name, gradient in sample_gradients().items():
         for levels in (4, 16):
-            array = stochastic_levels(gradient, levels)
+            array, _ = gw.QSGD(levels).quantize(gradient)
             assert share_of_entropy(array) < 1.02, (name, levels)
             assert gw.compress(array).nbytes < gw.compress(array, codec="rlh").nbytes
 

@@ -7,7 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "cpp" / "src"
-KERNEL_INCLUDES = {"kernels.hpp", "stdint.h", "stddef.h", "string.h", "immintrin.h"}
+KERNEL_INCLUDES = {
+    "kernels.hpp",
+    "float_kernels.hpp",
+    "stdint.h",
+    "stddef.h",
+    "string.h",
+    "immintrin.h",
+}
 CODECS = {
     "run_length",
     "huffman",
@@ -17,7 +24,7 @@ CODECS = {
     "run_length_huffman",
     "entropy",
 }
-FRAMES = {"compress", "decompress", "frame_header", "code_words"}
+FRAMES = {"compress", "decompress", "frame_header", "code_words", "streaming"}
 
 
 def includes(path: Path) -> set[str]:
@@ -46,6 +53,14 @@ def test_codecs_know_neither_each_other_nor_frames() -> None:
             assert not local(path) & CODECS, path.name
 
 
+def test_nothing_below_knows_gradients() -> None:
+    gradients = {p.stem for p in (SOURCE / "gradients").iterdir()}
+    assert len(gradients) >= 10
+    for path in SOURCE.rglob("*.?pp"):
+        if path.parent.name != "gradients":
+            assert not {Path(name).stem for name in includes(path)} & gradients, path.name
+
+
 def test_one_file_has_openmp_and_one_folder_pybind11() -> None:
     text = {p: p.read_text() for p in (ROOT / "cpp").rglob("*.?pp")}
     assert {p.name for p, t in text.items() if "#pragma omp" in t} == {"executor.cpp"}
@@ -64,8 +79,22 @@ def test_files_stay_readable() -> None:
 
 
 def test_python_imports_point_downward() -> None:
-    order = ["_core", "_arrays", "frames", "encodings", "codecs", "entropy", "runtime"]
-    order += ["quantize", "tables", "progress", "bench", "demo", "cli", "__main__"]
+    order = ["_core", "_arrays", "_floats", "frames", "encodings", "codecs", "entropy", "runtime"]
+    order += [
+        "_quantizer",
+        "_sparsifier",
+        "_sidco",
+        "quantizers",
+        "sparsifiers",
+        "memory",
+        "compressor",
+        "tables",
+        "progress",
+        "bench",
+        "demo",
+        "cli",
+        "__main__",
+    ]
     for path in (ROOT / "python" / "gradwire").glob("*.py"):
         used = re.findall(r"^from gradwire(?:\.(\w+))? import", path.read_text(), re.MULTILINE)
         if path.stem != "__init__":

@@ -1,8 +1,4 @@
-#include <pybind11/numpy.h>
-
-#include <cstdlib>
-#include <new>
-
+#include "arguments.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
 #include "gradwire/shared_code_book.hpp"
@@ -16,38 +12,14 @@ namespace {
 /// A view of a C-contiguous array; the Python side has made it so, in native byte order.
 struct PythonArray {
   PythonArray(const py::array& array, int dtype) {
-    if (dtype < 0 || dtype >= kDTypeCount || !(array.flags() & py::array::c_style) ||
-        static_cast<std::size_t>(array.itemsize()) != item_size(static_cast<DType>(dtype))) {
-      throw py::value_error("the core takes C-contiguous arrays of a known integer dtype");
-    }
-    for (py::ssize_t i = 0; i < array.ndim(); ++i) {
-      shape.push_back(static_cast<std::uint64_t>(array.shape(i)));
-    }
+    if (dtype < 0 || dtype >= kDTypeCount) throw py::value_error("unknown dtype");
+    shape = shape_of(array, item_size(static_cast<DType>(dtype)));
     view = {array.data(), static_cast<DType>(dtype), shape};
   }
   PythonArray(const PythonArray&) = delete;
 
   std::vector<std::uint64_t> shape;
   ArrayView view;
-};
-
-/// The bytes of any object with a contiguous buffer.
-class Bytes {
- public:
-  Bytes(const py::object& object, bool writable) {
-    const int flags = writable ? PyBUF_WRITABLE : PyBUF_SIMPLE;
-    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw py::error_already_set();
-  }
-  Bytes(const Bytes&) = delete;
-  Bytes& operator=(const Bytes&) = delete;
-  ~Bytes() { PyBuffer_Release(&view_); }
-
-  std::span<std::uint8_t> span() const {
-    return {static_cast<std::uint8_t*>(view_.buf), static_cast<std::size_t>(view_.len)};
-  }
-
- private:
-  Py_buffer view_;
 };
 
 Options make_options(int codec, int threads, bool checksum, std::uint32_t sample_size,
@@ -57,29 +29,10 @@ Options make_options(int codec, int threads, bool checksum, std::uint32_t sample
           std::move(code_book)};
 }
 
-struct Free {
-  void operator()(std::uint8_t* p) const { std::free(p); }
-};
-
-/// Compresses into memory that is cut to the frame's size afterwards: pages that the frame does not
-/// reach are never touched.
-py::array_t<std::uint8_t> compress(const py::array& array, int dtype, const Options& options) {
+py::array compress(const py::array& array, int dtype, const Options& options) {
   const PythonArray input(array, dtype);
-  const std::size_t room = max_compressed_size(input.view);
-  std::unique_ptr<std::uint8_t, Free> memory(static_cast<std::uint8_t*>(std::malloc(room)));
-  if (!memory) throw std::bad_alloc();
-  std::size_t size;
-  {
-    const py::gil_scoped_release release;
-    size = compress_into(input.view, options, {memory.get(), room});
-    if (void* cut = std::realloc(memory.get(), size)) {
-      static_cast<void>(memory.release());
-      memory.reset(static_cast<std::uint8_t*>(cut));
-    }
-  }
-  std::uint8_t* const data = memory.release();
-  const py::capsule owner(data, [](void* p) { std::free(p); });
-  return py::array_t<std::uint8_t>(static_cast<py::ssize_t>(size), data, owner);
+  return written_bytes(max_compressed_size(input.view),
+                       [&](auto out) { return compress_into(input.view, options, out); });
 }
 
 std::size_t compress_to_buffer(const py::array& array, int dtype, const Options& options,

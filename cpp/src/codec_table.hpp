@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "element_source.hpp"
 #include "elements.hpp"
 #include "executor.hpp"
 #include "gradwire/codec.hpp"
@@ -15,9 +16,10 @@ namespace gradwire {
 
 /// An array cut into chunks: chunk i holds the elements borders[i] to borders[i + 1].
 struct ChunkedArray {
-  Elements elements;
+  Elements elements;  ///< its data is null if a source makes them
   std::vector<std::uint64_t> borders;
   int threads;
+  const ElementSource* source = nullptr;
 
   std::size_t size() const { return borders.size() - 1; }
   Elements chunk(std::size_t i) const { return elements.slice(borders[i], borders[i + 1]); }
@@ -66,6 +68,7 @@ struct Codec {
   CodecInfo info;
   bool whole_runs;  ///< chunk borders move to the next start of a run, so that no run is cut
   bool has_pivot_layout;
+  bool takes_source;  ///< the encoder needs a sample only, and chunks one by one
   /// Nothing if the alphabet is too large for a code book: the array is stored raw.
   std::unique_ptr<Encoder> (*make_encoder)(const ChunkedArray& array, const Options& options);
   /// Throws CorruptFrameError if the code book is damaged.

@@ -10,12 +10,15 @@
 #include "frame_header.hpp"
 #include "gradwire/frame.hpp"
 #include "shared_code_book.hpp"
+#include "streaming.hpp"
 #include "varint.hpp"
 
 namespace gradwire {
 namespace {
 
 constexpr std::size_t kMaxVarint = 10;
+/// Larger than any code book of entropy for bytes: no more than kMaxClasses of 256 symbols each.
+constexpr std::size_t kMostStreamedBook = std::size_t{1} << 16;
 
 std::size_t chunk_count(std::uint64_t elements) {
   return static_cast<std::size_t>((elements + (std::uint64_t{1} << kChunkLog2) - 1) >> kChunkLog2);
@@ -86,6 +89,15 @@ WrittenChunk write_chunk(const Encoder* encoder, const Elements& chunk, std::uin
   return {static_cast<std::uint32_t>(size) | raw, encoded.code_length, Crc32c({out, size})};
 }
 
+/// Chunk i; if a source makes it, it stays until this thread takes the next one.
+Elements taken_chunk(const ChunkedArray& array, std::size_t i) {
+  if (array.source == nullptr) return array.chunk(i);
+  thread_local std::vector<std::uint8_t> bytes(std::size_t{1} << kChunkLog2);
+  array.source->take(array.borders[i], array.borders[i + 1], bytes.data());
+  const auto count = static_cast<std::size_t>(array.borders[i + 1] - array.borders[i]);
+  return {bytes.data(), count, array.elements.dtype};
+}
+
 /// Writes the payloads to `out`, close together, and their directory entries to `directory`.
 /// Each thread fills a region of its own that could hold its chunks raw; then the regions close up.
 WrittenChunks write_chunks(const Encoder* encoder, const ChunkedArray& array,
@@ -103,7 +115,7 @@ WrittenChunks write_chunks(const Encoder* encoder, const ChunkedArray& array,
     std::uint8_t* const begin = out + region_place(region);
     std::uint8_t* next = begin;
     for (std::size_t i = first_chunk(region); i < first_chunk(region + 1); ++i) {
-      written[i] = write_chunk(encoder, array.chunk(i), next);
+      written[i] = write_chunk(encoder, taken_chunk(array, i), next);
       next += written[i].size();
     }
     region_size[region] = static_cast<std::size_t>(next - begin);
@@ -124,7 +136,8 @@ WrittenChunks write_chunks(const Encoder* encoder, const ChunkedArray& array,
 /// Writes one frame: head, directory, payloads, code book, code length, checksum.
 class FrameWriter {
  public:
-  FrameWriter(const ArrayView& view, const Options& options, std::span<std::uint8_t> out)
+  FrameWriter(const ArrayView& view, const Options& options, std::span<std::uint8_t> out,
+              const ElementSource* source = nullptr)
       : view_(view),
         options_(options),
         out_(out),
@@ -132,12 +145,15 @@ class FrameWriter {
     array_.elements = {static_cast<const std::uint8_t*>(view.data),
                        static_cast<std::size_t>(element_count(view.shape, view.dtype)), view.dtype};
     array_.threads = usable_threads(options.threads);
+    array_.source = source;
     overhangs_ = find_overhangs(array_.elements, codec_.whole_runs);
     array_.borders = chunk_borders(array_.elements.count, kChunkLog2, overhangs_);
   }
 
+  std::size_t write_raw() { return finish(write_payloads(nullptr, 0), {}); }
+
   std::size_t write() {
-    if (array_.elements.count == 0) return finish(write_payloads(nullptr, 0), {});
+    if (array_.elements.count == 0) return write_raw();
     if (const auto* book = fitting_code_book()) {
       std::uint8_t name[kBookNameBytes];
       const std::uint64_t number = book->name();
@@ -145,7 +161,7 @@ class FrameWriter {
       return write_with(book->encoder(), kSharedBookFlag, name);
     }
     const std::unique_ptr<Encoder> encoder = codec_.make_encoder(array_, options_);
-    if (!encoder) return finish(write_payloads(nullptr, 0), {});
+    if (!encoder) return write_raw();
     return write_with(*encoder, 0, encoder->code_book());
   }
 
@@ -157,11 +173,15 @@ class FrameWriter {
                                                                                         : nullptr;
   }
 
-  /// Writes the frame; raw, if its code words would not make it smaller.
+  /// Writes the frame; raw, if its code words would not make it smaller. A source gives its
+  /// elements only once: each chunk is no larger than raw then, but the code book may not be worth
+  /// it.
   std::size_t write_with(const Encoder& encoder, std::uint8_t book_flag,
                          std::span<const std::uint8_t> code_book) {
     const WrittenChunks coded = write_payloads(&encoder, code_book.size(), book_flag);
-    if (coded.size + code_book.size() < array_.elements.nbytes()) return finish(coded, code_book);
+    if (array_.source != nullptr || coded.size + code_book.size() < array_.elements.nbytes()) {
+      return finish(coded, code_book);
+    }
     WrittenChunks raw = write_payloads(nullptr, 0);
     raw.code_length = coded.code_length;
     return finish(raw, {});
@@ -241,6 +261,36 @@ std::size_t compress_into(const ArrayView& array, const Options& options,
                               " bytes, compression may need " + std::to_string(needed));
   }
   return FrameWriter(array, options, out).write();
+}
+
+std::size_t max_streamed_size(std::span<const std::uint64_t> shape, DType dtype) {
+  return max_compressed_size({nullptr, dtype, shape}) + kMostStreamedBook;
+}
+
+std::size_t compress_source(const ElementSource& source, std::span<const std::uint64_t> shape,
+                            DType dtype, const Options& options, std::span<std::uint8_t> out) {
+  const std::uint64_t count = element_count(shape, dtype);
+  const bool is_large = count > std::uint64_t{1} << kChunkLog2;
+  if (is_large && find_codec(static_cast<std::uint8_t>(options.codec))->takes_source) {
+    return FrameWriter({nullptr, dtype, shape}, options, out, &source).write();
+  }
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count) * item_size(dtype));
+  for_each(chunk_count(count), usable_threads(options.threads), [&](std::size_t i) {
+    const std::uint64_t begin = static_cast<std::uint64_t>(i) << kChunkLog2;
+    const std::uint64_t end = std::min(count, begin + (std::uint64_t{1} << kChunkLog2));
+    source.take(begin, end, bytes.data() + begin * item_size(dtype));
+  });
+  return compress_into({bytes.data(), dtype, shape}, options, out);
+}
+
+std::size_t store_source(const ElementSource& source, std::span<const std::uint64_t> shape,
+                         DType dtype, const Options& options, std::span<std::uint8_t> out) {
+  return FrameWriter({nullptr, dtype, shape}, options, out, &source).write_raw();
+}
+
+std::size_t store_into(const ArrayView& array, const Options& options,
+                       std::span<std::uint8_t> out) {
+  return FrameWriter(array, options, out).write_raw();
 }
 
 }  // namespace gradwire

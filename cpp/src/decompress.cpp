@@ -12,16 +12,23 @@
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
 #include "shared_code_book.hpp"
+#include "streaming.hpp"
 #include "varint.hpp"
 
 namespace gradwire {
 
+namespace {
+
+void verify_checksum(std::span<const std::uint8_t> frame, const ParsedFrame& parsed) {
+  const std::size_t size = frame.size() - parsed.tail.size() - kChecksumBytes * parsed.checksum;
+  check_crc(parsed, Crc32c(frame.first(size).subspan(parsed.head.size())));
+}
+
+}  // namespace
+
 FrameInfo inspect(std::span<const std::uint8_t> frame, Checksum checksum) {
   const ParsedFrame parsed = parse_frame(frame);
-  if (checksum == Checksum::kVerified) {
-    const std::size_t size = frame.size() - parsed.tail.size() - kChecksumBytes * parsed.checksum;
-    check_crc(parsed, Crc32c(frame.first(size).subspan(parsed.head.size())));
-  }
+  if (checksum == Checksum::kVerified) verify_checksum(frame, parsed);
   FrameInfo info;
   info.version = kVersion;
   info.codec = parsed.codec->info.id;
@@ -126,30 +133,49 @@ void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t
   check_crc(parsed, payloads);
 }
 
-void decompress_add(std::span<const std::uint8_t> frame, std::span<std::uint8_t> sum,
-                    DType sum_dtype, int threads) {
-  if (sum_dtype == DType::kBool) throw std::invalid_argument("bools cannot be added up");
-  const ParsedFrame parsed = parse_frame(frame);
-  const std::size_t width = item_size(sum_dtype);
-  if (sum.size() / width != parsed.count || sum.size() % width != 0) {
-    throw std::invalid_argument("the sum has " + std::to_string(sum.size() / width) +
-                                " elements, the frame has " + std::to_string(parsed.count));
-  }
-  inspect(frame, Checksum::kVerified);  // before anything is added
-  const std::shared_ptr<const Decoder> decoder = decoder_of(parsed);
-  const std::uint8_t* const readable_end = frame.data() + frame.size();
-  for_each(parsed.chunks.size(), usable_threads(threads), [&](std::size_t i) {
-    const std::size_t count = chunk_elements(parsed, i);
+ChunkReader::ChunkReader(std::span<const std::uint8_t> frame)
+    : readable_end_(frame.data() + frame.size()), parsed_(parse_frame(frame)) {
+  verify_checksum(frame, parsed_);
+  decoder_ = decoder_of(parsed_);
+}
+
+void ChunkReader::decode(std::size_t i, std::uint8_t* out) const {
+  if (chunk_elements(i) > 0) decode_chunk(parsed_, decoder_.get(), readable_end_, i, out);
+}
+
+const std::uint8_t* ChunkReader::read(std::size_t i, std::vector<std::uint8_t>& buffer) const {
+  const ChunkEntry& chunk = parsed_.chunks[i];
+  if (chunk.raw && parsed_.dtype != DType::kBool) return chunk.payload.data();
+  buffer.resize(std::max(buffer.size(), chunk_elements(i) * item_size(parsed_.dtype)));
+  decode(i, buffer.data());
+  return buffer.data();
+}
+
+void ChunkReader::for_each_chunk(
+    int threads, const std::function<void(std::size_t, const Elements&)>& use) const {
+  for_each(chunks(), usable_threads(threads), [&](std::size_t i) {
+    const std::size_t count = chunk_elements(i);
     if (count == 0) return;
     // Kept from chunk to chunk, unless a long run has made this one larger than others.
     thread_local std::vector<std::uint8_t> kept;
     std::vector<std::uint8_t> large;
     const bool is_large = count > std::size_t{1} << kMaxChunkLog2;
-    std::vector<std::uint8_t>& decoded = is_large ? large : kept;
-    decoded.resize(std::max(decoded.size(), count * item_size(parsed.dtype)));
-    decode_chunk(parsed, decoder.get(), readable_end, i, decoded.data());
-    add_elements({decoded.data(), count, parsed.dtype}, sum_dtype,
-                 sum.data() + parsed.borders[i] * width);
+    use(parsed_.borders[i], {read(i, is_large ? large : kept), count, parsed_.dtype});
+  });
+}
+
+void decompress_add(std::span<const std::uint8_t> frame, std::span<std::uint8_t> sum,
+                    DType sum_dtype, int threads) {
+  if (sum_dtype == DType::kBool) throw std::invalid_argument("bools cannot be added up");
+  const ChunkReader reader(frame);
+  const std::uint64_t count = reader.frame().count;
+  const std::size_t width = item_size(sum_dtype);
+  if (sum.size() / width != count || sum.size() % width != 0) {
+    throw std::invalid_argument("the sum has " + std::to_string(sum.size() / width) +
+                                " elements, the frame has " + std::to_string(count));
+  }
+  reader.for_each_chunk(threads, [&](std::size_t first, const Elements& elements) {
+    add_elements(elements, sum_dtype, sum.data() + first * width);
   });
 }
 

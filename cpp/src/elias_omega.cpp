@@ -187,6 +187,7 @@ const Codec kEliasOmegaCodec = {
     {CodecId::kEliasOmega, "elias", "EliasOmega"},
     true,
     false,
+    false,
     [](const ChunkedArray& array, const Options&) -> std::unique_ptr<Encoder> {
       return std::make_unique<EliasEncoder>(array.elements.dtype);
     },

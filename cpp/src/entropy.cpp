@@ -50,7 +50,7 @@ std::unique_ptr<Decoder> make_decoder(std::span<const std::uint8_t> code_book,
 }  // namespace
 
 const Codec kEntropyCodec = {
-    {CodecId::kEntropy, "entropy", "Entropy"}, false, false, make_encoder, make_decoder,
+    {CodecId::kEntropy, "entropy", "Entropy"}, false, false, true, make_encoder, make_decoder,
 };
 
 }  // namespace gradwire

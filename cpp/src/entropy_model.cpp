@@ -26,20 +26,29 @@ std::uint64_t last_smallest(DType dtype) {
   return largest < 256 ? 0 : largest - 255;
 }
 
+/// Elements begin to end as bytes, see to_bytes. Those that a source makes are bytes.
+void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t end,
+                   std::uint8_t zero, std::uint8_t* out) {
+  if (array.source == nullptr) return to_bytes(array.elements.slice(begin, end), zero, out);
+  array.source->preview(begin, end, out);
+  to_bytes({out, static_cast<std::size_t>(end - begin), array.elements.dtype}, zero, out);
+}
+
 /// Groups of blocks evenly over the array, or all of a small one.
-SampledBytes sample_groups(const Elements& all, std::uint8_t zero) {
+SampledBytes sample_groups(const ChunkedArray& array, std::uint8_t zero) {
+  const Elements& all = array.elements;
   const std::uint64_t groups = all.count / kGroup;
   const std::uint64_t taken = std::max(kFewestGroups, groups / kShare);
   SampledBytes sample{{}, taken >= groups};
   if (sample.is_whole) {
     sample.bytes.resize(all.count);
-    to_bytes(all, zero, sample.bytes.data());
+    bytes_between(array, 0, all.count, zero, sample.bytes.data());
     return sample;
   }
   sample.bytes.resize(taken * kGroup);
   for (std::uint64_t i = 0; i < taken; ++i) {
     const std::uint64_t begin = (groups / taken * i + groups % taken * i / taken) * kGroup;
-    to_bytes(all.slice(begin, begin + kGroup), zero, &sample.bytes[i * kGroup]);
+    bytes_between(array, begin, begin + kGroup, zero, &sample.bytes[i * kGroup]);
   }
   return sample;
 }
@@ -99,7 +108,7 @@ std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted 
   if (!range.fits_a_byte()) return std::nullopt;
   EntropyModel model{};
   model.smallest = std::min(range.smallest, last_smallest(array.elements.dtype));
-  SampledBytes sample = sample_groups(array.elements, model.zero(array.elements.dtype));
+  SampledBytes sample = sample_groups(array, model.zero(array.elements.dtype));
   sample.is_whole = sample.is_whole && fitted == Fitted::kForThisArray;
   model.has_exceptions = !sample.is_whole;
   ByteCounts histogram = count_bytes(sample.bytes);

@@ -63,6 +63,10 @@ bool is_damaged(std::span<const std::uint8_t> frame) {
 ParsedFrame parse(std::span<const std::uint8_t> frame) {
   ByteReader reader(frame);
   const auto magic = reader.take(2);
+  if (magic[0] == kMagic[0] && magic[1] == kGradientMagic) {
+    throw CorruptFrameError(
+        "this is a gradient frame; decode it with decompress_gradient or a Compressor");
+  }
   if (magic[0] != kMagic[0] || magic[1] != kMagic[1]) {
     throw CorruptFrameError("not a gradwire frame: the first two bytes are not 'GW'");
   }

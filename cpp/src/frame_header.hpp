@@ -10,6 +10,7 @@
 namespace gradwire {
 
 inline constexpr std::uint8_t kMagic[2] = {'G', 'W'};
+inline constexpr std::uint8_t kGradientMagic = 'F';  ///< second byte of gradient frames
 inline constexpr std::uint8_t kVersion = 1;
 inline constexpr std::size_t kFlagsOffset = 3;
 inline constexpr std::uint8_t kChecksumFlag = 1;

@@ -9,6 +9,7 @@ const Codec kHuffmanCodec = {
     {CodecId::kHuffman, "huffman", "Huffman"},
     false,
     true,
+    false,
     [](const ChunkedArray& array, const Options&) -> std::unique_ptr<Encoder> {
       const auto counts = count_values(array);
       return counts ? make_value_encoder(array, *counts, Exceptions::kNone, Layouts::kAny)

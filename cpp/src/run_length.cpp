@@ -154,6 +154,7 @@ const Codec kRunLengthCodec = {
     {CodecId::kRunLength, "rle", "RunLength"},
     true,
     false,
+    false,
     make_encoder,
     [](std::span<const std::uint8_t> code_book,
        const CodedArray& array) -> std::unique_ptr<Decoder> {

@@ -149,6 +149,7 @@ const Codec kRunLengthHuffmanCodec = {
     {CodecId::kRunLengthHuffman, "rlh", "RunLengthHuffman"},
     true,
     false,
+    false,
     make_encoder,
     make_pair_decoder,
 };

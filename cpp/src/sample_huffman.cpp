@@ -14,6 +14,7 @@ const Codec kSampleHuffmanCodec = {
     {CodecId::kSampleHuffman, "sh", "SampleHuffman"},
     false,
     true,
+    false,
     [](const ChunkedArray& array, const Options& options) -> std::unique_ptr<Encoder> {
       const auto sample = sample_values(array, options);
       if (!sample) return nullptr;

@@ -113,6 +113,7 @@ const Codec kSampleHuffmanSparsityCodec = {
     {CodecId::kSampleHuffmanSparsity, "shs", "SampleHuffmanSparsity"},
     false,
     false,
+    false,
     make_encoder,
     make_pair_decoder,
 };

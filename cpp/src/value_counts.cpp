@@ -4,6 +4,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "mix.hpp"
 #include "narrow.hpp"
 #include "symbol_map.hpp"
 
@@ -11,14 +12,6 @@ namespace gradwire {
 namespace {
 
 constexpr std::size_t kLine = 64;  // elements read at a sampled place
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a well-mixed number for each index.
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9E3779B97F4A7C15;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
-  x = (x ^ x >> 27) * 0x94D049BB133111EB;
-  return x ^ x >> 31;
-}
 
 /// Counts values that lie in [smallest, smallest + 255], by their lowest byte.
 std::vector<ValueCount> count_narrow(const ChunkedArray& array, std::uint64_t smallest) {

@@ -23,6 +23,7 @@ from gradwire._core import (
     UnsupportedFormatError,
 )
 from gradwire._core import version as _version
+from gradwire._quantizer import Quantizer
 from gradwire.codecs import (
     Codec,
     EliasOmega,
@@ -37,6 +38,12 @@ from gradwire.codecs import (
     compress,
     compress_into,
 )
+from gradwire.compressor import (
+    Compressor,
+    GradientInfo,
+    decompress_gradient,
+    inspect_gradient,
+)
 from gradwire.entropy import shannon_entropy
 from gradwire.frames import (
     FrameInfo,
@@ -45,25 +52,79 @@ from gradwire.frames import (
     inspect,
     max_compressed_size,
 )
+from gradwire.memory import DGCMomentum, EFSign, Memory, NoMemory, Residual, SignMomentum
+from gradwire.quantizers import (
+    QSGD,
+    EFSignSGD,
+    Lossless,
+    Natural,
+    OneBit,
+    SignSGD,
+    Signum,
+    TernGrad,
+    Uniform,
+)
 from gradwire.runtime import build_info, set_threads
+from gradwire.sparsifiers import (
+    DGC,
+    GaussianK,
+    RandomK,
+    RedSync,
+    RedSyncTrimmed,
+    SIDCoExponential,
+    SIDCoGammaPareto,
+    SIDCoPareto,
+    Sparsifier,
+    Threshold,
+    TopK,
+)
 
 __version__ = _version()
 
 __all__ = [
+    "DGC",
+    "QSGD",
     "BufferTooSmallError",
     "Codec",
+    "Compressor",
     "CorruptFrameError",
+    "DGCMomentum",
+    "EFSign",
+    "EFSignSGD",
     "EliasOmega",
     "Entropy",
     "Error",
     "FrameInfo",
+    "GaussianK",
+    "GradientInfo",
     "Huffman",
+    "Lossless",
+    "Memory",
     "MissingCodeBookError",
+    "Natural",
+    "NoMemory",
+    "OneBit",
+    "Quantizer",
+    "RandomK",
+    "RedSync",
+    "RedSyncTrimmed",
+    "Residual",
     "RunLength",
     "RunLengthHuffman",
+    "SIDCoExponential",
+    "SIDCoGammaPareto",
+    "SIDCoPareto",
     "SampleHuffman",
     "SampleHuffmanSparsity",
+    "SignMomentum",
+    "SignSGD",
+    "Signum",
+    "Sparsifier",
+    "TernGrad",
+    "Threshold",
+    "TopK",
     "TruncatedFrameError",
+    "Uniform",
     "UnsupportedFormatError",
     "__version__",
     "build_info",
@@ -72,8 +133,10 @@ __all__ = [
     "compress",
     "compress_into",
     "decompress",
+    "decompress_gradient",
     "decompress_into",
     "inspect",
+    "inspect_gradient",
     "max_compressed_size",
     "set_threads",
     "shannon_entropy",

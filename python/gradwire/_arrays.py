@@ -31,7 +31,7 @@ _NUMBER_OF_NUM = {dtype.num: number for number, dtype in enumerate(DTYPES)}
 _UINT8 = np.dtype(np.uint8)
 
 
-def _to_numpy(data: Any) -> npt.NDArray[Any]:
+def to_numpy(data: Any) -> npt.NDArray[Any]:
     if isinstance(data, np.ndarray):
         return data
     if isinstance(data, np.generic):
@@ -82,7 +82,7 @@ def as_integers(data: Any) -> tuple[IntegerArray, int]:
         number = _NUMBER_OF_NUM.get(data.dtype.num)  # nearly all calls, quickly
         if number is not None:
             return data, number
-    array = _to_numpy(data)
+    array = to_numpy(data)
     number = dtype_number(array.dtype)
     return np.asarray(array, dtype=DTYPES[number], order="C"), number
 
@@ -91,7 +91,7 @@ def as_bytes(frame: Any, what: str = "a frame") -> ByteArray:
     """``frame`` as a flat array of bytes, without a copy where it is contiguous."""
     if type(frame) is np.ndarray and frame.dtype is _UINT8 and frame.ndim == 1:
         return np.ascontiguousarray(frame)
-    array = _to_numpy(frame)
+    array = to_numpy(frame)
     if array.dtype.itemsize != 1 or array.dtype.kind not in "iuSVb":
         raise TypeError(f"{what} is bytes or a uint8 array, got {array.dtype}")
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
@@ -99,7 +99,7 @@ def as_bytes(frame: Any, what: str = "a frame") -> ByteArray:
 
 def as_writable_bytes(buffer: Any, what: str) -> ByteArray:
     """``buffer`` as a flat writable array of bytes that shares its memory."""
-    array = _to_numpy(buffer)
+    array = to_numpy(buffer)
     if isinstance(buffer, (list, tuple, np.generic)):
         raise TypeError(f"{what} must be an array or a buffer, got {type(buffer).__name__}")
     if not array.flags.c_contiguous or not array.flags.writeable:
@@ -109,7 +109,7 @@ def as_writable_bytes(buffer: Any, what: str) -> ByteArray:
 
 def integers_to_add_to(buffer: Any) -> int:
     """The dtype number of a buffer that integers can be added to in place."""
-    array = _to_numpy(buffer)
+    array = to_numpy(buffer)
     number = dtype_number(array.dtype)
     if array.dtype == np.bool_ or not array.dtype.isnative:
         raise TypeError(f"out must hold integers in native byte order, got {array.dtype}")

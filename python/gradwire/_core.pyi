@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -66,3 +67,73 @@ def decompress_add(
 def inspect(frame: npt.NDArray[np.uint8], verify: bool) -> _Info: ...
 def code_words(frame: npt.NDArray[np.uint8]) -> list[tuple[int, int, bool, str, int]]: ...
 def run_length_widths(frame: npt.NDArray[np.uint8]) -> tuple[int, int, int]: ...
+
+class Quantizer:
+    def __init__(
+        self,
+        method: int,
+        norm: int = ...,
+        levels: int = ...,
+        bucket_size: int = ...,
+        deviations: float = ...,
+        stochastic: bool = ...,
+        scale_type: int = ...,
+    ) -> None: ...
+
+def compress_gradient(
+    array: npt.NDArray[Any],
+    type: int,
+    quantizer: Quantizer,
+    codec: Options,
+    stream: int = ...,
+    zero_nonfinite: bool = ...,
+    residual: npt.NDArray[np.float32] | None = ...,
+    beta: float = ...,
+    gamma: float = ...,
+) -> npt.NDArray[np.uint8]: ...
+def compress_sparse(
+    shape: Sequence[int],
+    type: int,
+    indices: npt.NDArray[np.uint32],
+    values: npt.NDArray[np.float32],
+    random_stream: int | None,
+    value_type: int,
+    quantizer: Quantizer,
+    codec: Options,
+    stream: int,
+    sent: npt.NDArray[np.float32] | None,
+) -> npt.NDArray[np.uint8]: ...
+def quantize(
+    array: npt.NDArray[Any], type: int, quantizer: Quantizer, stream: int, zero_nonfinite: bool
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]: ...
+def inspect_gradient(
+    frame: npt.NDArray[np.uint8],
+) -> tuple[int, int, tuple[int, ...], int, int]: ...
+def decompress_gradient(
+    frame: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.float32],
+    add: bool,
+    scale: float,
+    threads: int,
+) -> None: ...
+def decompress_exactly(
+    frame: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8], threads: int
+) -> None: ...
+def combine(
+    x: npt.NDArray[np.float32], residual: npt.NDArray[np.float32], gamma: float, beta: float
+) -> None: ...
+def select_above(
+    x: npt.NDArray[np.float32], threshold: float, threads: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]: ...
+def count_above(x: npt.NDArray[np.float32], threshold: float, threads: int) -> int: ...
+def top_k(
+    x: npt.NDArray[np.float32], k: int, threads: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]: ...
+def random_indices(count: int, k: int, stream: int) -> npt.NDArray[np.uint32]: ...
+def magnitude_sums(
+    x: npt.NDArray[np.float32], threads: int
+) -> tuple[float, float, float, float]: ...
+def sample_magnitudes(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+def sidco_threshold(
+    x: npt.NDArray[np.float32], density: float, fit: int, stages: int
+) -> tuple[float, int]: ...

@@ -16,7 +16,7 @@ from gradwire.codecs import codec
 from gradwire.entropy import shannon_entropy
 from gradwire.frames import decompress, inspect
 from gradwire.progress import Progress
-from gradwire.quantize import stochastic_levels
+from gradwire.quantizers import QSGD
 from gradwire.tables import print_table
 
 ROUNDS = 7
@@ -110,7 +110,7 @@ def load(path: Path, levels: int) -> tuple[IntegerArray, str]:
         note = (
             f"{array.dtype} quantised by QSGD({levels}, 512), stochastic rounding, without scales"
         )
-        return stochastic_levels(array, levels), note
+        return QSGD(levels).quantize(array)[0], note
     return array, str(array.dtype)
 
 

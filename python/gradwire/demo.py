@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gradwire.bench import describe, measure, print_measurements
 from gradwire.progress import Progress
-from gradwire.quantize import stochastic_levels
+from gradwire.quantizers import QSGD
 
 SAMPLE = Path(__file__).parent / "data" / "gradients.npz"
 LEVELS = 4
@@ -32,6 +32,6 @@ def run_demo(keys: Sequence[str], threads: int | None) -> None:
     )
     with Progress("measuring", len(gradients) * len(keys)) as progress:
         for name, gradient in gradients.items():
-            levels = stochastic_levels(gradient, LEVELS)
+            levels, _ = QSGD(LEVELS).quantize(gradient)
             results = measure(levels, keys, threads, progress)
             print_measurements(describe(name, levels, "int8"), results)

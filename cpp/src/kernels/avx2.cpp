@@ -10,11 +10,15 @@ namespace {
 
 #include "portable.inc"
 
+#include "floats.inc"
+
 #include "avx2.inc"
 
 #include "avx2_tokens.inc"
 
 #include "avx2_encode.inc"
+
+#include "avx2_floats.inc"
 
 // By an 8-bit mask: for each of its ones the number of those below; 0x80, a zero, elsewhere.
 struct ScatterTable {
@@ -123,6 +127,7 @@ const Kernels kAvx2Kernels = {
     portable_range,
     avx2_map_bytes,
     kPivotKernels<Avx2Words>,
+    kFloatKernels<Avx2FloatSteps>,
 };
 
 }  // namespace gradwire

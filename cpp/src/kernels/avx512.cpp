@@ -10,11 +10,15 @@ namespace {
 
 #include "portable.inc"
 
+#include "floats.inc"
+
 #include "avx2.inc"
 
 #include "avx2_tokens.inc"
 
 #include "avx2_encode.inc"
+
+#include "avx2_floats.inc"
 
 // 64 bytes and a bit for each; see pivot.inc. Members are compressed in a register: doing it on the
 // way to memory is slow on Zen 4.
@@ -122,6 +126,7 @@ const Kernels kAvx512Kernels = {
     portable_range,
     avx512_map_bytes,
     kPivotKernels<Avx512Words>,
+    kFloatKernels<Avx2FloatSteps>,
 };
 
 }  // namespace gradwire

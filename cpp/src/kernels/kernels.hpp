@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "float_kernels.hpp"
+
 namespace gradwire {
 
 inline constexpr unsigned kMaxCodeLength = 24;  // FORMAT.md, section 4
@@ -249,6 +251,7 @@ struct Kernels {
   void (*map_bytes)(const ByteMap* map, const uint8_t* in, size_t size, uint8_t* out);
 
   PivotKernels pivot;
+  FloatKernels floats;
 };
 
 extern const Kernels kScalarKernels;

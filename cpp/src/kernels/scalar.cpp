@@ -9,6 +9,8 @@ namespace {
 
 #include "portable.inc"
 
+#include "floats.inc"
+
 size_t scalar_run_starts(const uint8_t* data, size_t count, size_t width, uint32_t* starts) {
   if (count == 0) return 0;
   starts[0] = 0;
@@ -172,6 +174,7 @@ const Kernels kScalarKernels = {
     portable_range,
     portable_map_bytes,
     kPivotKernels<ScalarWords>,
+    kFloatKernels<PortableFloatSteps>,
 };
 
 }  // namespace gradwire

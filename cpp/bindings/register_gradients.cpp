@@ -1,0 +1,218 @@
+#include <pybind11/stl.h>
+
+#include "arguments.hpp"
+#include "gradwire/gradient.hpp"
+#include "gradwire/sparsify.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+
+namespace gradwire {
+namespace {
+
+using Floats = py::array_t<float, py::array::c_style>;
+
+std::span<const float> span_of(const Floats& x) {
+  return {x.data(), static_cast<std::size_t>(x.size())};
+}
+std::span<float> span_of(Floats& x) {
+  return {x.mutable_data(), static_cast<std::size_t>(x.size())};
+}
+
+struct PythonGradient {
+  PythonGradient(const py::array& array, int type) {
+    if (type < 0 || type >= kFloatTypeCount) throw py::value_error("unknown float type");
+    view.type = static_cast<FloatType>(type);
+    shape = shape_of(array, item_size(view.type));
+    view.data = array.data();
+    view.shape = shape;
+  }
+  PythonGradient(const PythonGradient&) = delete;
+
+  std::vector<std::uint64_t> shape;
+  GradientView view;
+};
+
+Quantizer make_quantizer(int method, int norm, unsigned levels, std::uint64_t bucket_size,
+                         float deviations, bool stochastic, int scale_type) {
+  return {static_cast<Method>(method),
+          static_cast<Norm>(norm),
+          levels,
+          bucket_size,
+          deviations,
+          stochastic,
+          static_cast<ScaleType>(scale_type)};
+}
+
+GradientOptions make_options(const Quantizer& quantizer, const Options& codec, std::uint64_t stream,
+                             bool zero_nonfinite, float* residual, float beta, float gamma) {
+  return {quantizer, codec, stream, zero_nonfinite, {residual, beta, gamma}};
+}
+
+py::array compress(const py::array& array, int type, const Quantizer& quantizer,
+                   const Options& codec, std::uint64_t stream, bool zero_nonfinite,
+                   std::optional<Floats> residual, float beta, float gamma) {
+  const PythonGradient input(array, type);
+  if (residual && residual->size() != array.size()) {
+    throw py::value_error("the residual has " + std::to_string(residual->size()) +
+                          " elements, the gradient has " + std::to_string(array.size()));
+  }
+  const GradientOptions options =
+      make_options(quantizer, codec, stream, zero_nonfinite,
+                   residual ? residual->mutable_data() : nullptr, beta, gamma);
+  return written_bytes(max_gradient_frame_size(input.view, options),
+                       [&](auto out) { return compress_gradient(input.view, options, out); });
+}
+
+py::array compress_some(const std::vector<std::uint64_t>& shape, int type,
+                        const py::array_t<std::uint32_t, py::array::c_style>& indices,
+                        const Floats& values, std::optional<std::uint64_t> random_stream,
+                        int value_type, const Quantizer& quantizer, const Options& codec,
+                        std::uint64_t stream, std::optional<Floats> sent) {
+  if (indices.size() != values.size() || (sent && sent->size() != values.size())) {
+    throw py::value_error("there must be as many values as indices");
+  }
+  const SparseView view{shape,
+                        static_cast<FloatType>(type),
+                        {indices.data(), static_cast<std::size_t>(indices.size())},
+                        values.data(),
+                        random_stream};
+  const GradientOptions options = make_options(quantizer, codec, stream, false, nullptr, 1, 1);
+  float* const arrived = sent ? sent->mutable_data() : nullptr;
+  return written_bytes(max_sparse_frame_size(view, options), [&](auto out) {
+    return compress_sparse(view, static_cast<FloatType>(value_type), options, out, arrived);
+  });
+}
+
+py::tuple quantize_array(const py::array& array, int type, const Quantizer& quantizer,
+                         std::uint64_t stream, bool zero_nonfinite) {
+  const PythonGradient input(array, type);
+  const GradientOptions options =
+      make_options(quantizer, {}, stream, zero_nonfinite, nullptr, 1, 1);
+  py::array_t<std::int8_t> levels(input.shape);
+  std::vector<float> scales;
+  std::int8_t* const out = levels.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    quantize(input.view, options, out, scales);
+  }
+  return py::make_tuple(levels, as_array(std::move(scales)));
+}
+
+py::tuple inspect(const py::object& frame) {
+  const Bytes in(frame, false);
+  const GradientInfo info = inspect_gradient(in.span());
+  py::tuple shape(info.shape.size());
+  for (std::size_t i = 0; i < info.shape.size(); ++i) shape[i] = py::int_(info.shape[i]);
+  return py::make_tuple(static_cast<int>(info.method), static_cast<int>(info.type), shape,
+                        info.count, info.sent);
+}
+
+py::tuple as_tuple(Selection&& selection) {
+  return py::make_tuple(as_array(std::move(selection.indices)),
+                        as_array(std::move(selection.values)));
+}
+
+/// f(), without the GIL.
+template <typename F>
+auto released(const F& f) {
+  const py::gil_scoped_release release;
+  return f();
+}
+
+void register_sparsify(py::module_& module) {
+  module.def(
+      "select_above",
+      [](const Floats& x, float threshold, int threads) {
+        return as_tuple(released([&] { return select_above(span_of(x), threshold, threads); }));
+      },
+      py::arg("x"), py::arg("threshold"), py::arg("threads"));
+  module.def(
+      "count_above",
+      [](const Floats& x, float threshold, int threads) {
+        return released([&] { return count_above(span_of(x), threshold, threads); });
+      },
+      py::arg("x"), py::arg("threshold"), py::arg("threads"));
+  module.def(
+      "top_k",
+      [](const Floats& x, std::uint64_t k, int threads) {
+        return as_tuple(released([&] { return top_k(span_of(x), k, threads); }));
+      },
+      py::arg("x"), py::arg("k"), py::arg("threads"));
+  module.def(
+      "random_indices",
+      [](std::uint64_t count, std::uint64_t k, std::uint64_t stream) {
+        return as_array(released([&] { return random_indices(count, k, stream); }));
+      },
+      py::arg("count"), py::arg("k"), py::arg("stream"));
+  module.def(
+      "magnitude_sums",
+      [](const Floats& x, int threads) {
+        const MagnitudeSums s = released([&] { return magnitude_sums(span_of(x), threads); });
+        return py::make_tuple(s.sum, s.sum_of_squares, s.sum_of_magnitudes, s.largest);
+      },
+      py::arg("x"), py::arg("threads"));
+  module.def(
+      "sample_magnitudes",
+      [](const Floats& x) {
+        return as_array(released([&] { return sample_magnitudes(span_of(x)); }));
+      },
+      py::arg("x"));
+  module.def(
+      "sidco_threshold",
+      [](const Floats& x, double density, int fit, int stages) {
+        const SidcoThreshold found = released([&] {
+          return sidco_threshold(span_of(x), density, static_cast<TailFit>(fit), stages);
+        });
+        return py::make_tuple(found.value, found.stages);
+      },
+      py::arg("x"), py::arg("density"), py::arg("fit"), py::arg("stages"));
+}
+
+}  // namespace
+
+void register_gradients(py::module_& module) {
+  py::class_<Quantizer>(module, "Quantizer")
+      .def(py::init(&make_quantizer), py::arg("method"), py::arg("norm") = 0, py::arg("levels") = 1,
+           py::arg("bucket_size") = 0, py::arg("deviations") = 0, py::arg("stochastic") = false,
+           py::arg("scale_type") = 0);
+  module.def("compress_gradient", &compress, py::arg("array"), py::arg("type"),
+             py::arg("quantizer"), py::arg("codec"), py::arg("stream") = 0,
+             py::arg("zero_nonfinite") = false, py::arg("residual") = py::none(),
+             py::arg("beta") = 1.0f, py::arg("gamma") = 1.0f);
+  module.def("compress_sparse", &compress_some, py::arg("shape"), py::arg("type"),
+             py::arg("indices"), py::arg("values"), py::arg("random_stream"), py::arg("value_type"),
+             py::arg("quantizer"), py::arg("codec"), py::arg("stream"), py::arg("sent"));
+  module.def("quantize", &quantize_array, py::arg("array"), py::arg("type"), py::arg("quantizer"),
+             py::arg("stream"), py::arg("zero_nonfinite"));
+  module.def("inspect_gradient", &inspect, py::arg("frame"));
+  module.def(
+      "decompress_gradient",
+      [](const py::object& frame, Floats out, bool add, float scale, int threads) {
+        const Bytes in(frame, false);
+        const std::span<float> target = span_of(out);
+        const py::gil_scoped_release release;
+        decompress_gradient(in.span(), target, add, scale, threads);
+      },
+      py::arg("frame"), py::arg("out").noconvert(), py::arg("add"), py::arg("scale"),
+      py::arg("threads"));
+  module.def(
+      "decompress_exactly",
+      [](const py::object& frame, const py::object& out, int threads) {
+        const Bytes in(frame, false);
+        const Bytes target(out, true);
+        const py::gil_scoped_release release;
+        decompress_exactly(in.span(), target.span(), threads);
+      },
+      py::arg("frame"), py::arg("out"), py::arg("threads"));
+  module.def(
+      "combine",
+      [](const Floats& x, Floats residual, float gamma, float beta) {
+        if (x.size() != residual.size()) throw py::value_error("sizes differ");
+        combine(span_of(x), gamma, beta, span_of(residual));
+      },
+      py::arg("x"), py::arg("residual").noconvert(), py::arg("gamma"), py::arg("beta"));
+  register_sparsify(module);
+}
+
+}  // namespace gradwire

@@ -1,0 +1,149 @@
+#include "bucket_scales.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "gradwire/error.hpp"
+
+namespace gradwire {
+namespace {
+
+/// No scale but 0 is smaller: levels / scale stays far from overflow.
+constexpr float kSmallestScale = 0x1p-96f;
+constexpr std::uint32_t kSmallestBiased = 127 - 96;
+
+/// Powers of 2^(1/8), in float32.
+constexpr float kEighths[8] = {0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
+                               0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f};
+constexpr unsigned kEighthsBits = 23;  // of a mantissa
+
+/// Sums with squares outside of these bounds may have lost digits.
+constexpr double kLeastSquares = 1e-30;
+constexpr double kMostSquares = 1e37;
+
+void add_exactly(std::span<const float> x, FloatStats& stats) {
+  stats.sum = stats.sum_of_squares = stats.sum_of_magnitudes = 0;
+  for (const float v : x) {
+    stats.sum += v;
+    stats.sum_of_squares += static_cast<double>(v) * v;
+    stats.sum_of_magnitudes += std::fabs(v);
+  }
+}
+
+/// The lowest step of the grid that is no less than the scale, which is not 0.
+std::uint16_t log8_step(float scale) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(std::max(scale, kSmallestScale));
+  const std::uint32_t one = std::bit_cast<std::uint32_t>(1.0f);
+  const auto mantissa = std::bit_cast<float>((bits & ((1u << kEighthsBits) - 1)) | one);
+  std::uint32_t step = ((bits >> kEighthsBits) - kSmallestBiased) * 8;
+  for (const float eighth : kEighths) step += mantissa > eighth;
+  return static_cast<std::uint16_t>(std::min(step, kLog8Steps - 1));
+}
+
+float as_sent(double scale, ScaleType type) {
+  constexpr auto kMost = static_cast<double>(std::numeric_limits<float>::max());
+  const float single = std::max(static_cast<float>(std::min(scale, kMost)), kSmallestScale);
+  if (scale == 0) return 0;
+  if (type == ScaleType::kLog8) return log8_scale(log8_step(single));
+  if (type == ScaleType::kFloat32) return single;
+  const std::uint32_t up = (std::bit_cast<std::uint32_t>(single) + 0xFFFF) & 0xFFFF0000;
+  return std::bit_cast<float>(std::min(up, std::uint32_t{0x7F7F0000}));
+}
+
+double level_scale(const BucketStats& stats, const Quantizer& quantizer) {
+  const double largest = std::bit_cast<float>(stats.floats.largest);
+  const auto count = static_cast<double>(stats.count);
+  switch (quantizer.norm) {
+    case Norm::kL2: return std::max(largest, std::sqrt(stats.floats.sum_of_squares));
+    case Norm::kDeviations: {
+      const double mean = stats.floats.sum / count;
+      const double variance = stats.floats.sum_of_squares / count - mean * mean;
+      const double clip = quantizer.deviations * std::sqrt(std::max(variance, 0.0));
+      // Elements that are nearly equal must not be clipped to nothing.
+      return std::min(largest, std::max(clip, std::sqrt(stats.floats.sum_of_squares / count)));
+    }
+    default: return largest;
+  }
+}
+
+}  // namespace
+
+void BucketStats::add(const BucketStats& more) {
+  floats.sum += more.floats.sum;
+  floats.sum_of_squares += more.floats.sum_of_squares;
+  floats.sum_of_magnitudes += more.floats.sum_of_magnitudes;
+  floats.largest = std::max(floats.largest, more.floats.largest);
+  count += more.count;
+  negatives += more.negatives;
+}
+
+BucketStats bucket_stats(std::span<const float> x, Norm norm) {
+  BucketStats stats;
+  stats.count = x.size();
+  const bool squares_only = norm == Norm::kL2 || norm == Norm::kMax || norm == Norm::kOne;
+  const FloatKernels& floats = kernels().floats;
+  (squares_only ? floats.squares : floats.stats)(x.data(), x.size(), &stats.floats);
+  if (stats.floats.largest >= kInfinityBits) throw NotFinite{};
+  const double squares = stats.floats.sum_of_squares;
+  const bool doubtful = !(squares > kLeastSquares && squares < kMostSquares);
+  if (doubtful && stats.floats.largest > 0) add_exactly(x, stats.floats);
+  if (norm == Norm::kTwoMeans) {
+    stats.negatives = static_cast<std::uint64_t>(
+        std::count_if(x.begin(), x.end(), [](float v) { return v < 0; }));
+  }
+  return stats;
+}
+
+Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
+  const auto mean = [&](double sum, std::uint64_t count) {
+    return count == 0 ? 0 : as_sent(sum / static_cast<double>(count), quantizer.scale_type);
+  };
+  if (stats.floats.largest == 0) return {};
+  switch (quantizer.norm) {
+    case Norm::kOne: return {};
+    case Norm::kMean: return {{mean(stats.floats.sum_of_magnitudes, stats.count), 0}};
+    case Norm::kTwoMeans: {
+      const double above = (stats.floats.sum_of_magnitudes + stats.floats.sum) / 2;
+      const double below = (stats.floats.sum_of_magnitudes - stats.floats.sum) / 2;
+      return {{mean(std::max(above, 0.0), stats.count - stats.negatives),
+               mean(std::max(below, 0.0), stats.negatives)}};
+    }
+    default: return {{as_sent(level_scale(stats, quantizer), quantizer.scale_type), 0}};
+  }
+}
+
+LevelGrid level_grid(float scale, unsigned levels) {
+  const double cap = std::ldexp(static_cast<double>(levels), kLevelBits);
+  const double factor = scale == 0 ? 0 : cap / static_cast<double>(scale);
+  return {static_cast<float>(factor), static_cast<float>(cap)};
+}
+
+float power_unit(std::int32_t base) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(base + 1) << 23);
+}
+
+bool is_scale(float number) { return std::isfinite(number) && number >= 0; }
+
+float log8_scale(std::uint32_t step) {
+  const std::uint32_t biased = kSmallestBiased + step / 8;
+  return std::bit_cast<float>(biased << kEighthsBits) * kEighths[step % 8];
+}
+
+Log8Codes log8_codes(std::span<const float> scales) {
+  Log8Codes codes{{}, kLog8Steps - 1};
+  codes.code.resize(scales.size());
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    if (scales[i] == 0) continue;
+    const std::uint16_t step = log8_step(scales[i]);
+    codes.code[i] = static_cast<std::uint16_t>(step + 1);
+    codes.first = std::min<std::uint32_t>(codes.first, step);
+  }
+  for (std::uint16_t& code : codes.code) {
+    code = static_cast<std::uint16_t>(code - (code == 0 ? 0 : codes.first));
+  }
+  return codes;
+}
+
+}  // namespace gradwire

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "gradwire/gradient.hpp"
+#include "kernels/kernels.hpp"
+
+namespace gradwire {
+
+/// What is known of the elements of a bucket; parts that were looked at apart can be added up.
+struct BucketStats {
+  FloatStats floats{};
+  std::uint64_t count = 0;
+  std::uint64_t negatives = 0;  ///< counted for kTwoMeans only
+
+  void add(const BucketStats& more);
+};
+
+/// Throws NotFinite if an element is NaN or infinite.
+BucketStats bucket_stats(std::span<const float> x, Norm norm);
+struct NotFinite {};
+
+constexpr std::size_t scales_per_bucket(Norm norm) {
+  return norm == Norm::kOne ? 0 : norm == Norm::kTwoMeans ? 2 : 1;
+}
+
+/// The scales of a bucket as the frame will have them, none too small.
+struct Scales {
+  float value[2];
+};
+Scales scales_of(const BucketStats& stats, const Quantizer& quantizer);
+
+/// How magnitudes become levels, for buckets of this scale; and what one level is worth.
+LevelGrid level_grid(float scale, unsigned levels);
+inline float level_unit(float scale, unsigned levels) { return scale / static_cast<float>(levels); }
+/// What the bits of signs stand for.
+inline void sign_values(const float* scale, Norm norm, float value[2]) {
+  value[0] = norm == Norm::kOne ? 1 : scale[0];
+  value[1] = norm == Norm::kOne ? -1 : -scale[norm == Norm::kTwoMeans ? 1 : 0];
+}
+
+/// What level 1 of kPowers is worth, if exponents are counted from `base`.
+float power_unit(std::int32_t base);
+
+/// Whether a number from a frame can be a scale: finite and not negative.
+bool is_scale(float number);
+
+/// Scales of the grid of kLog8: 2^(step / 8 - 96), in float32.
+inline constexpr std::uint32_t kLog8Steps = 8 * (96 + 128);
+float log8_scale(std::uint32_t step);
+
+/// The numbers that stand for such scales (FORMAT.md, section 9.2): 0 for 0, and 1 for `first`.
+struct Log8Codes {
+  std::vector<std::uint16_t> code;
+  std::uint32_t first;
+};
+Log8Codes log8_codes(std::span<const float> scales);
+
+}  // namespace gradwire

@@ -1,0 +1,141 @@
+#include <stdexcept>
+#include <string>
+
+#include "frame_header.hpp"
+#include "gradwire/error.hpp"
+#include "kernels/kernels.hpp"
+#include "parts.hpp"
+#include "quantizing_source.hpp"
+#include "streaming.hpp"
+
+namespace gradwire {
+namespace {
+
+std::uint64_t count_of(const GradientView& gradient) {
+  if (gradient.shape.size() > kMaxDimensions) {
+    throw std::invalid_argument("a gradient may have 64 dimensions, not " +
+                                std::to_string(gradient.shape.size()));
+  }
+  return element_count(gradient.shape, DType::kInt64);
+}
+
+[[noreturn]] void report_nonfinite(const GradientView& gradient, const GradientOptions& options) {
+  const auto first = FloatReader(gradient, options).first_nonfinite(count_of(gradient));
+  throw std::invalid_argument(
+      "the gradient is not finite as float32" +
+      (first ? " at flat index " + std::to_string(*first) : std::string(" any more")) +
+      "; pass nonfinite=\"zero\" to send such elements as 0");
+}
+
+GradientHeader header_of(const GradientView& gradient, const GradientOptions& options) {
+  GradientHeader header;
+  header.method = options.quantizer.method;
+  header.type = gradient.type;
+  header.checksum = options.codec.checksum;
+  header.shape.assign(gradient.shape.begin(), gradient.shape.end());
+  header.count = header.sent = count_of(gradient);
+  header.levels = static_cast<std::uint8_t>(options.quantizer.levels);
+  header.scales_per_bucket = static_cast<std::uint8_t>(scales_per_bucket(options.quantizer.norm));
+  header.scale_type = options.quantizer.scale_type;
+  return header;
+}
+
+}  // namespace
+
+std::size_t max_gradient_frame_size(const GradientView& gradient, const GradientOptions& options) {
+  const Quantizer& quantizer = options.quantizer;
+  if (quantizer.method == Method::kPlanes) return max_planes_size(gradient);
+  const std::uint64_t count = count_of(gradient);
+  const std::uint64_t flat[] = {count};
+  const std::uint64_t bucket = quantizer.bucket_size == 0 ? count + 1 : quantizer.bucket_size;
+  const std::uint64_t scales = (count / bucket + 1) * scales_per_bucket(quantizer.norm);
+  return max_header_size(gradient.shape.size()) + max_streamed_size(flat, DType::kInt8) +
+         max_scales_size(scales, quantizer.scale_type);
+}
+
+std::size_t compress_gradient(const GradientView& gradient, const GradientOptions& options,
+                              std::span<std::uint8_t> out) {
+  const std::size_t needed = max_gradient_frame_size(gradient, options);
+  if (out.size() < needed) {
+    throw BufferTooSmallError("the buffer has " + std::to_string(out.size()) +
+                              " bytes, compression may need " + std::to_string(needed));
+  }
+  const Quantizer& quantizer = options.quantizer;
+  if (quantizer.method == Method::kPlanes) return compress_planes(gradient, options.codec, out);
+  GradientHeader header = header_of(gradient, options);
+  const std::size_t head = max_header_size(gradient.shape.size());
+  try {
+    const QuantizingSource source(gradient, header.count, options);
+    const std::uint64_t flat[] = {source.elements()};
+    std::size_t parts[2];
+    parts[0] = compress_source(source, flat, source.dtype(), options.codec, out.subspan(head));
+    header.bucket_size = source.bucket_size();
+    header.base = static_cast<std::uint8_t>(source.base());
+    if (source.scales().size() <= kFewScales) {
+      header.few_scales.assign(source.scales().begin(), source.scales().end());
+      return put_header(header, {parts, 1}, out);
+    }
+    parts[1] = write_scales(source.scales(), options.codec, header, out.subspan(head + parts[0]));
+    return put_header(header, parts, out);
+  } catch (const NotFinite&) {
+    report_nonfinite(gradient, options);
+  }
+}
+
+std::size_t max_sparse_frame_size(const SparseView& gradient, const GradientOptions& options) {
+  const std::uint64_t flat[] = {gradient.indices.size()};
+  return max_header_size(gradient.shape.size()) + max_gaps_size(gradient.indices.size()) +
+         max_gradient_frame_size({nullptr, FloatType::kFloat32, flat}, options);
+}
+
+std::size_t compress_sparse(const SparseView& gradient, FloatType value_type,
+                            const GradientOptions& options, std::span<std::uint8_t> out,
+                            float* sent) {
+  const std::size_t kept = gradient.indices.size();
+  const std::uint64_t flat[] = {kept};
+  GradientHeader header = header_of({nullptr, gradient.type, gradient.shape}, options);
+  header.method = gradient.random_stream ? Method::kRandom : Method::kSparse;
+  header.sent = kept;
+  header.stream = gradient.random_stream.value_or(0);
+  std::size_t place = max_header_size(gradient.shape.size());
+  std::vector<std::size_t> parts;
+  if (!gradient.random_stream) {
+    check_indices(gradient.indices, header.count);
+    const GapParts gaps = write_gaps(gradient.indices, options.codec, out.subspan(place));
+    parts = {gaps.tokens, gaps.bits};
+    place += gaps.tokens + gaps.bits;
+  }
+  const GradientView values{gradient.values, FloatType::kFloat32, flat};
+  const std::span<std::uint8_t> rest = out.subspan(place);
+  parts.push_back(options.quantizer.method == Method::kPlanes
+                      ? compress_values(values, value_type, options.codec, rest)
+                      : compress_gradient(values, options, rest));
+  if (sent != nullptr) {
+    decompress_gradient(rest.first(parts.back()), {sent, kept}, false, 1, options.codec.threads);
+  }
+  return put_header(header, parts, out);
+}
+
+void quantize(const GradientView& gradient, const GradientOptions& options, std::int8_t* levels,
+              std::vector<float>& scales) {
+  try {
+    const std::uint64_t count = count_of(gradient);
+    const QuantizingSource source(gradient, count, options);
+    auto* const out = reinterpret_cast<std::uint8_t*>(levels);
+    if (options.quantizer.method == Method::kSigns) {
+      std::vector<std::uint8_t> bits(static_cast<std::size_t>(source.elements()));
+      source.take(0, source.elements(), bits.data());
+      for (std::uint64_t i = 0; i < count; ++i) {
+        levels[i] = (bits[i / 8] >> i % 8 & 1) != 0 ? std::int8_t{-1} : std::int8_t{1};
+      }
+    } else {
+      source.take(0, count, out);
+    }
+    scales.assign(source.scales().begin(), source.scales().end());
+    if (options.quantizer.method == Method::kPowers) scales = {power_unit(source.base())};
+  } catch (const NotFinite&) {
+    report_nonfinite(gradient, options);
+  }
+}
+
+}  // namespace gradwire

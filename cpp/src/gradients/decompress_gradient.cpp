@@ -1,0 +1,154 @@
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "gradwire/error.hpp"
+#include "gradwire/sparsify.hpp"
+#include "kernels/kernels.hpp"
+#include "parts.hpp"
+#include "streaming.hpp"
+
+namespace gradwire {
+namespace {
+
+/// Calls f(bucket, first element, number of elements) for the parts of buckets in a range.
+template <typename F>
+void for_each_bucket(std::uint64_t begin, std::uint64_t end, std::uint64_t bucket, const F& f) {
+  for (std::uint64_t first = begin; first < end;) {
+    const std::uint64_t b = first / bucket;
+    const std::uint64_t stop = end - b * bucket < bucket ? end : (b + 1) * bucket;
+    f(static_cast<std::size_t>(b), first, static_cast<std::size_t>(stop - first));
+    first = stop;
+  }
+}
+
+/// Where the sum goes, and how.
+struct Target {
+  float* out;
+  bool add;
+  float scale;
+  int threads;
+};
+
+void read_levels(const ParsedGradient& parsed, const Target& target) {
+  const GradientHeader& header = parsed.header;
+  const ChunkReader levels(parsed.parts[0]);
+  const std::vector<float> scales = read_scales(parsed);
+  levels.for_each_chunk(target.threads, [&](std::size_t begin, const Elements& chunk) {
+    for_each_bucket(begin, begin + chunk.count, header.bucket_size,
+                    [&](std::size_t b, std::uint64_t first, std::size_t count) {
+                      const float unit = level_unit(scales[b], header.levels);
+                      const auto* const in =
+                          reinterpret_cast<const std::int8_t*>(chunk.data + first - begin);
+                      kernels().floats.dequantize(in, count, unit * target.scale, target.add,
+                                                  target.out + first);
+                    });
+  });
+}
+
+/// The bits that fill the last byte of signs must be 0.
+void check_filling(const ChunkReader& bits, std::uint64_t count) {
+  if (count % 8 == 0) return;
+  const std::size_t last = bits.chunks() - 1;
+  std::vector<std::uint8_t> buffer;
+  const std::uint8_t byte = bits.read(last, buffer)[bits.chunk_elements(last) - 1];
+  if (byte >> count % 8 != 0) throw CorruptFrameError("signs of a gradient frame go past its end");
+}
+
+void read_signs(const ParsedGradient& parsed, const Target& target) {
+  const GradientHeader& header = parsed.header;
+  const ChunkReader bits(parsed.parts[0]);
+  check_filling(bits, header.count);
+  constexpr Norm kNorms[] = {Norm::kOne, Norm::kMean, Norm::kTwoMeans};
+  const Norm norm = kNorms[header.scales_per_bucket];
+  const std::vector<float> scales = read_scales(parsed);
+  bits.for_each_chunk(target.threads, [&](std::size_t begin, const Elements& chunk) {
+    const std::uint64_t first_bit = std::uint64_t{begin} * 8;
+    const std::uint64_t end = std::min(header.count, first_bit + std::uint64_t{chunk.count} * 8);
+    for_each_bucket(first_bit, end, header.bucket_size,
+                    [&](std::size_t b, std::uint64_t first, std::size_t count) {
+                      float value[2];
+                      sign_values(scales.data() + b * header.scales_per_bucket, norm, value);
+                      for (float& v : value) v *= target.scale;
+                      kernels().floats.from_signs(chunk.data,
+                                                  static_cast<std::size_t>(first - first_bit),
+                                                  count, value, target.add, target.out + first);
+                    });
+  });
+}
+
+void read_powers(const ParsedGradient& parsed, const Target& target) {
+  const ChunkReader levels(parsed.parts[0]);
+  levels.for_each_chunk(target.threads, [&](std::size_t begin, const Elements& chunk) {
+    kernels().floats.from_powers(reinterpret_cast<const std::int8_t*>(chunk.data), chunk.count,
+                                 parsed.header.base, target.scale, target.add, target.out + begin);
+  });
+}
+
+void read_sparse(const ParsedGradient& parsed, const Target& target) {
+  const GradientHeader& header = parsed.header;
+  const ParsedGradient inner = parse_gradient(parsed.parts.back());
+  if (inner.header.method == Method::kSparse || inner.header.method == Method::kRandom ||
+      inner.header.count != header.sent) {
+    throw CorruptFrameError("a sparse frame has other values than indices");
+  }
+  const std::vector<std::uint32_t> indices =
+      header.method == Method::kRandom
+          ? random_indices(header.count, header.sent, header.stream)
+          : read_gaps(header, parsed.parts[0], parsed.parts[1], target.threads);
+  std::vector<float> values(indices.size());
+  decompress_parsed(inner, values, false, target.scale, target.threads);
+  if (target.add) {
+    for (std::size_t i = 0; i < indices.size(); ++i) target.out[indices[i]] += values[i];
+  } else {
+    std::fill_n(target.out, header.count, 0.0f);
+    for (std::size_t i = 0; i < indices.size(); ++i) target.out[indices[i]] = values[i];
+  }
+}
+
+}  // namespace
+
+void decompress_parsed(const ParsedGradient& parsed, std::span<float> out, bool add, float scale,
+                       int threads) {
+  const Target target{out.data(), add, scale, threads};
+  switch (parsed.header.method) {
+    case Method::kLevels: return read_levels(parsed, target);
+    case Method::kSigns: return read_signs(parsed, target);
+    case Method::kPowers: return read_powers(parsed, target);
+    case Method::kPlanes: return read_planes(parsed, out.data(), add, scale, threads);
+    case Method::kSparse:
+    case Method::kRandom: return read_sparse(parsed, target);
+  }
+}
+
+GradientInfo inspect_gradient(std::span<const std::uint8_t> frame) {
+  const GradientHeader header = parse_gradient(frame).header;
+  return {header.method, header.type, header.shape, header.count, header.sent};
+}
+
+void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> out, bool add,
+                         float scale, int threads) {
+  const ParsedGradient parsed = parse_gradient(frame);
+  if (out.size() != parsed.header.count) {
+    throw std::invalid_argument("out has " + std::to_string(out.size()) +
+                                " elements, the gradient has " +
+                                std::to_string(parsed.header.count));
+  }
+  decompress_parsed(parsed, out, add, scale, threads);
+}
+
+void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,
+                        int threads) {
+  const ParsedGradient parsed = parse_gradient(frame);
+  if (parsed.header.method != Method::kPlanes) {
+    throw std::invalid_argument("only frames of Lossless hold the exact elements");
+  }
+  if (out.size() != parsed.header.count * item_size(parsed.header.type)) {
+    throw std::invalid_argument("the buffer has " + std::to_string(out.size()) +
+                                " bytes, the gradient has " + std::to_string(parsed.header.count) +
+                                " elements of " + std::to_string(item_size(parsed.header.type)));
+  }
+  decompress_planes(parsed, out, threads);
+}
+
+}  // namespace gradwire

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "gradwire/gradient.hpp"
+
+namespace gradwire {
+
+/// Elements that are treated at once: they and their residual stay in the first-level cache.
+inline constexpr std::size_t kPiece = 2048;
+
+/// The gradient as float32, piece by piece, with its residual.
+class FloatReader {
+ public:
+  FloatReader(const GradientView& gradient, const GradientOptions& options)
+      : bytes_(static_cast<const std::uint8_t*>(gradient.data)),
+        type_(gradient.type),
+        zero_nonfinite_(options.zero_nonfinite),
+        feedback_(options.feedback) {}
+
+  bool has_residual() const { return feedback_.residual != nullptr; }
+  float* residual(std::uint64_t first) const { return feedback_.residual + first; }
+
+  /// Up to kPiece elements that are to be quantized; they may lie in `scratch`.
+  const float* read(std::uint64_t first, std::size_t count, float* scratch) const;
+  /// The same, and the residual becomes them, if there is one.
+  const float* take(std::uint64_t first, std::size_t count, float* scratch) const;
+
+  /// The first element that is not finite as float32.
+  std::optional<std::uint64_t> first_nonfinite(std::uint64_t count) const;
+
+ private:
+  const float* gradient(std::uint64_t first, std::size_t count, float* scratch) const;
+
+  const std::uint8_t* bytes_;
+  FloatType type_;
+  bool zero_nonfinite_;
+  Feedback feedback_;
+};
+
+}  // namespace gradwire

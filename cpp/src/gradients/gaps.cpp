@@ -1,0 +1,114 @@
+// Ascending indices as gaps: a token for the size of each, and its lowest bits (FORMAT.md, section
+// 9.6).
+
+#include <bit>
+#include <stdexcept>
+#include <string>
+
+#include "bit_io.hpp"
+#include "gradwire/error.hpp"
+#include "gradwire/frame.hpp"
+#include "parts.hpp"
+#include "streaming.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr std::uint32_t kDirect = 16;  // gaps below are tokens themselves
+constexpr unsigned kDirectBits = 4;
+constexpr unsigned kLeadingBits = 3;  // after the highest one, those that are in the token
+constexpr std::uint32_t kTokens = kDirect + ((32 - kDirectBits) << kLeadingBits);  // that exist
+constexpr std::size_t kBytesPerGap = 4;
+
+struct Gap {
+  std::uint8_t token;
+  unsigned bits;  ///< how many of the gap's lowest bits follow
+};
+
+Gap gap_of(std::uint32_t n) {
+  if (n < kDirect) return {static_cast<std::uint8_t>(n), 0};
+  const auto highest = static_cast<unsigned>(std::bit_width(n)) - 1;
+  const unsigned bits = highest - kLeadingBits;
+  const std::uint32_t leading = n >> bits & ((1u << kLeadingBits) - 1);
+  const std::uint32_t token = kDirect + ((highest - kDirectBits) << kLeadingBits) + leading;
+  return {static_cast<std::uint8_t>(token), bits};
+}
+
+}  // namespace
+
+void check_indices(std::span<const std::uint32_t> indices, std::uint64_t count) {
+  if (count > std::uint64_t{1} << 32) {
+    throw std::invalid_argument("a sparse gradient may have 2^32 elements, not " +
+                                std::to_string(count));
+  }
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (indices[i] >= count || (i > 0 && indices[i] <= indices[i - 1])) {
+      throw std::invalid_argument("indices must ascend and lie below " + std::to_string(count) +
+                                  "; number " + std::to_string(i) + " is " +
+                                  std::to_string(indices[i]));
+    }
+  }
+}
+
+std::size_t max_gaps_size(std::size_t indices) {
+  const std::uint64_t tokens[] = {indices};
+  const std::uint64_t bits[] = {kBytesPerGap * indices + sizeof(std::uint64_t)};
+  return max_compressed_size({nullptr, DType::kUInt8, tokens}) +
+         max_compressed_size({nullptr, DType::kUInt8, bits});
+}
+
+GapParts write_gaps(std::span<const std::uint32_t> indices, const Options& options,
+                    std::span<std::uint8_t> out) {
+  std::vector<std::uint8_t> tokens(indices.size());
+  std::vector<std::uint8_t> bits(kBytesPerGap * indices.size() + sizeof(std::uint64_t));
+  BitWriter writer(bits);
+  std::uint32_t next = 0;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const std::uint32_t n = indices[i] - next;
+    const Gap gap = gap_of(n);
+    tokens[i] = gap.token;
+    writer.put(low_bits(n, gap.bits), gap.bits);
+    next = indices[i] + 1;
+  }
+  const std::uint64_t token_count[] = {tokens.size()};
+  const std::uint64_t byte_count[] = {writer.finish()};
+  GapParts parts;
+  parts.tokens = compress_into({tokens.data(), DType::kUInt8, token_count}, options, out);
+  parts.bits =
+      store_into({bits.data(), DType::kUInt8, byte_count}, options, out.subspan(parts.tokens));
+  return parts;
+}
+
+std::vector<std::uint32_t> read_gaps(const GradientHeader& header,
+                                     std::span<const std::uint8_t> tokens,
+                                     std::span<const std::uint8_t> bits, int threads) {
+  const FrameInfo token_info = inspect(tokens);
+  const FrameInfo bit_info = inspect(bits);
+  if (token_info.dtype != DType::kUInt8 || token_info.count != header.sent ||
+      bit_info.dtype != DType::kUInt8 || bit_info.count > kBytesPerGap * header.sent) {
+    throw CorruptFrameError("a sparse frame has parts of another size than it says");
+  }
+  std::vector<std::uint8_t> token(token_info.count);
+  std::vector<std::uint8_t> low(bit_info.count);
+  decompress_into(tokens, token, threads);
+  decompress_into(bits, low, threads);
+  BitReader reader(low);
+  std::vector<std::uint32_t> indices(token.size());
+  std::uint64_t next = 0;
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    std::uint64_t n = token[i];
+    if (n >= kDirect) {
+      if (n >= kTokens) throw CorruptFrameError("a sparse frame has a gap that is none");
+      const auto leading = (n - kDirect) & ((1u << kLeadingBits) - 1);
+      const auto count = static_cast<unsigned>((n - kDirect) >> kLeadingBits) + 1;
+      n = ((1u << kLeadingBits) + leading) << count | reader.get(count);
+    }
+    next += n;
+    if (next >= header.count) throw CorruptFrameError("a sparse frame has an index past its end");
+    indices[i] = static_cast<std::uint32_t>(next++);
+  }
+  if (!reader.at_end()) throw CorruptFrameError("a sparse frame has other bits than its gaps need");
+  return indices;
+}
+
+}  // namespace gradwire

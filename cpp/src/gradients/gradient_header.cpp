@@ -1,0 +1,203 @@
+#include "gradient_header.hpp"
+
+#include <bit>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "crc32c.hpp"
+#include "frame_header.hpp"
+#include "gradwire/error.hpp"
+#include "varint.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr std::uint8_t kGradientVersion = 1;
+constexpr std::size_t kFixedBytes = 7;
+constexpr std::size_t kMaxVarint = 10;
+constexpr std::uint8_t kMethods = 6;
+
+std::size_t part_count(const GradientHeader& header) {
+  switch (header.method) {
+    case Method::kLevels:
+    case Method::kSigns: return header.scale_count() <= kFewScales ? 1 : 2;
+    case Method::kPowers:
+    case Method::kRandom: return 1;
+    case Method::kPlanes: return item_size(header.type);
+    default: return 3;
+  }
+}
+
+void append_u32(std::vector<std::uint8_t>& out, std::uint32_t n) {
+  for (unsigned k = 0; k < 4; ++k) out.push_back(static_cast<std::uint8_t>(n >> (8 * k)));
+}
+
+void append_parameters(std::vector<std::uint8_t>& out, const GradientHeader& header) {
+  switch (header.method) {
+    case Method::kLevels:
+    case Method::kSigns:
+      append_varint(out, header.bucket_size);
+      out.push_back(header.method == Method::kLevels ? header.levels : header.scales_per_bucket);
+      out.push_back(static_cast<std::uint8_t>(header.scale_type));
+      if (header.scale_count() <= kFewScales) {
+        for (const float scale : header.few_scales)
+          append_u32(out, std::bit_cast<std::uint32_t>(scale));
+      } else if (header.scale_type == ScaleType::kLog8) {
+        append_varint(out, header.first_scale);
+      }
+      return;
+    case Method::kPowers: out.push_back(header.base); return;
+    case Method::kPlanes: return;
+    case Method::kSparse: append_varint(out, header.sent); return;
+    case Method::kRandom:
+      append_varint(out, header.sent);
+      append_varint(out, header.stream);
+      return;
+  }
+}
+
+[[noreturn]] void unsupported(const std::string& what, unsigned found) {
+  throw UnsupportedFormatError("gradient frame has " + what + " " + std::to_string(found) +
+                               ", which this version of gradwire does not know");
+}
+
+void check(bool holds, const char* message) {
+  if (!holds) throw CorruptFrameError(message);
+}
+
+void read_parameters(ByteReader& reader, GradientHeader& header) {
+  switch (header.method) {
+    case Method::kLevels:
+    case Method::kSigns: {
+      header.bucket_size = reader.varint();
+      check(header.bucket_size > 0, "a gradient frame has empty buckets");
+      const std::uint8_t number = reader.byte();
+      if (header.method == Method::kLevels) {
+        header.levels = number;
+        check(number >= 1 && number <= 127, "a gradient frame has an impossible number of levels");
+      } else {
+        header.scales_per_bucket = number;
+        check(number <= 2, "a gradient frame has too many scales per bucket");
+      }
+      const std::uint8_t type = reader.byte();
+      if (type > static_cast<std::uint8_t>(ScaleType::kLog8)) unsupported("scale type", type);
+      header.scale_type = static_cast<ScaleType>(type);
+      if (header.scale_count() <= kFewScales) {
+        header.few_scales.resize(static_cast<std::size_t>(header.scale_count()));
+        for (float& scale : header.few_scales) {
+          scale = std::bit_cast<float>(reader.u32());
+          check(is_scale(scale), "a gradient frame has a scale that is none");
+        }
+      } else if (header.scale_type == ScaleType::kLog8) {
+        const std::uint64_t first = reader.varint();
+        check(first < kLog8Steps, "a gradient frame has a first scale that is none");
+        header.first_scale = static_cast<std::uint32_t>(first);
+      }
+      return;
+    }
+    case Method::kPowers: header.base = reader.byte(); return;
+    case Method::kPlanes: return;
+    case Method::kSparse:
+    case Method::kRandom:
+      header.sent = reader.varint();
+      if (header.method == Method::kRandom) header.stream = reader.varint();
+      check(header.sent <= header.count, "a sparse frame has more elements than the gradient");
+      check(header.count <= std::uint64_t{1} << 32, "a sparse frame has more than 2^32 elements");
+      return;
+  }
+}
+
+GradientHeader parse_header(ByteReader& reader) {
+  const auto magic = reader.take(2);
+  check(magic[0] == kMagic[0] && magic[1] == kGradientMagic,
+        "not a gradient frame: the first two bytes are not 'GF'");
+  const std::uint8_t version = reader.byte();
+  if (version != kGradientVersion) unsupported("version", version);
+  GradientHeader header;
+  const std::uint8_t flags = reader.byte();
+  if (flags & ~kChecksumFlag) unsupported("flags", flags);
+  header.checksum = flags & kChecksumFlag;
+  const std::uint8_t method = reader.byte();
+  if (method >= kMethods) unsupported("method", method);
+  header.method = static_cast<Method>(method);
+  const std::uint8_t type = reader.byte();
+  if (type >= kFloatTypeCount) unsupported("element type", type);
+  header.type = static_cast<FloatType>(type);
+  const std::uint8_t dimensions = reader.byte();
+  if (dimensions > kMaxDimensions) unsupported("number of dimensions", dimensions);
+  for (unsigned i = 0; i < dimensions; ++i) header.shape.push_back(reader.varint());
+  try {
+    header.count = element_count(header.shape, DType::kInt64);
+  } catch (const std::length_error&) {
+    throw CorruptFrameError("a gradient frame declares more than 2^59 elements");
+  }
+  header.sent = header.count;
+  read_parameters(reader, header);
+  return header;
+}
+
+/// The parts that have an element for each of the gradient do, so that a short frame cannot declare
+/// a long gradient.
+void check_parts(const ParsedGradient& parsed) {
+  const GradientHeader& header = parsed.header;
+  const bool is_signs = header.method == Method::kSigns;
+  const bool is_planes = header.method == Method::kPlanes;
+  if (header.method == Method::kSparse || header.method == Method::kRandom) return;
+  const std::uint64_t count = is_signs ? header.count / 8 + (header.count % 8 != 0) : header.count;
+  for (const auto part : std::span(parsed.parts).first(is_planes ? parsed.parts.size() : 1)) {
+    const ParsedFrame frame = damage_not_truncation([&] { return parse_frame(part); });
+    check(frame.dtype == (is_signs || is_planes ? DType::kUInt8 : DType::kInt8) &&
+              frame.count == count,
+          "a gradient frame has parts of another size than it says");
+  }
+}
+
+}  // namespace
+
+std::size_t max_header_size(std::size_t dimensions) {
+  constexpr std::size_t kParameters = 2 * kMaxVarint + kFewScales * sizeof(float);
+  return kFixedBytes + (dimensions + kMostParts) * kMaxVarint + kParameters + kChecksumBytes;
+}
+
+std::size_t put_header(const GradientHeader& header, std::span<const std::size_t> parts,
+                       std::span<std::uint8_t> out) {
+  std::vector<std::uint8_t> bytes = {
+      kMagic[0],
+      kGradientMagic,
+      kGradientVersion,
+      header.checksum ? kChecksumFlag : std::uint8_t{0},
+      static_cast<std::uint8_t>(header.method),
+      static_cast<std::uint8_t>(header.type),
+      static_cast<std::uint8_t>(header.shape.size()),
+  };
+  for (const std::uint64_t dimension : header.shape) append_varint(bytes, dimension);
+  append_parameters(bytes, header);
+  std::size_t total = 0;
+  for (const std::size_t size : parts) {
+    append_varint(bytes, size);
+    total += size;
+  }
+  if (header.checksum) append_u32(bytes, Crc32c(bytes).value());
+  std::memcpy(out.data(), bytes.data(), bytes.size());
+  std::memmove(out.data() + bytes.size(), out.data() + max_header_size(header.shape.size()), total);
+  return bytes.size() + total;
+}
+
+ParsedGradient parse_gradient(std::span<const std::uint8_t> frame) {
+  ByteReader reader(frame);
+  ParsedGradient parsed;
+  parsed.header = parse_header(reader);
+  std::vector<std::uint64_t> sizes(part_count(parsed.header));
+  for (std::uint64_t& size : sizes) size = reader.varint();
+  const Crc32c crc(frame.first(frame.size() - reader.left()));
+  if (parsed.header.checksum) {
+    check(reader.u32() == crc.value(), "gradient frame is damaged: its checksum does not match");
+  }
+  for (const std::uint64_t size : sizes) parsed.parts.push_back(reader.take(size));
+  check(reader.left() == 0, "bytes follow the end of a gradient frame");
+  check_parts(parsed);
+  return parsed;
+}
+
+}  // namespace gradwire

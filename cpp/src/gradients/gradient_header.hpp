@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "bucket_scales.hpp"
+#include "gradwire/gradient.hpp"
+
+namespace gradwire {
+
+inline constexpr std::size_t kMostParts = 8;  // of a gradient frame
+inline constexpr std::size_t kFewScales = 8;  // so many stand in the header
+
+/// What stands before the parts of a gradient frame (FORMAT.md, section 9.1).
+struct GradientHeader {
+  Method method = Method::kLevels;
+  FloatType type = FloatType::kFloat32;
+  bool checksum = true;
+  std::vector<std::uint64_t> shape;
+  std::uint64_t count = 0;
+  // Levels and signs.
+  std::uint64_t bucket_size = 1;
+  std::uint8_t levels = 1;
+  std::uint8_t scales_per_bucket = 1;
+  ScaleType scale_type = ScaleType::kFloat32;
+  std::vector<float> few_scales;  ///< all of them, if there are no more than kFewScales
+  std::uint32_t first_scale = 0;  ///< otherwise, log8: the step of code 1
+  std::uint8_t base = 0;          ///< powers
+  std::uint64_t sent = 0;         ///< sparse, random: elements that are not left out
+  std::uint64_t stream = 0;       ///< random: of their indices
+
+  std::uint64_t scale_count() const {
+    const std::uint64_t buckets = count / bucket_size + (count % bucket_size != 0);
+    return buckets * scales_per_bucket;
+  }
+};
+
+/// Upper bound of a header's bytes.
+std::size_t max_header_size(std::size_t dimensions);
+
+/// Writes the header before `parts`, whose sizes it tells, and moves them to its end. They lie one
+/// after the other from out[max_header_size()] on. Returns the size of the frame.
+std::size_t put_header(const GradientHeader& header, std::span<const std::size_t> parts,
+                       std::span<std::uint8_t> out);
+
+struct ParsedGradient {
+  GradientHeader header;
+  std::vector<std::span<const std::uint8_t>> parts;
+};
+
+/// Takes a gradient frame apart and verifies the header's checksum; parts have their own.
+ParsedGradient parse_gradient(std::span<const std::uint8_t> frame);
+
+}  // namespace gradwire

@@ -1,0 +1,86 @@
+#pragma once
+
+// Kernels on float32 gradients; see READ ME FIRST in kernels.hpp. Results are the same bits on
+// every instruction set: sums have a fixed order, products are rounded before they are added.
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace gradwire {
+
+/// What quantizers know of some elements. `largest`: bits of the largest magnitude, in which NaN
+/// lies above infinity.
+struct FloatStats {
+  double sum;
+  double sum_of_squares;
+  double sum_of_magnitudes;
+  uint32_t largest;
+};
+inline constexpr uint32_t kInfinityBits = 0x7F800000;
+
+/// Elements whose sums are taken in float32, before they are added up in float64.
+inline constexpr size_t kStatsBlock = 512;
+
+/// Random numbers by counter (draw i of a stream depends on i and the key alone).
+struct RandomStream {
+  uint32_t key[2];
+  uint32_t first;  ///< counter of the first draw
+};
+
+/// How magnitudes become levels: times `factor`, in steps of 2^-kLevelBits of a level, at most
+/// `cap`.
+inline constexpr unsigned kLevelBits = 24;
+struct LevelGrid {
+  float factor;
+  float cap;
+};
+
+struct FloatKernels {
+  /// float32 values of elements of other types.
+  void (*from_float16)(const uint8_t* elements, size_t count, float* out);
+  void (*from_bfloat16)(const uint8_t* elements, size_t count, float* out);
+  void (*from_float64)(const uint8_t* elements, size_t count, float* out);
+
+  /// Adds up the elements; for `squares`, only their squares and the largest.
+  void (*stats)(const float* x, size_t count, FloatStats* stats);
+  void (*squares)(const float* x, size_t count, FloatStats* stats);
+
+  /// residual = gamma * x + beta * residual.
+  void (*combine)(const float* x, size_t count, float gamma, float beta, float* residual);
+
+  /// Levels of -127 to 127; rounds to nearest, half up in magnitude, if there is no stream.
+  void (*quantize)(const float* x, size_t count, const LevelGrid* grid, const RandomStream* random,
+                   int8_t* levels);
+
+  /// out = factor * level, or out += that.
+  void (*dequantize)(const int8_t* levels, size_t count, float factor, bool add, float* out);
+
+  /// A bit per element, lowest first: whether it is below 0.
+  void (*signs)(const float* x, size_t count, uint8_t* bits);
+
+  /// out = value[bit], or out += that; `bits` from bit `first` on.
+  void (*from_signs)(const uint8_t* bits, size_t first, size_t count, const float value[2],
+                     bool add, float* out);
+
+  /// Rounds magnitudes at random to powers of two (Horvath et al., 2019): their biased exponents
+  /// less `base`, at least 0, with the element's sign.
+  void (*to_powers)(const float* x, size_t count, int32_t base, const RandomStream* random,
+                    int8_t* levels);
+  void (*from_powers)(const int8_t* levels, size_t count, int32_t base, float factor, bool add,
+                      float* out);
+
+  /// Appends index (from `first` on) and value of the elements whose magnitude is at least
+  /// `threshold`, which is positive. Returns their number; 8 entries more may be written.
+  size_t (*select)(const float* x, size_t count, float threshold, uint32_t first, uint32_t* indices,
+                   float* values);
+
+  /// How many magnitudes are at least `threshold`, which is positive.
+  size_t (*count_above)(const float* x, size_t count, float threshold);
+
+  /// Plane k: byte k of each element (width 2, 4 or 8 bytes), rotated left by one bit. The last
+  /// plane holds exponents, signs are in the first.
+  void (*plane)(const uint8_t* elements, size_t count, size_t width, unsigned k, uint8_t* out);
+  void (*join)(const uint8_t* const* planes, size_t count, size_t width, uint8_t* elements);
+};
+
+}  // namespace gradwire

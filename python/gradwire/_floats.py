@@ -1,0 +1,74 @@
+"""What callers pass in as gradients, as the contiguous NumPy arrays that the core takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradwire import _core
+from gradwire._arrays import to_numpy
+
+FloatArray = npt.NDArray[Any]
+Float32Array = npt.NDArray[np.float32]
+
+FLOAT32, FLOAT16, BFLOAT16, FLOAT64 = range(4)
+"""Element types by their numbers in the frame (FORMAT.md, section 9)."""
+NAMES = ("float32", "float16", "bfloat16", "float64")
+_NUMBERS = {name: number for number, name in enumerate(NAMES)}
+
+
+def type_number(name: str) -> int:
+    """The number of a float type by its name.
+
+    Raises:
+        ValueError: no gradient has this type.
+    """
+    if name not in _NUMBERS:
+        raise ValueError(f"unknown float type {name!r}; take one of: {', '.join(NAMES)}")
+    return _NUMBERS[name]
+
+
+def _host_array(data: Any) -> tuple[npt.NDArray[Any], str]:
+    """An array in host memory and the name of its type; bfloat16 as its 16 bits."""
+    if hasattr(data, "detach"):  # a torch tensor
+        data = data.detach()
+        if str(data.dtype) == "torch.bfloat16":
+            int16 = __import__("torch").int16
+            return to_numpy(data.view(int16)).view(np.uint16), "bfloat16"
+    array = to_numpy(data)
+    if array.dtype.name == "bfloat16":
+        return array.view(np.uint16), "bfloat16"
+    return array, array.dtype.name
+
+
+def as_floats(data: Any) -> tuple[FloatArray, int]:
+    """``data`` as a C-contiguous native array, not copied if it is one, and its type's number."""
+    array, name = _host_array(data)
+    if name not in _NUMBERS:
+        raise TypeError(f"a gradient holds {', '.join(NAMES)}, got {array.dtype}")
+    native = array.dtype.newbyteorder("=")
+    return np.require(array, native, ["C", "A"]), _NUMBERS[name]
+
+
+def to_float32(array: FloatArray, number: int) -> Float32Array:
+    """The elements of :func:`as_floats`, flat; not copied if they are float32."""
+    flat = array.reshape(-1)
+    if number == BFLOAT16:
+        return (flat.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):
+        return flat.astype(np.float32, copy=False)
+
+
+def as_output(out: Any, count: int) -> tuple[FloatArray, int]:
+    """The memory of ``out`` as a flat array, and its type's number."""
+    array, name = _host_array(out)
+    if isinstance(out, (list, tuple, np.generic)) or name not in _NUMBERS:
+        raise TypeError(f"out must be an array or tensor of floats, got {type(out).__name__}")
+    if not (array.flags.c_contiguous and array.flags.writeable and array.dtype.isnative):
+        raise ValueError("out must be writable, C-contiguous and in native byte order")
+    if array.size != count:
+        wrong = _core.BufferTooSmallError if array.size < count else ValueError
+        raise wrong(f"out has {array.size} elements, the gradient has {count}")
+    return array.reshape(-1), _NUMBERS[name]

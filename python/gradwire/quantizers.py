@@ -1,0 +1,334 @@
+"""Quantizers: floats to few small integers and a scale per bucket.
+
+A bucket is ``bucket_size`` consecutive elements of the flat gradient; None makes one bucket of all.
+Levels are made with the scale *as it is sent*, which is rounded up, so that stochastic rounding
+stays unbiased whatever ``scale_dtype`` is: ``"float32"``, ``"bfloat16"``, or ``"log8"``, powers of
+2^(1/8), a few bits each once they are coded.
+
+All objects are immutable; random numbers depend on (seed, rank, name, step) and the element's
+index alone, not on threads or instruction sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from gradwire import _core
+from gradwire._floats import Float32Array
+from gradwire._quantizer import Quantizer
+
+LEVELS, SIGNS, POWERS, PLANES = range(4)
+"""Methods by their numbers in the frame (FORMAT.md, section 9)."""
+_L2, _MAX, _DEVIATIONS, _ONE, _MEAN, _TWO_MEANS = range(6)
+_SCALE_TYPES = {"float32": 0, "bfloat16": 1, "log8": 2}
+_MOST_LEVELS = 127
+
+
+def _check_bucket(bucket_size: int | None) -> None:
+    if bucket_size is not None and not 1 <= bucket_size < 2**63:
+        raise ValueError(f"bucket_size must be positive, or None for one bucket, got {bucket_size}")
+
+
+def _scale_type(name: str) -> int:
+    if name not in _SCALE_TYPES:
+        raise ValueError(f"unknown scale_dtype {name!r}; take one of: {', '.join(_SCALE_TYPES)}")
+    return _SCALE_TYPES[name]
+
+
+def _per_element(scales: Float32Array, count: int, bucket_size: int | None) -> Float32Array:
+    return np.repeat(scales, bucket_size or max(count, 1))[:count]
+
+
+class _Levels(Quantizer):
+    """Integers of -levels to levels, times scale / levels."""
+
+    bucket_size: int | None
+    scale_dtype: str
+
+    def _most(self) -> int:
+        raise NotImplementedError
+
+    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+        """``level * (scale / levels)``: float32 of the shape of ``levels``."""
+        unit = np.asarray(scales, np.float32) / np.float32(self._most())
+        values = levels.reshape(-1) * _per_element(unit, levels.size, self.bucket_size)
+        return values.reshape(levels.shape)
+
+
+@dataclass(frozen=True)
+class QSGD(_Levels):
+    """Stochastic levels between 0 and the norm of a bucket (random dithering).
+
+    x becomes sign(x) * scale / levels * l, where l is |x| / scale * levels rounded up or down at
+    random so that its expectation is that (Alistarh et al., "QSGD", NeurIPS 2017, section 3.1).
+
+    Args:
+        levels: s of the paper, 1 to 127.
+        bucket_size: elements that share a scale.
+        norm: "l2" as in the paper, or "max".
+        scale_dtype: how scales are sent.
+
+    >>> import gradwire as gw
+    >>> import numpy as np
+    >>> x = np.array([0.5, -1.0, 0.0, 2.0], np.float32)
+    >>> levels, scales = gw.QSGD(4, norm="max").quantize(x)
+    >>> levels.tolist(), scales.tolist()
+    ([1, -2, 0, 4], [2.0])
+    """
+
+    levels: int = 4
+    bucket_size: int | None = 512
+    norm: str = "l2"
+    scale_dtype: str = "log8"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.levels <= _MOST_LEVELS:
+            raise ValueError(f"levels must be 1 to {_MOST_LEVELS}, got {self.levels}")
+        if self.norm not in ("l2", "max"):
+            raise ValueError(f'norm must be "l2" or "max", got {self.norm!r}')
+        _check_bucket(self.bucket_size)
+        _scale_type(self.scale_dtype)
+
+    def _most(self) -> int:
+        return self.levels
+
+    def core(self) -> _core.Quantizer:
+        """The quantizer of the C++ core."""
+        return _core.Quantizer(
+            LEVELS,
+            norm=_L2 if self.norm == "l2" else _MAX,
+            levels=self.levels,
+            bucket_size=self.bucket_size or 0,
+            stochastic=True,
+            scale_type=_scale_type(self.scale_dtype),
+        )
+
+
+@dataclass(frozen=True)
+class TernGrad(_Levels):
+    """-1, 0 or 1 times the largest magnitude, at random (Wen et al., NeurIPS 2017, section 3).
+
+    Args:
+        clip: elements are clipped to so many standard deviations first (section 4), but not below
+            their root mean square: a constant gradient has no deviation.
+        bucket_size: elements that share a scale; None for the whole tensor, as in the paper.
+        scale_dtype: how scales are sent.
+    """
+
+    clip: float = 2.5
+    bucket_size: int | None = None
+    scale_dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if not self.clip > 0:
+            raise ValueError(f"clip must be positive, got {self.clip}")
+        _check_bucket(self.bucket_size)
+        _scale_type(self.scale_dtype)
+
+    def _most(self) -> int:
+        return 1
+
+    def core(self) -> _core.Quantizer:
+        """The quantizer of the C++ core."""
+        return _core.Quantizer(
+            LEVELS,
+            norm=_DEVIATIONS,
+            levels=1,
+            bucket_size=self.bucket_size or 0,
+            deviations=self.clip,
+            stochastic=True,
+            scale_type=_scale_type(self.scale_dtype),
+        )
+
+
+@dataclass(frozen=True)
+class Uniform(_Levels):
+    """Evenly spaced levels up to the largest magnitude of a bucket.
+
+    Args:
+        bits: 2 to 8: levels are -(2^(bits-1) - 1) to 2^(bits-1) - 1.
+        bucket_size: elements that share a scale.
+        stochastic: round at random, without bias, rather than to the nearest.
+        scale_dtype: how scales are sent.
+    """
+
+    bits: int = 4
+    bucket_size: int | None = 512
+    stochastic: bool = False
+    scale_dtype: str = "log8"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            raise ValueError(f"bits must be 2 to 8, got {self.bits}")
+        _check_bucket(self.bucket_size)
+        _scale_type(self.scale_dtype)
+
+    def _most(self) -> int:
+        return int(2 ** (self.bits - 1)) - 1
+
+    def core(self) -> _core.Quantizer:
+        """The quantizer of the C++ core."""
+        return _core.Quantizer(
+            LEVELS,
+            norm=_MAX,
+            levels=self._most(),
+            bucket_size=self.bucket_size or 0,
+            stochastic=self.stochastic,
+            scale_type=_scale_type(self.scale_dtype),
+        )
+
+
+class _Signs(Quantizer):
+    """-1 for elements below 0, otherwise 1, times a scale; one bit in a frame."""
+
+    bucket_size: ClassVar[int | None] = None
+
+
+@dataclass(frozen=True)
+class SignSGD(_Signs):
+    """Signs alone: -1 or 1, which is the sign of 0 too (Bernstein et al., ICML 2018)."""
+
+    def core(self) -> _core.Quantizer:
+        """The quantizer of the C++ core."""
+        return _core.Quantizer(SIGNS, norm=_ONE)
+
+    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+        """The levels as float32."""
+        return levels.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Signum(SignSGD):
+    """Signs of a momentum (Bernstein et al., ICML 2018, algorithm 2).
+
+    The momentum m becomes momentum * m + (1 - momentum) * x; its sign is sent. A compressor keeps
+    it in a :class:`gradwire.memory.SignMomentum`, which it takes by itself; :meth:`quantize` sees
+    the momentum as its ``x``.
+
+    Args:
+        momentum: 0 to below 1.
+    """
+
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be 0 to below 1, got {self.momentum}")
+
+
+@dataclass(frozen=True)
+class EFSignSGD(_Signs):
+    """Signs times the mean magnitude (Karimireddy et al., ICML 2019, section 4).
+
+    For use with error feedback: :class:`gradwire.memory.EFSign`.
+
+    Args:
+        bucket_size: elements that share a scale; None for the whole tensor, as in the paper.
+        scale_dtype: how scales are sent.
+    """
+
+    bucket_size: int | None = None  # type: ignore[misc]
+    scale_dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        _check_bucket(self.bucket_size)
+        _scale_type(self.scale_dtype)
+
+    def core(self) -> _core.Quantizer:
+        """The quantizer of the C++ core."""
+        return _core.Quantizer(
+            SIGNS,
+            norm=_MEAN,
+            bucket_size=self.bucket_size or 0,
+            scale_type=_scale_type(self.scale_dtype),
+        )
+
+    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+        """``level * scale``: float32 of the shape of ``levels``."""
+        values = levels.reshape(-1) * _per_element(scales, levels.size, self.bucket_size)
+        return values.reshape(levels.shape)
+
+
+@dataclass(frozen=True)
+class OneBit(_Signs):
+    """Signs, each for the mean of its elements (Seide et al., "1-bit SGD", Interspeech 2014).
+
+    Scales are pairs: the mean of the elements from 0 up, and that of the magnitudes of those below.
+    For use with error feedback: :class:`gradwire.memory.Residual`.
+
+    Args:
+        bucket_size: elements that share a pair of scales; the paper has columns of matrices.
+        scale_dtype: how scales are sent.
+    """
+
+    bucket_size: int | None = 512  # type: ignore[misc]
+    scale_dtype: str = "log8"
+
+    def __post_init__(self) -> None:
+        _check_bucket(self.bucket_size)
+        _scale_type(self.scale_dtype)
+
+    def core(self) -> _core.Quantizer:
+        """The quantizer of the C++ core."""
+        return _core.Quantizer(
+            SIGNS,
+            norm=_TWO_MEANS,
+            bucket_size=self.bucket_size or 0,
+            scale_type=_scale_type(self.scale_dtype),
+        )
+
+    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+        """The scale of the level's sign, with that sign: float32 of the shape of ``levels``."""
+        above, below = np.asarray(scales, np.float32).reshape(-1, 2).T
+        flat = levels.reshape(-1)
+        values = np.where(
+            flat < 0,
+            -_per_element(below, flat.size, self.bucket_size),
+            _per_element(above, flat.size, self.bucket_size),
+        )
+        return values.reshape(levels.shape)
+
+
+@dataclass(frozen=True)
+class Natural(Quantizer):
+    """Powers of two, up or down at random without bias.
+
+    "Natural compression for distributed deep learning" (Horváth et al., 2019).
+
+    A level is 0, or an exponent from 1 on, with the sign of the element; the scale is what level 1
+    stands for, and each next one for twice as much. Magnitudes below 2^-126 of the largest become
+    0.
+    """
+
+    def core(self) -> _core.Quantizer:
+        """The quantizer of the C++ core."""
+        return _core.Quantizer(POWERS)
+
+    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+        """``sign * scale * 2^(|level| - 1)``: float32 of the shape of ``levels``."""
+        size = np.abs(levels.astype(np.int32))
+        values = np.ldexp(np.asarray(scales, np.float32)[0], np.maximum(size, 1) - 1)
+        return np.where(size > 0, np.sign(levels) * values, 0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Lossless(Quantizer):
+    """The floats themselves, bit for bit.
+
+    Their bytes are coded plane by plane, sign bit last: exponents shrink to a few bits, mantissas
+    where they can. bfloat16 becomes about 1.5 times smaller.
+    """
+
+    loses_nothing: ClassVar[bool] = True
+
+    def core(self) -> _core.Quantizer:
+        """The quantizer of the C++ core."""
+        return _core.Quantizer(PLANES)
+
+    def quantize(self, x: Any, **_: Any) -> tuple[npt.NDArray[np.int8], Float32Array]:
+        """There are no levels: raises TypeError."""
+        raise TypeError("Lossless has no levels; use Compressor(Lossless()).compress(x)")

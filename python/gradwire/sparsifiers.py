@@ -1,0 +1,199 @@
+"""Sparsifiers: which elements of a gradient to send.
+
+``density`` is the share of elements to keep, above 0 and at most 1. ``values`` says how the kept
+values travel: ``"float32"``, ``"float16"``, ``"bfloat16"``, or a quantizer. State, where there is
+any, is kept per tensor name in the object.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gradwire import _core
+from gradwire._floats import Float32Array
+from gradwire._quantizer import stream_of
+from gradwire._sidco import SIDCoExponential, SIDCoGammaPareto, SIDCoPareto
+from gradwire._sparsifier import Chosen, Sparsifier, refined
+
+__all__ = [
+    "DGC",
+    "GaussianK",
+    "RandomK",
+    "RedSync",
+    "RedSyncTrimmed",
+    "SIDCoExponential",
+    "SIDCoGammaPareto",
+    "SIDCoPareto",
+    "Sparsifier",
+    "Threshold",
+    "TopK",
+]
+
+
+@dataclass
+class TopK(Sparsifier):
+    """The elements of the largest magnitudes, exactly (Aji and Heafield, EMNLP 2017)."""
+
+    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+        return self._largest(x, self._wanted(x))
+
+
+@dataclass
+class RandomK(Sparsifier):
+    """Elements at random places, which sender and receiver draw alike: indices do not travel.
+
+    The gradient is cut into as many equal parts as elements are kept, and one is drawn from each,
+    so that each element is as likely as any other. Rand-k of Stich et al., "Sparsified SGD with
+    memory", NeurIPS 2018, draws from all elements together.
+
+    Args:
+        seed: of the places; all ranks draw the same ones, so that they could be added up.
+    """
+
+    seed: int = 0
+
+    def random_stream(self, name: str, step: int) -> int:
+        """The stream of this tensor and step."""
+        return stream_of(self.seed, 0, name, step)
+
+    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+        indices = _core.random_indices(x.size, self._wanted(x), self.random_stream(name, step))
+        return indices, x[indices]
+
+
+@dataclass
+class Threshold(Sparsifier):
+    """All elements of at least a magnitude (Dryden et al., MLHPC 2016).
+
+    Args:
+        threshold: the magnitude. ``density`` has no part in it.
+    """
+
+    threshold: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.threshold >= 0:
+            raise ValueError(f"threshold must be at least 0, got {self.threshold}")
+
+    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+        return self._above(x, self.threshold)
+
+
+@dataclass
+class DGC(Sparsifier):
+    """Threshold from the top of a sample, corrected (Lin et al., ICLR 2018, section 3.4).
+
+    If more than ``tolerance`` times too many elements reach it, the largest of those are taken;
+    while there are fewer than 1 / ``tolerance`` of what is wanted, the threshold falls by a fifth.
+    """
+
+    tolerance: ClassVar[float] = 1.3
+    most_rounds: ClassVar[int] = 10
+
+    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+        if x.size == 0:
+            return self._largest(x, 0)
+        wanted = self._wanted(x)
+        sample = _core.sample_magnitudes(x)
+        _, top = _core.top_k(sample, max(1, round(self.density * sample.size)), 1)
+        threshold = float(top.min(initial=np.inf))
+        chosen = self._above(x, threshold)
+        for _ in range(self.most_rounds):
+            if chosen[0].size * self.tolerance >= wanted:
+                break
+            threshold *= 0.8
+            chosen = self._above(x, threshold)
+        if chosen[0].size > wanted * self.tolerance:
+            chosen = refined(chosen, wanted)
+        return chosen
+
+
+@dataclass
+class RedSync(Sparsifier):
+    """Threshold between mean and maximum by bisection.
+
+    Fang et al., "RedSync", Journal of Parallel and Distributed Computing, 2019, algorithm 3. Ends
+    when the threshold lets pass what is wanted to twice as much, or the search is exhausted.
+    """
+
+    precision: ClassVar[float] = 1e-3
+
+    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+        if x.size == 0:
+            return self._largest(x, 0)
+        wanted = self._wanted(x)
+        _, _, magnitudes, largest = _core.magnitude_sums(x, self.threads or 0)
+        mean = magnitudes / x.size
+        low, high = 0.0, 1.0
+        threshold = mean
+        while high - low > self.precision:
+            middle = (low + high) / 2
+            threshold = mean + middle * (largest - mean)
+            count = self._count(x, threshold)
+            if wanted <= count <= 2 * wanted:
+                break
+            if count < wanted:
+                high = middle
+            else:
+                low = middle
+        return self._above(x, threshold)
+
+
+@dataclass
+class RedSyncTrimmed(Sparsifier):
+    """Top-k among what a falling threshold lets pass (RedSync, algorithm 2).
+
+    The threshold is a share of the way from mean to maximum, less by ``step_down`` each round,
+    until enough elements reach it.
+    """
+
+    step_down: ClassVar[float] = 0.2
+
+    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+        if x.size == 0:
+            return self._largest(x, 0)
+        wanted = self._wanted(x)
+        _, _, magnitudes, largest = _core.magnitude_sums(x, self.threads or 0)
+        mean = magnitudes / x.size
+        share = 1 - self.step_down
+        while share > 0:
+            threshold = mean + share * (largest - mean)
+            if self._count(x, threshold) >= wanted:
+                return refined(self._above(x, threshold), wanted)
+            share -= self.step_down
+        return self._largest(x, wanted)
+
+
+@dataclass
+class GaussianK(Sparsifier):
+    """Threshold of a normal distribution of the gradient's moments, corrected.
+
+    While the count is off by more than a third, the threshold is halved or made half as large again
+    (Shi et al., "Understanding top-k sparsification in distributed deep learning", 2019).
+    """
+
+    most_rounds: ClassVar[int] = 4
+
+    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+        if x.size == 0:
+            return self._largest(x, 0)
+        wanted = self._wanted(x)
+        total, squares, _, _ = _core.magnitude_sums(x, self.threads or 0)
+        mean = total / x.size
+        deviation = max(squares / x.size - mean * mean, 0.0) ** 0.5
+        tail = min(max(1 - self.density / 2, 0.5), 1 - 1e-12)
+        threshold = abs(mean) + deviation * statistics.NormalDist().inv_cdf(tail)
+        for _ in range(self.most_rounds):
+            count = self._count(x, threshold)
+            if count < 2 / 3 * wanted:
+                threshold *= 0.5
+            elif count > 4 / 3 * wanted:
+                threshold *= 1.5
+            else:
+                break
+        return self._above(x, threshold)

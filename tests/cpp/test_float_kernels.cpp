@@ -1,0 +1,281 @@
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+#include "all_kernels.hpp"
+
+using namespace gradwire;
+
+namespace {
+
+const std::size_t kSizes[] = {0, 1, 7, 8, 15, 16, 31, 32, 33, 100, 511, 512, 513, 4096, 5000};
+
+/// Of many magnitudes, with zeros of both signs and subnormal numbers.
+std::vector<float> floats(std::size_t count, unsigned seed = 1) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal;
+  std::uniform_int_distribution<int> exponent(-8, 8);
+  std::vector<float> x(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    x[i] = std::ldexp(normal(engine), exponent(engine));
+    if (i % 11 == 3) x[i] = i % 2 == 0 ? 0.0f : -0.0f;
+    if (i % 37 == 5) x[i] = std::ldexp(x[i], -140);
+  }
+  return x;
+}
+
+/// The bits of f(kernels), a vector, are the same for all kernels; those of the first one are
+/// given.
+template <typename F>
+auto same_everywhere(const F& f) {
+  const auto wanted = f(kScalarKernels.floats);
+  for (const Kernels* kernels : all_kernels()) {
+    const auto found = f(kernels->floats);
+    REQUIRE(found.size() == wanted.size());
+    if (wanted.empty()) continue;
+    CHECK_MESSAGE(std::memcmp(found.data(), wanted.data(), wanted.size() * sizeof(wanted[0])) == 0,
+                  kernels->name);
+  }
+  return wanted;
+}
+
+std::uint32_t bits_of(float x) { return std::bit_cast<std::uint32_t>(x); }
+
+}  // namespace
+
+TEST_CASE("sums of floats") {
+  for (const std::size_t size : kSizes) {
+    const std::vector<float> x = floats(size);
+    const auto stats = [&](bool all) {
+      const auto found = same_everywhere([&](const FloatKernels& kernels) {
+        FloatStats of_kernel{};
+        (all ? kernels.stats : kernels.squares)(x.data(), x.size(), &of_kernel);
+        return std::vector<double>{of_kernel.sum, of_kernel.sum_of_squares,
+                                   of_kernel.sum_of_magnitudes,
+                                   static_cast<double>(of_kernel.largest)};
+      });
+      return FloatStats{found[0], found[1], found[2], static_cast<std::uint32_t>(found[3])};
+    };
+    double sum = 0;
+    double squares = 0;
+    double magnitudes = 0;
+    std::uint32_t largest = 0;
+    for (const float v : x) {
+      sum += v;
+      squares += double{v} * v;
+      magnitudes += std::fabs(v);
+      largest = std::max(largest, bits_of(std::fabs(v)));
+    }
+    CHECK(stats(true).sum == doctest::Approx(sum).epsilon(1e-5));
+    CHECK(stats(true).sum_of_magnitudes == doctest::Approx(magnitudes).epsilon(1e-6));
+    CHECK(stats(true).sum_of_squares == doctest::Approx(squares).epsilon(1e-6));
+    CHECK(stats(true).largest == largest);
+    CHECK(stats(false).sum_of_squares == stats(true).sum_of_squares);
+    CHECK(stats(false).largest == largest);
+  }
+}
+
+TEST_CASE("NaN is larger than infinity, which is larger than all numbers") {
+  for (const float odd :
+       {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::quiet_NaN()}) {
+    for (const std::size_t place : {0, 8, 31, 40}) {
+      std::vector<float> x(41, 3e38f);
+      x[place] = odd;
+      for (const Kernels* kernels : all_kernels()) {
+        FloatStats stats{};
+        kernels->floats.squares(x.data(), x.size(), &stats);
+        CHECK(stats.largest == bits_of(std::fabs(odd)));
+        CHECK(stats.largest >= kInfinityBits);
+      }
+    }
+  }
+}
+
+TEST_CASE("levels") {
+  for (const std::size_t size : kSizes) {
+    const std::vector<float> x = floats(size);
+    for (const float levels : {1.0f, 4.0f, 127.0f}) {
+      const LevelGrid grid = {std::ldexp(levels / 3, kLevelBits), std::ldexp(levels, kLevelBits)};
+      const auto quantized = [&](const RandomStream* stream) {
+        return same_everywhere([&](const FloatKernels& kernels) {
+          std::vector<std::int8_t> found(size);
+          kernels.quantize(x.data(), size, &grid, stream, found.data());
+          return found;
+        });
+      };
+      const RandomStream stream = {{7, 9}, 100};
+      const auto random = quantized(&stream);
+      const auto nearest = quantized(nullptr);
+      for (std::size_t i = 0; i < size; ++i) {
+        const double exact = std::min(std::fabs(x[i]) / 3.0, 1.0) * levels;
+        const double sign = x[i] < 0 ? -1 : 1;
+        CHECK(std::fabs(sign * random[i] - exact) < 1 + 1e-5);
+        CHECK(std::fabs(sign * nearest[i] - exact) <= 0.5 + 1e-5);
+      }
+      for (const bool add : {false, true}) {
+        const auto back = same_everywhere([&](const FloatKernels& kernels) {
+          std::vector<float> found(size, 0.1f);
+          kernels.dequantize(random.data(), size, 0.3f, add, found.data());
+          return found;
+        });
+        for (std::size_t i = 0; i < size; ++i) {
+          const float value = 0.3f * static_cast<float>(random[i]);
+          CHECK(back[i] == (add ? 0.1f + value : value));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("signs, from any bit on") {
+  for (const std::size_t size : kSizes) {
+    const std::vector<float> x = floats(size);
+    const auto bits = same_everywhere([&](const FloatKernels& kernels) {
+      std::vector<std::uint8_t> found((size + 7) / 8, 0xAA);
+      kernels.signs(x.data(), size, found.data());
+      return found;
+    });
+    for (std::size_t i = 0; i < size; ++i) CHECK((bits[i / 8] >> i % 8 & 1) == (x[i] < 0));
+    if (size % 8 != 0) CHECK((bits.back() >> size % 8) == 0);
+    for (const std::size_t first : {std::size_t{0}, std::size_t{3}, std::size_t{8}}) {
+      if (first > size) continue;
+      for (const bool add : {false, true}) {
+        const float value[2] = {0.25f, -0.7f};
+        const auto found = same_everywhere([&](const FloatKernels& kernels) {
+          std::vector<float> out(size - first, 0.1f);
+          kernels.from_signs(bits.data(), first, size - first, value, add, out.data());
+          return out;
+        });
+        for (std::size_t i = first; i < size; ++i) {
+          const float wanted = value[x[i] < 0];
+          CHECK(found[i - first] == (add ? 0.1f + wanted : wanted));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("powers of two") {
+  for (const std::size_t size : kSizes) {
+    for (const std::int32_t base : {0, 50, 128}) {
+      std::vector<float> x = floats(size);
+      for (float& v : x) v = std::ldexp(v, base - 60);  // exponents below base + 127
+      if (size > 20 && base == 128) x[20] = std::numeric_limits<float>::max();
+      const RandomStream stream = {{1, 2}, 0};
+      const auto levels = same_everywhere([&](const FloatKernels& kernels) {
+        std::vector<std::int8_t> found(size);
+        kernels.to_powers(x.data(), size, base, &stream, found.data());
+        return found;
+      });
+      const auto back = same_everywhere([&](const FloatKernels& kernels) {
+        std::vector<float> found(size, 5.0f);
+        kernels.from_powers(levels.data(), size, base, 1, false, found.data());
+        return found;
+      });
+      for (std::size_t i = 0; i < size; ++i) {
+        const auto exponent = static_cast<std::int32_t>(bits_of(x[i]) >> 23 & 255);
+        const std::int32_t up = std::min(exponent + 1, 254) - base;
+        const std::int32_t low = std::max(exponent - base, 0);
+        const std::int32_t size_of = std::abs(std::int32_t{levels[i]});
+        CHECK((size_of == low || size_of == std::max(up, 0)));
+        CHECK(std::isfinite(back[i]));
+        if (levels[i] == 0) CHECK(back[i] == 0);
+        if (levels[i] != 0) {
+          CHECK(std::fabs(back[i]) == std::ldexp(1.0f, size_of + base - 127));
+          CHECK(std::signbit(back[i]) == std::signbit(x[i]));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("selection and counting") {
+  for (const std::size_t size : kSizes) {
+    const std::vector<float> x = floats(size);
+    for (const float threshold : {1e-45f, 1e-38f, 0.5f, 20.0f, 3e38f}) {
+      std::vector<std::uint32_t> wanted;
+      for (std::uint32_t i = 0; i < size; ++i) {
+        if (std::fabs(x[i]) >= threshold) wanted.push_back(i + 1000);
+      }
+      for (const Kernels* kernels : all_kernels()) {
+        std::vector<std::uint32_t> indices(size + 8);
+        std::vector<float> values(size + 8);
+        const std::size_t found =
+            kernels->floats.select(x.data(), size, threshold, 1000, indices.data(), values.data());
+        indices.resize(found);
+        CHECK(indices == wanted);
+        for (std::size_t i = 0; i < found; ++i) CHECK(values[i] == x[indices[i] - 1000]);
+        CHECK(kernels->floats.count_above(x.data(), size, threshold) == wanted.size());
+      }
+    }
+  }
+}
+
+TEST_CASE("float16, bfloat16 and float64 become float32") {
+  std::vector<std::uint16_t> half(65536);
+  for (std::uint32_t i = 0; i < 65536; ++i) half[i] = static_cast<std::uint16_t>(i);
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(half.data());
+  const auto from_16 = same_everywhere([&](const FloatKernels& kernels) {
+    std::vector<float> found(half.size());
+    kernels.from_float16(bytes, half.size(), found.data());
+    return found;
+  });
+  const auto from_b16 = same_everywhere([&](const FloatKernels& kernels) {
+    std::vector<float> found(half.size());
+    kernels.from_bfloat16(bytes, half.size(), found.data());
+    return found;
+  });
+  for (std::uint32_t i = 0; i < 65536; ++i) {
+    const int exponent = static_cast<int>(i >> 10 & 31);
+    const float digits = static_cast<float>(i & 1023) / 1024;
+    const float size =
+        exponent == 0 ? std::ldexp(digits, -14) : std::ldexp(1 + digits, exponent - 15);
+    if (exponent < 31) CHECK(from_16[i] == (i >= 32768 ? -size : size));
+    if (exponent == 31) {
+      const std::uint32_t wanted = (i & 32768) << 16 | kInfinityBits | (i & 1023) << 13;
+      CHECK(bits_of(from_16[i]) == wanted);
+    }
+    CHECK(bits_of(from_b16[i]) == (i << 16));
+  }
+  const std::vector<double> x = {0.1, -1e300, 1e-300, 3.5, -0.0};
+  const auto from_64 = same_everywhere([&](const FloatKernels& kernels) {
+    std::vector<float> found(x.size());
+    kernels.from_float64(reinterpret_cast<const std::uint8_t*>(x.data()), x.size(), found.data());
+    return found;
+  });
+  CHECK(from_64[0] == 0.1f);
+  CHECK(from_64[1] == -std::numeric_limits<float>::infinity());
+  CHECK(from_64[2] == 0);
+}
+
+TEST_CASE("planes there and back") {
+  std::mt19937_64 engine(3);
+  for (const std::size_t width : {2, 4, 8}) {
+    for (const std::size_t size : kSizes) {
+      std::vector<std::uint8_t> elements(size * width);
+      for (auto& byte : elements) byte = static_cast<std::uint8_t>(engine());
+      std::vector<std::vector<std::uint8_t>> planes;
+      for (unsigned k = 0; k < width; ++k) {
+        planes.push_back(same_everywhere([&](const FloatKernels& kernels) {
+          std::vector<std::uint8_t> plane(size);
+          kernels.plane(elements.data(), size, width, k, plane.data());
+          return plane;
+        }));
+      }
+      for (std::size_t i = 0; i < size; ++i) {
+        CHECK((planes[0][i] & 1) == (elements[(i + 1) * width - 1] >> 7));
+      }
+      const std::uint8_t* pointers[8] = {};
+      for (unsigned k = 0; k < width; ++k) pointers[k] = planes[k].data();
+      CHECK(same_everywhere([&](const FloatKernels& kernels) {
+              std::vector<std::uint8_t> back(elements.size());
+              kernels.join(pointers, size, width, back.data());
+              return back;
+            }) == elements);
+    }
+  }
+}

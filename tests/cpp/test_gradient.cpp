@@ -1,0 +1,82 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+#include <stdexcept>
+
+#include "gradwire/gradwire.hpp"
+
+using namespace gradwire;
+
+namespace {
+
+std::vector<float> gradient(std::size_t count) {
+  std::mt19937 engine(4);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(count);
+  for (float& v : x) v = normal(engine);
+  return x;
+}
+
+std::vector<std::uint8_t> compressed(const std::vector<float>& x, const GradientOptions& options) {
+  const std::uint64_t shape[] = {x.size()};
+  const GradientView view{x.data(), FloatType::kFloat32, shape};
+  std::vector<std::uint8_t> frame(max_gradient_frame_size(view, options));
+  frame.resize(compress_gradient(view, options, frame));
+  return frame;
+}
+
+}  // namespace
+
+TEST_CASE("a gradient there and back, added up") {
+  const std::vector<float> x = gradient(300'001);
+  const auto frame = compressed(x, {});
+  CHECK(frame.size() * 25 < x.size() * sizeof(float));
+  std::vector<float> once(x.size());
+  decompress_gradient(frame, once, false, 1);
+  std::vector<float> sum(x.size());
+  for (int i = 0; i < 2; ++i) decompress_gradient(frame, sum, true, 0.5f);
+  double error = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    CHECK(sum[i] == doctest::Approx(once[i]));
+    error += std::pow(once[i] - x[i], 2);
+    norm += std::pow(x[i], 2);
+  }
+  CHECK(error < 6 * norm);
+  const GradientInfo info = inspect_gradient(frame);
+  CHECK(info.count == x.size());
+  CHECK(info.method == Method::kLevels);
+}
+
+TEST_CASE("a residual is what has been lost") {
+  const std::vector<float> x = gradient(100'000);
+  std::vector<float> residual(x.size());
+  GradientOptions options;
+  options.feedback.residual = residual.data();
+  std::vector<float> sent(x.size());
+  for (int step = 0; step < 3; ++step) decompress_gradient(compressed(x, options), sent, true, 1);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    CHECK(sent[i] + residual[i] == doctest::Approx(3 * x[i]).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("wrong arguments") {
+  std::vector<float> x = gradient(1000);
+  const auto frame = compressed(x, {});
+  std::vector<float> out(999);
+  CHECK_THROWS_AS(decompress_gradient(frame, out, false, 1), std::invalid_argument);
+  std::vector<std::uint8_t> bytes(4000);
+  CHECK_THROWS_AS(decompress_exactly(frame, bytes), std::invalid_argument);
+  x[7] = NAN;
+  CHECK_THROWS_WITH(compressed(x, {}), doctest::Contains("flat index 7"));
+  std::vector<std::uint8_t> small(10);
+  const std::uint64_t shape[] = {x.size()};
+  CHECK_THROWS_AS(compress_gradient({x.data(), FloatType::kFloat32, shape}, {}, small),
+                  BufferTooSmallError);
+  const std::uint32_t unordered[] = {5, 4};
+  std::vector<std::uint8_t> room(10'000);
+  CHECK_THROWS_AS(compress_sparse({shape, FloatType::kFloat32, unordered, x.data()},
+                                  FloatType::kFloat32, {}, room),
+                  std::invalid_argument);
+}

@@ -1,0 +1,231 @@
+"""A reference decoder of gradient frames: cpp/FORMAT.md, section 9.
+
+As slow and simple as tests/reference.py, which decodes the frames of integers inside.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import reference
+from reference_parts import Bits, Bytes, require
+
+METHODS = ("levels", "signs", "powers", "planes", "sparse", "random")
+TYPES = ("float32", "float16", "bfloat16", "float64")
+DTYPES = {"float32": "float32", "float16": "float16", "bfloat16": "uint16", "float64": "float64"}
+SCALE_TYPES = ("float32", "bfloat16", "log8")
+STEPS_OF_SCALES = 1792
+EIGHTH_POWERS = np.frombuffer(
+    bytes.fromhex("3F800000 3F8B95C2 3F9837F0 3FA5FED7 3FB504F3 3FC5672A 3FD744FD 3FEAC0C7"), ">f4"
+).astype(np.float32)
+BORDERS_STAY = ("huffman", "sh", "shs", "entropy")  # section 3
+
+Shared = dict[int, bytes]  # section 8: code books by their names
+
+
+# Section 9.1: layout.
+
+
+class Frame:
+    """A gradient frame taken apart: what all methods share, and the reader of the rest."""
+
+    def __init__(self, data: bytes, shared: Shared | None) -> None:
+        self.source, self.shared = Bytes(bytes(data)), shared
+        magic, version = self.source.take(2), self.source.number(1)
+        require(magic == b"GF" and version == 1, "unknown magic or version")
+        self.flags, method, kind, dimensions = self.source.take(4)
+        require(self.flags <= 1 and method < 6 and kind < 4, "unknown flag, method or type")
+        require(dimensions <= 64, "too many dimensions")
+        self.method, self.type = METHODS[method], TYPES[kind]
+        self.shape = [self.source.varint() for _ in range(dimensions)]
+        require(math.prod(d for d in self.shape if d) <= 2**59, "the gradient is too large")
+        self.n = math.prod(self.shape)
+
+    def parts(self, count: int) -> list[bytes]:
+        """What follows the parameters, to the end."""
+        source = self.source
+        sizes = [source.varint() for _ in range(count)]
+        if self.flags & 1:
+            computed = reference.crc32c(source.data[: source.at])
+            require(computed == source.number(4), "the checksum is wrong")
+        parts = [source.take(size) for size in sizes]
+        require(source.at == len(source.data), "bytes follow the parts")
+        return parts
+
+    def integers(self, part: bytes, count: int | None, *dtypes: str) -> np.ndarray:
+        """The elements of a part that is a frame of section 2."""
+        array = reference.decode(part, self.shared)
+        require(array.dtype.name in dtypes, "the integers of a part have a wrong type")
+        require(count is None or array.size == count, "a part has a wrong number of elements")
+        return array.reshape(-1)
+
+
+def to_float32(elements: np.ndarray) -> np.ndarray:
+    """Elements of planes as float32; uint16 stands for bfloat16."""
+    if elements.dtype == np.uint16:
+        return (elements.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):
+        return elements.astype(np.float32)
+
+
+# Section 9.2: levels.
+
+
+def read_scales(frame: Frame, count: int) -> tuple[bytes, np.ndarray]:
+    """Part 1, and the scales: they are the last parameters, or part 2."""
+    kind = frame.source.number(1)
+    require(kind < 3, "unknown type of scales")
+    if count <= 8:
+        scales = np.frombuffer(frame.source.take(4 * count), "<f4")
+        (part,) = frame.parts(1)
+    elif SCALE_TYPES[kind] == "log8":
+        first = frame.source.varint()
+        require(first < STEPS_OF_SCALES, "the first scale is too large")
+        part, numbers = frame.parts(2)
+        scales = log8_scales(first, frame.integers(numbers, count, "uint8", "uint16"))
+    else:
+        part, floats = frame.parts(2)
+        planes = Frame(floats, frame.shared)
+        require(planes.method == "planes", "scales are not a frame of planes")
+        require(planes.type == SCALE_TYPES[kind] and planes.n == count, "these are other scales")
+        scales = to_float32(read_planes(planes))
+    require(bool(np.all(np.isfinite(scales) & (scales >= 0))), "a scale is negative or not finite")
+    return part, scales
+
+
+def log8_scales(first: int, numbers: np.ndarray) -> np.ndarray:
+    scales = np.zeros(numbers.size, np.float32)
+    for i, number in enumerate(numbers.tolist()):
+        if number > 0:
+            step = first + number - 1
+            require(step < STEPS_OF_SCALES, "a scale is too large")
+            scales[i] = np.ldexp(EIGHTH_POWERS[step % 8], step // 8 - 96)
+    return scales
+
+
+def read_levels(frame: Frame) -> np.ndarray:
+    bucket_size, most = frame.source.varint(), frame.source.number(1)
+    require(bucket_size >= 1 and 1 <= most <= 127, "a wrong bucket size or number of levels")
+    part, scales = read_scales(frame, -(-frame.n // bucket_size))
+    values = np.zeros(frame.n, np.float32)
+    with np.errstate(over="ignore"):
+        for i, level in enumerate(frame.integers(part, frame.n, "int8")):
+            values[i] = np.float32(level) * (scales[i // bucket_size] / np.float32(most))
+    return values
+
+
+# Section 9.3: signs.
+
+
+def read_signs(frame: Frame) -> np.ndarray:
+    bucket_size, per_bucket = frame.source.varint(), frame.source.number(1)
+    require(bucket_size >= 1 and per_bucket <= 2, "a wrong bucket size or number of scales")
+    part, scales = read_scales(frame, -(-frame.n // bucket_size) * per_bucket)
+    if per_bucket == 0:
+        scales = np.ones(1, np.float32)
+    bits = np.unpackbits(frame.integers(part, -(-frame.n // 8), "uint8"), bitorder="little")
+    require(not bits[frame.n :].any(), "bits follow the signs")
+    values = np.zeros(frame.n, np.float32)
+    for i, bit in enumerate(bits[: frame.n]):
+        at = i // bucket_size * per_bucket
+        values[i] = -scales[at + per_bucket // 2] if bit else scales[at]
+    return values
+
+
+# Section 9.4: powers.
+
+
+def read_powers(frame: Frame) -> np.ndarray:
+    smallest = frame.source.number(1)
+    (part,) = frame.parts(1)
+    values = np.zeros(frame.n, np.float32)
+    for i, level in enumerate(frame.integers(part, frame.n, "int8").tolist()):
+        if level:
+            values[i] = math.copysign(2.0 ** (min(smallest + abs(level), 254) - 127), level)
+    return values
+
+
+# Section 9.5: planes.
+
+
+def borders(exponent: int, n: int) -> int:
+    """Elements of a chunk, if there is more than one."""
+    return min(1 << exponent, n)
+
+
+def read_planes(frame: Frame) -> np.ndarray:
+    dtype = np.dtype(DTYPES[frame.type])
+    width = 8 * dtype.itemsize
+    parts = frame.parts(dtype.itemsize)
+    bits = np.zeros(frame.n, np.uint64)
+    first = borders(parts[0][7], frame.n)
+    for k, part in enumerate(parts):
+        bits |= frame.integers(part, frame.n, "uint8").astype(np.uint64) << np.uint64(8 * k)
+        require(reference.CODECS[part[4]] in BORDERS_STAY, "a codec of planes moves borders")
+        require(borders(part[7], frame.n) == first, "the chunks of planes differ")
+    sign = (bits & np.uint64(1)) << np.uint64(width - 1)
+    return (bits >> np.uint64(1) | sign).astype(f"uint{width}").view(dtype)
+
+
+# Section 9.6: sparse and random.
+
+
+def mix(x: int) -> int:
+    """The finalizer of SplitMix64, after its step."""
+    x = (x + 0x9E3779B97F4A7C15) % 2**64
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ x >> 27) * 0x94D049BB133111EB % 2**64
+    return x ^ x >> 31
+
+
+def random_indices(n: int, m: int, stream: int) -> list[int]:
+    borders = [n // m * i + n % m * i // m for i in range(m + 1)] if m else []
+    return [
+        begin + ((mix((stream + i) % 2**64) >> 32) * (end - begin) >> 32)
+        for i, (begin, end) in enumerate(zip(borders, borders[1:]))
+    ]
+
+
+def sparse_indices(tokens: np.ndarray, data: bytes) -> list[int]:
+    bits, indices, index = Bits(data), [], -1
+    for token in tokens.tolist():
+        require(token < 240, "a token does not exist")
+        gap = token
+        if token >= 16:
+            width = (token - 16) // 8 + 1
+            gap = (8 + (token - 16) % 8) * 2**width + bits.field(width)
+        index += gap + 1
+        indices.append(index)
+    bits.close()
+    return indices
+
+
+def read_chosen(frame: Frame) -> np.ndarray:
+    m = frame.source.varint()
+    require(m <= frame.n <= 2**32, "more elements sent than there are, or too many")
+    if frame.method == "random":
+        stream = frame.source.varint()
+        (last,) = frame.parts(1)
+        indices = random_indices(frame.n, m, stream)
+    else:
+        tokens, bits, last = frame.parts(3)
+        data = frame.integers(bits, None, "uint8").tobytes()
+        indices = sparse_indices(frame.integers(tokens, m, "uint8"), data)
+    require(all(index < frame.n for index in indices), "an index is too large")
+    sent = Frame(last, frame.shared)
+    require(sent.method not in ("sparse", "random"), "the values are sparse themselves")
+    require(sent.n == m, "a wrong number of values")
+    values = np.zeros(frame.n, np.float32)
+    values[indices] = to_float32(READERS[sent.method](sent))
+    return values
+
+
+READERS_IN_ORDER = (read_levels, read_signs, read_powers, read_planes, read_chosen, read_chosen)
+READERS = dict(zip(METHODS, READERS_IN_ORDER))
+
+
+def decode(data: bytes, shared: Shared | None = None) -> np.ndarray:
+    """The gradient: float32, or of planes the very elements, with bfloat16 as uint16."""
+    frame = Frame(data, shared)
+    return READERS[frame.method](frame).reshape(frame.shape)

@@ -1,0 +1,204 @@
+"""Gradient frames made by hand, each of which breaks one rule of the format."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+import reference
+import reference_gradients
+from test_gradient_damage import UNCHECKED
+from test_gradient_frames import as_returned, assert_same_bits
+
+import gradwire as gw
+
+
+def varint(n: int) -> bytes:
+    groups = []
+    while n >= 0x80:
+        groups.append(n & 0x7F | 0x80)
+        n >>= 7
+    return bytes([*groups, n])
+
+
+def by_hand(
+    method: int, parameters: bytes, *parts: bytes, shape: tuple[int, ...] = (4,), kind: int = 0
+) -> bytes:
+    frame = b"GF\1\1" + bytes([method, kind, len(shape)]) + b"".join(map(varint, shape))
+    frame += parameters + b"".join(varint(len(part)) for part in parts)
+    return frame + struct.pack("<I", reference.crc32c(frame)) + b"".join(parts)
+
+
+def integers(values: list[int], dtype: str = "uint8", key: str = "huffman") -> bytes:
+    return gw.compress(np.array(values, dtype), codec=key).tobytes()
+
+
+def floats(*values: float, dtype: str = "float32") -> bytes:
+    return gw.Compressor(gw.Lossless()).compress(np.array(values, dtype)).tobytes()
+
+
+def levels(
+    size: int = 4, most: int = 4, kind: int = 0, scales: bytes | None = None, **options: object
+) -> bytes:
+    scales = struct.pack("<f", 2) if scales is None else scales
+    part = integers([1, -2, 0, 4], "int8")
+    return by_hand(0, varint(size) + bytes([most, kind]) + scales, part, **options)
+
+
+def bucket_levels(kind: int, scales: bytes, first: int | None = None) -> bytes:
+    """Nine elements with a scale each."""
+    parameters = bytes([1, 4, kind]) + (b"" if first is None else varint(first))
+    return by_hand(0, parameters, integers([1] * 9, "int8"), scales, shape=(9,))
+
+
+def signs(byte: int = 5, size: int = 4, per_bucket: int = 0, kind: int = 0, scales=b"") -> bytes:
+    return by_hand(1, varint(size) + bytes([per_bucket, kind]) + scales, integers([byte]))
+
+
+def planes(*parts: bytes, shape: tuple[int, ...] = (4,)) -> bytes:
+    return by_hand(3, b"", *parts, shape=shape, kind=1)
+
+
+def sparse(tokens: list[int], bits: list[int], values: bytes, n: int = 10, m: int = 0) -> bytes:
+    parts = integers(tokens), integers(bits), values
+    return by_hand(4, varint(m or len(tokens)), *parts, shape=(n,))
+
+
+def drawn(values: bytes, n: int, m: int, stream: int = 0) -> bytes:
+    return by_hand(5, varint(m) + varint(stream), values, shape=(n,))
+
+
+PLANE, LONG_PLANE = integers([1, 2, 3, 4]), integers([1, 2, 3, 4, 5])
+NINE = [1.0] * 9
+VALID = {
+    "levels": levels(),
+    "levels, largest bucket": levels(size=2**64 - 1),
+    "levels beyond the number of levels": levels(most=1),
+    "levels, shape of their own": levels(shape=(2, 2)),
+    "levels, 32 dimensions": levels(shape=(1,) * 31 + (4,)),
+    "levels, negative zero as scale": levels(scales=struct.pack("<f", -0.0)),
+    "levels, smallest scale": levels(scales=struct.pack("<f", 1e-45)),
+    "levels, other types of few scales": levels(kind=2),
+    "log8": bucket_levels(2, integers([0, 1, 2, 3, 100, 200, 252, 253, 255]), first=768),
+    "log8 of uint16": bucket_levels(2, integers([*range(8), 1792], "uint16"), first=0),
+    "signs": signs(),
+    "signs, a pair": signs(per_bucket=2, scales=struct.pack("<2f", 1, 2)),
+    "powers": by_hand(2, b"\x85", integers([0, -1, 127, -128], "int8")),
+    "powers, smallest": by_hand(2, b"\0", integers([0, -1, 127, -128], "int8")),
+    "powers, largest": by_hand(2, b"\xff", integers([0, -1, 127, -128], "int8")),
+    "planes": planes(PLANE, PLANE),
+    "planes of two codecs": planes(PLANE, integers([4, 5, 6, 7], key="entropy")),
+    "sparse": sparse([0, 8], [], floats(1, -2)),
+    "sparse, long gaps": sparse([127, 31], [0x55, 0x95], floats(1, -2), n=2**18),
+    "sparse, nothing": sparse([], [], floats()),
+    "sparse, not finite": sparse([0, 8], [], floats(np.inf, np.nan)),
+    "sparse, float64": sparse([0, 0, 0], [], floats(1 / 3, -1e300, 1 + 2**-24, dtype="float64")),
+    "random": drawn(floats(1, 2, 3), 100, 3, 12345),
+    "random, sums past 2^64": drawn(floats(1, 2, 3), 100, 3, 2**64 - 2),
+    "random, all": drawn(floats(1, 2, 3), 3, 3),
+    "random, nothing": drawn(floats(), 3, 0),
+}
+BROKEN = {
+    "no product of dimensions": levels(shape=(2**59 + 1, 0)),
+    "65 dimensions": levels(shape=(1,) * 64 + (4,)),
+    "another shape": levels(size=9, shape=(5,)),
+    "unknown type": by_hand(2, b"\1", integers([0] * 4, "int8"), kind=4),
+    "unknown method": by_hand(6, b"\1", integers([0] * 4, "int8")),
+    "a longer varint": by_hand(0, b"\x84\0\4\0\0\0\0\0", integers([0] * 4, "int8")),
+    "bytes that follow": levels() + b"\0",
+    "levels, no bucket": levels(size=0),
+    "levels, no level": levels(most=0),
+    "levels, 128 levels": levels(most=128),
+    "levels, unknown scales": levels(kind=3),
+    "levels, infinite scale": levels(scales=struct.pack("<f", np.inf)),
+    "levels, no scale": levels(scales=struct.pack("<f", np.nan)),
+    "levels, negative scale": levels(scales=struct.pack("<f", -1)),
+    "levels, two scales": levels(scales=struct.pack("<2f", 1, 1)),
+    "levels of uint8": by_hand(0, b"\4\4\0\0\0\0\0", PLANE),
+    "many scales, infinite": bucket_levels(0, floats(*NINE[1:], np.inf)),
+    "many scales, negative": bucket_levels(0, floats(*NINE[1:], -1)),
+    "many scales, too many": bucket_levels(0, floats(*NINE, 1)),
+    "many scales, too few": bucket_levels(0, floats(*NINE[1:])),
+    "many scales, another type": bucket_levels(1, floats(*NINE)),
+    "many scales, not planes": bucket_levels(
+        0, gw.Compressor(gw.Natural()).compress(np.array(NINE)).tobytes()
+    ),
+    "log8, no first scale": bucket_levels(2, integers([0] * 9), first=1792),
+    "log8, too large": bucket_levels(2, integers([0] * 8 + [2]), first=1791),
+    "log8, a step too far": bucket_levels(2, integers([0] * 8 + [1793], "uint16"), first=0),
+    "log8 of int8": bucket_levels(2, integers([1] * 9, "int8"), first=0),
+    "log8, too many": bucket_levels(2, integers([1] * 10), first=0),
+    "signs, three scales": signs(per_bucket=3, scales=struct.pack("<3f", 1, 2, 3)),
+    "signs, no bucket": signs(size=0),
+    "signs, bits that follow": signs(byte=0x15),
+    "signs of int8": by_hand(1, b"\4\0\0", integers([5], "int8")),
+    "signs, too many": by_hand(1, b"\4\0\0", integers([5, 0])),
+    "powers of uint8": by_hand(2, b"\1", PLANE),
+    "planes, one missing": planes(PLANE),
+    "planes, one too many": planes(PLANE, PLANE, PLANE),
+    "planes of int8": planes(PLANE, integers([1, 2, 3, 4], "int8")),
+    "planes, moving borders": planes(PLANE, integers([1, 2, 3, 4], key="rlh")),
+    "planes, another length": planes(PLANE, LONG_PLANE),
+    "sparse, index past the end": sparse([0, 9], [], floats(1, 2)),
+    "sparse, no such token": sparse([240], [0] * 4, floats(1)),
+    "sparse, bits missing": sparse([16], [], floats(1), n=100),
+    "sparse, bits that follow": sparse([16], [2], floats(1), n=100),
+    "sparse, bytes that follow": sparse([16], [1, 0], floats(1), n=100),
+    "sparse, more than there are": sparse([0, 0], [], floats(1, 2), n=1),
+    "sparse, too few tokens": sparse([0, 0], [], floats(1, 2, 3), m=3),
+    "sparse, too few values": sparse([0, 0], [], floats(1)),
+    "sparse in sparse": sparse([0], [], sparse([0], [], floats(1), n=1)),
+    "random in sparse": sparse([0], [], drawn(floats(1), 1, 1)),
+    "sparse in random": drawn(sparse([0], [], floats(1), n=1), 1, 1),
+    "random, more than there are": drawn(floats(1, 2), 1, 2),
+    "sparse, more than 2^32": sparse([0], [], floats(1), n=2**32 + 1),
+}
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_odd_frames(name: str) -> None:
+    decoded = gw.decompress_gradient(VALID[name])
+    assert_same_bits(decoded, as_returned(reference_gradients.decode(VALID[name])))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_frames_that_break_a_rule(name: str) -> None:
+    with pytest.raises(ValueError):
+        reference_gradients.decode(BROKEN[name])
+    with pytest.raises(gw.Error):
+        gw.decompress_gradient(BROKEN[name])
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"), [(2, 0), (2, 2), (3, 2), (3, 3), (3, 0x80), (4, 6), (5, 4), (6, 65)]
+)
+def test_formats_of_the_future(offset: int, value: int) -> None:
+    frame = bytearray(UNCHECKED["powers"])
+    frame[offset] = value
+    with pytest.raises(gw.Error):
+        gw.decompress_gradient(frame)
+    with pytest.raises(gw.Error):
+        gw.inspect_gradient(frame)
+    with pytest.raises(reference.FormatError):
+        reference_gradients.decode(frame)
+
+
+@pytest.mark.parametrize("n", [2**40, 2**59])
+def test_a_short_frame_cannot_declare_a_long_gradient(n: int) -> None:
+    part = integers([0] * 4, "int8")
+    for frame in (
+        by_hand(0, b"\4\4\0", part, PLANE, shape=(n,)),
+        by_hand(1, b"\4\0\0", PLANE, shape=(n,)),
+        by_hand(2, b"\1", part, shape=(n,)),
+        planes(PLANE, PLANE, shape=(n,)),
+    ):
+        with pytest.raises(gw.CorruptFrameError):
+            gw.decompress_gradient(frame)
+
+
+@pytest.mark.parametrize("junk", [b"", b"\0", b"GF", b"GW" * 20, b"PK\3\4" * 20, bytes(1000)])
+def test_junk_raises(junk: bytes) -> None:
+    for read in (gw.decompress_gradient, gw.inspect_gradient):
+        with pytest.raises(gw.CorruptFrameError):
+            read(junk)
