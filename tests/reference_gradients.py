@@ -157,15 +157,28 @@ def borders(exponent: int, n: int) -> int:
 def read_planes(frame: Frame) -> np.ndarray:
     dtype = np.dtype(DTYPES[frame.type])
     width = 8 * dtype.itemsize
-    parts = frame.parts(dtype.itemsize)
-    bits = np.zeros(frame.n, np.uint64)
-    first = borders(parts[0][7], frame.n)
+    without_zeros = frame.source.number(1)
+    require(without_zeros <= 1, "unknown kind of planes")
+    m = frame.source.varint() if without_zeros else frame.n
+    require(m <= frame.n, "more elements than the gradient has")
+    parts = frame.parts(without_zeros + dtype.itemsize)
+    there = np.ones(frame.n, bool)
+    if without_zeros:
+        mask = frame.integers(parts.pop(0), -(-frame.n // 8), "uint8")
+        there = np.unpackbits(mask, bitorder="little").astype(bool)
+        require(not there[frame.n :].any(), "bits follow the elements")
+        there = there[: frame.n]
+        require(int(there.sum()) == m, "another number of elements is there")
+    bits = np.zeros(m, np.uint64)
+    first = borders(parts[0][7], m)
     for k, part in enumerate(parts):
-        bits |= frame.integers(part, frame.n, "uint8").astype(np.uint64) << np.uint64(8 * k)
+        bits |= frame.integers(part, m, "uint8").astype(np.uint64) << np.uint64(8 * k)
         require(reference.CODECS[part[4]] in BORDERS_STAY, "a codec of planes moves borders")
-        require(borders(part[7], frame.n) == first, "the chunks of planes differ")
+        require(borders(part[7], m) == first, "the chunks of planes differ")
     sign = (bits & np.uint64(1)) << np.uint64(width - 1)
-    return (bits >> np.uint64(1) | sign).astype(f"uint{width}").view(dtype)
+    elements = np.zeros(frame.n, f"uint{width}")
+    elements[there] = bits >> np.uint64(1) | sign
+    return elements.view(dtype)
 
 
 # Section 9.6: sparse and random.

@@ -60,6 +60,21 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
         assert word in printed
 
 
+def test_sparsifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "g.npy", np.random.default_rng(0).normal(size=20_000))
+    assert main(["bench", "--sparsify", str(tmp_path / "g.npy"), "--ratio", "0.05"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "g.npy: 20000 elements, wanted ratio 0.05"
+    ratios = {line.split()[0]: float(line.split()[1]) for line in lines[2:] if line}
+    assert ratios["TopK"] == ratios["RandomK"] == 0.05 and len(ratios) == 9
+    assert 0.04 <= ratios["SIDCoExponential"] <= 0.06
+    assert main(["bench", "--sparsify", "--size", "1"]) == 0
+    assert "normal: 262144 elements" in capsys.readouterr().out
+    for arguments in (["bench"], ["bench", "--sparsify"]):
+        assert main(arguments) == 4
+        assert "--size MB" in capsys.readouterr().err
+
+
 def test_sample_is_real_and_small() -> None:
     gradients = sample_gradients()
     assert len(gradients) >= 6

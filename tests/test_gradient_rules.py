@@ -56,8 +56,9 @@ def signs(byte: int = 5, size: int = 4, per_bucket: int = 0, kind: int = 0, scal
     return by_hand(1, varint(size) + bytes([per_bucket, kind]) + scales, integers([byte]))
 
 
-def planes(*parts: bytes, shape: tuple[int, ...] = (4,)) -> bytes:
-    return by_hand(3, b"", *parts, shape=shape, kind=1)
+def planes(*parts: bytes, shape: tuple[int, ...] = (4,), m: int | None = None) -> bytes:
+    kind = b"\0" if m is None else b"\1" + varint(m)
+    return by_hand(3, kind, *parts, shape=shape, kind=1)
 
 
 def sparse(tokens: list[int], bits: list[int], values: bytes, n: int = 10, m: int = 0) -> bytes:
@@ -69,6 +70,7 @@ def drawn(values: bytes, n: int, m: int, stream: int = 0) -> bytes:
     return by_hand(5, varint(m) + varint(stream), values, shape=(n,))
 
 
+NOTHING = integers([])
 PLANE, LONG_PLANE = integers([1, 2, 3, 4]), integers([1, 2, 3, 4, 5])
 NINE = [1.0] * 9
 VALID = {
@@ -88,6 +90,8 @@ VALID = {
     "powers, smallest": by_hand(2, b"\0", integers([0, -1, 127, -128], "int8")),
     "powers, largest": by_hand(2, b"\xff", integers([0, -1, 127, -128], "int8")),
     "planes": planes(PLANE, PLANE),
+    "planes, zeros left out": planes(integers([0x2D]), PLANE, PLANE, shape=(6,), m=4),
+    "planes, nothing but zeros": planes(integers([0]), NOTHING, NOTHING, shape=(6,), m=0),
     "planes of two codecs": planes(PLANE, integers([4, 5, 6, 7], key="entropy")),
     "sparse": sparse([0, 8], [], floats(1, -2)),
     "sparse, long gaps": sparse([127, 31], [0x55, 0x95], floats(1, -2), n=2**18),
@@ -136,6 +140,11 @@ BROKEN = {
     "signs, too many": by_hand(1, b"\4\0\0", integers([5, 0])),
     "powers of uint8": by_hand(2, b"\1", PLANE),
     "planes, one missing": planes(PLANE),
+    "planes, no bits": planes(PLANE, PLANE, m=4),
+    "planes, other ones": planes(integers([0x07]), PLANE, PLANE, shape=(6,), m=4),
+    "planes, ones past the end": planes(integers([0x87]), PLANE, PLANE, shape=(6,), m=4),
+    "planes, more than there are": planes(integers([0x0F]), LONG_PLANE, LONG_PLANE, m=5),
+    "planes, unknown kind": by_hand(3, b"\2", PLANE, PLANE, shape=(4,), kind=1),
     "planes, one too many": planes(PLANE, PLANE, PLANE),
     "planes of int8": planes(PLANE, integers([1, 2, 3, 4], "int8")),
     "planes, moving borders": planes(PLANE, integers([1, 2, 3, 4], key="rlh")),

@@ -91,6 +91,7 @@ def test_python_imports_point_downward() -> None:
         "tables",
         "progress",
         "bench",
+        "gradient_bench",
         "demo",
         "cli",
         "__main__",

@@ -15,5 +15,6 @@ std::vector<DataSet> load_data_sets(const std::string& folder);
 /// Each registers its benchmarks, which refer to the data sets: keep them.
 void register_codecs(const std::vector<DataSet>& sets);
 void register_kernels(const std::vector<DataSet>& sets);
+void register_gradients();
 void register_layouts();
 void register_peers(const std::vector<DataSet>& sets);

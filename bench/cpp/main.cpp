@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   register_codecs(sets);
   register_kernels(sets);
   register_layouts();
+  register_gradients();
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

@@ -77,25 +77,28 @@ struct WrittenChunks {
   Crc32c crc;  // of all payloads
 };
 
-/// Writes one chunk to the front of `out`, coded if that is smaller than raw.
+/// Writes one chunk to the front of `out`, where it may be already, coded if that is smaller than
+/// raw.
 WrittenChunk write_chunk(const Encoder* encoder, const Elements& chunk, std::uint8_t* out) {
   const std::size_t raw_size = chunk.nbytes();
   if (chunk.count == 0) return {0, 0, {}};
   EncodedChunk encoded{std::nullopt, 8 * std::uint64_t{raw_size}};
   if (encoder != nullptr) encoded = encoder->encode(chunk, {out, raw_size - 1});
-  if (!encoded.size) std::memcpy(out, chunk.data, raw_size);
+  if (!encoded.size && chunk.data != out) std::memcpy(out, chunk.data, raw_size);
   const std::size_t size = encoded.size.value_or(raw_size);
   const std::uint32_t raw = encoded.size ? 0 : kRawChunkFlag;
   return {static_cast<std::uint32_t>(size) | raw, encoded.code_length, Crc32c({out, size})};
 }
 
-/// Chunk i; if a source makes it, it stays until this thread takes the next one.
-Elements taken_chunk(const ChunkedArray& array, std::size_t i) {
+/// Chunk i. If a source makes it, it lies at `raw`, or if that is null, where this thread makes the
+/// next one.
+Elements taken_chunk(const ChunkedArray& array, std::size_t i, std::uint8_t* raw) {
   if (array.source == nullptr) return array.chunk(i);
   thread_local std::vector<std::uint8_t> bytes(std::size_t{1} << kChunkLog2);
-  array.source->take(array.borders[i], array.borders[i + 1], bytes.data());
+  std::uint8_t* const made = raw == nullptr ? bytes.data() : raw;
+  array.source->take(array.borders[i], array.borders[i + 1], made);
   const auto count = static_cast<std::size_t>(array.borders[i + 1] - array.borders[i]);
-  return {bytes.data(), count, array.elements.dtype};
+  return {made, count, array.elements.dtype};
 }
 
 /// Writes the payloads to `out`, close together, and their directory entries to `directory`.
@@ -115,7 +118,8 @@ WrittenChunks write_chunks(const Encoder* encoder, const ChunkedArray& array,
     std::uint8_t* const begin = out + region_place(region);
     std::uint8_t* next = begin;
     for (std::size_t i = first_chunk(region); i < first_chunk(region + 1); ++i) {
-      written[i] = write_chunk(encoder, taken_chunk(array, i), next);
+      const Elements chunk = taken_chunk(array, i, encoder == nullptr ? next : nullptr);
+      written[i] = write_chunk(encoder, chunk, next);
       next += written[i].size();
     }
     region_size[region] = static_cast<std::size_t>(next - begin);

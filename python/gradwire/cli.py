@@ -18,6 +18,7 @@ from gradwire.codecs import codec, codecs
 from gradwire.demo import run_demo
 from gradwire.entropy import shannon_entropy
 from gradwire.frames import decompress, inspect
+from gradwire.gradient_bench import bench_sparsifiers
 
 EXIT_USAGE = 2
 EXIT_FILE = 3
@@ -39,7 +40,10 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="all codecs on a packaged sample of real gradients")
     bench = commands.add_parser("bench", help="all codecs on .npy files; floats are quantised")
-    bench.add_argument("files", nargs="+", type=Path, metavar="FILE.npy")
+    bench.add_argument("files", nargs="*", type=Path, metavar="FILE.npy")
+    bench.add_argument("--sparsify", action="store_true", help="measure sparsifiers instead")
+    bench.add_argument("--ratio", type=float, default=0.01, help="their density (default 0.01)")
+    bench.add_argument("--size", type=int, metavar="MB", help="on a normal gradient of this size")
     bench.add_argument("--levels", type=int, default=4, help="QSGD levels for floats (default 4)")
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
     for command in (demo, bench):
@@ -96,7 +100,11 @@ def _info(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.command == "demo":
         run_demo(options.codecs, options.threads)
+    elif options.command == "bench" and options.sparsify:
+        bench_sparsifiers(options.files, options.size, options.ratio)
     elif options.command == "bench":
+        if not options.files:
+            raise ValueError("bench needs FILE.npy, or --sparsify with --size MB")
         report = bench_files(
             options.files, options.codecs, options.threads, options.levels, options.json
         )

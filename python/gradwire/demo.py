@@ -8,12 +8,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gradwire._quantizer import Quantizer
+from gradwire._sparsifier import Sparsifier
 from gradwire.bench import describe, measure, print_measurements
+from gradwire.gradient_bench import print_compressors
 from gradwire.progress import Progress
-from gradwire.quantizers import QSGD
+from gradwire.quantizers import QSGD, Lossless, SignSGD, TernGrad
+from gradwire.sparsifiers import SIDCoExponential, TopK
 
 SAMPLE = Path(__file__).parent / "data" / "gradients.npz"
 LEVELS = 4
+PIPELINES: dict[str, Quantizer | Sparsifier] = {
+    "QSGD(4)": QSGD(LEVELS),
+    "TernGrad()": TernGrad(),
+    "SignSGD()": SignSGD(),
+    "TopK(0.01)": TopK(0.01),
+    "SIDCoExponential(0.01)": SIDCoExponential(0.01),
+    "Lossless()": Lossless(),
+}
 
 
 def sample_gradients() -> dict[str, npt.NDArray[np.float16]]:
@@ -35,3 +47,10 @@ def run_demo(keys: Sequence[str], threads: int | None) -> None:
             levels, _ = QSGD(LEVELS).quantize(gradient)
             results = measure(levels, keys, threads, progress)
             print_measurements(describe(name, levels, "int8"), results)
+    print(
+        "Whole frames of float gradients, scales and all. GE are 1e9 elements. On links slower\n"
+        "than the break-even, compress + send + decompress takes less time than sending float32.\n"
+    )
+    for name, gradient in gradients.items():
+        x = gradient.astype(np.float32)
+        print_compressors(f"{name}: {x.size} elements", x, PIPELINES, threads)

@@ -279,3 +279,48 @@ TEST_CASE("planes there and back") {
     }
   }
 }
+
+TEST_CASE("nonzero elements there and back, from any bit on") {
+  std::mt19937_64 engine(5);
+  for (const std::size_t width : {2, 4, 8}) {
+    for (const std::size_t size : kSizes) {
+      for (const unsigned share : {0u, 10u, 200u, 256u}) {
+        std::vector<std::uint8_t> elements(size * width);
+        std::vector<std::uint8_t> wanted;
+        for (std::size_t i = 0; i < size; ++i) {
+          if (engine() % 256 >= share) continue;
+          for (std::size_t k = 0; k < width; ++k) {
+            elements[i * width + k] = engine() % 3 == 0 ? static_cast<std::uint8_t>(engine()) : 0;
+          }
+          elements[i * width + engine() % width] |= 16;
+          wanted.insert(wanted.end(), &elements[i * width], &elements[i * width] + width);
+        }
+        const auto bits = same_everywhere([&](const FloatKernels& kernels) {
+          std::vector<std::uint8_t> found((size + 7) / 8);
+          CHECK(kernels.nonzero_bits(elements.data(), size, width, found.data()) ==
+                wanted.size() / width);
+          return found;
+        });
+        CHECK(same_everywhere([&](const FloatKernels& kernels) {
+                std::vector<std::uint8_t> kept(wanted.size());
+                kernels.keep_nonzeros(elements.data(), size, width, kept.size() / width,
+                                      kept.data());
+                return kept;
+              }) == wanted);
+        wanted.resize(wanted.size() + kSpareNonzeros * width, 0xEE);
+        for (std::size_t first : {std::size_t{0}, std::size_t{5}}) {
+          if (first > size) continue;
+          std::size_t skipped = 0;
+          for (std::size_t i = 0; i < first; ++i) skipped += bits[i / 8] >> i % 8 & 1;
+          const auto back = same_everywhere([&](const FloatKernels& kernels) {
+            std::vector<std::uint8_t> found((size - first) * width);
+            kernels.put_nonzeros(bits.data(), first, size - first, width,
+                                 wanted.data() + skipped * width, found.data());
+            return found;
+          });
+          CHECK(std::equal(back.begin(), back.end(), elements.begin() + first * width));
+        }
+      }
+    }
+  }
+}

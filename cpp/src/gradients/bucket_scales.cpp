@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
 
 #include "gradwire/error.hpp"
 
@@ -43,7 +42,7 @@ std::uint16_t log8_step(float scale) {
 }
 
 float as_sent(double scale, ScaleType type) {
-  constexpr auto kMost = static_cast<double>(std::numeric_limits<float>::max());
+  constexpr double kMost = 0x1.fffff0p127;  // so that levels * (scale / levels) stays finite
   const float single = std::max(static_cast<float>(std::min(scale, kMost)), kSmallestScale);
   if (scale == 0) return 0;
   if (type == ScaleType::kLog8) return log8_scale(log8_step(single));

@@ -49,7 +49,7 @@ std::optional<std::uint64_t> FloatReader::first_nonfinite(std::uint64_t count) c
   float scratch[kPiece];
   for (std::uint64_t first = 0; first < count; first += kPiece) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, count - first));
-    const float* const x = read(first, size, scratch);
+    const float* const x = gradient(first, size, scratch);
     FloatStats stats{};
     kernels().floats.squares(x, size, &stats);
     if (stats.largest < kInfinityBits) continue;

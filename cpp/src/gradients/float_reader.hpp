@@ -22,17 +22,17 @@ class FloatReader {
   bool has_residual() const { return feedback_.residual != nullptr; }
   float* residual(std::uint64_t first) const { return feedback_.residual + first; }
 
-  /// Up to kPiece elements that are to be quantized; they may lie in `scratch`.
+  /// Up to kPiece elements of the gradient; they may lie in `scratch`.
+  const float* gradient(std::uint64_t first, std::size_t count, float* scratch) const;
+  /// The same with the residual: what is to be quantized.
   const float* read(std::uint64_t first, std::size_t count, float* scratch) const;
-  /// The same, and the residual becomes them, if there is one.
+  /// The same again, and the residual becomes them, if there is one.
   const float* take(std::uint64_t first, std::size_t count, float* scratch) const;
 
-  /// The first element that is not finite as float32.
+  /// The first element of the gradient that is not finite as float32.
   std::optional<std::uint64_t> first_nonfinite(std::uint64_t count) const;
 
  private:
-  const float* gradient(std::uint64_t first, std::size_t count, float* scratch) const;
-
   const std::uint8_t* bytes_;
   FloatType type_;
   bool zero_nonfinite_;

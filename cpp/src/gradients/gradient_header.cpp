@@ -24,7 +24,7 @@ std::size_t part_count(const GradientHeader& header) {
     case Method::kSigns: return header.scale_count() <= kFewScales ? 1 : 2;
     case Method::kPowers:
     case Method::kRandom: return 1;
-    case Method::kPlanes: return item_size(header.type);
+    case Method::kPlanes: return header.without_zeros + item_size(header.type);
     default: return 3;
   }
 }
@@ -48,7 +48,10 @@ void append_parameters(std::vector<std::uint8_t>& out, const GradientHeader& hea
       }
       return;
     case Method::kPowers: out.push_back(header.base); return;
-    case Method::kPlanes: return;
+    case Method::kPlanes:
+      out.push_back(header.without_zeros);
+      if (header.without_zeros) append_varint(out, header.sent);
+      return;
     case Method::kSparse: append_varint(out, header.sent); return;
     case Method::kRandom:
       append_varint(out, header.sent);
@@ -97,7 +100,14 @@ void read_parameters(ByteReader& reader, GradientHeader& header) {
       return;
     }
     case Method::kPowers: header.base = reader.byte(); return;
-    case Method::kPlanes: return;
+    case Method::kPlanes: {
+      const std::uint8_t without_zeros = reader.byte();
+      if (without_zeros > 1) unsupported("kind of planes", without_zeros);
+      header.without_zeros = without_zeros;
+      if (without_zeros) header.sent = reader.varint();
+      check(header.sent <= header.count, "a gradient frame has more elements than the gradient");
+      return;
+    }
     case Method::kSparse:
     case Method::kRandom:
       header.sent = reader.varint();
@@ -137,19 +147,27 @@ GradientHeader parse_header(ByteReader& reader) {
   return header;
 }
 
-/// The parts that have an element for each of the gradient do, so that a short frame cannot declare
+void check_part(std::span<const std::uint8_t> part, DType dtype, std::uint64_t count) {
+  const ParsedFrame frame = damage_not_truncation([&] { return parse_frame(part); });
+  check(frame.dtype == dtype && frame.count == count,
+        "a gradient frame has parts of another size than it says");
+}
+
+/// Some part has an element or a bit for each of the gradient, so that a short frame cannot declare
 /// a long gradient.
 void check_parts(const ParsedGradient& parsed) {
   const GradientHeader& header = parsed.header;
-  const bool is_signs = header.method == Method::kSigns;
-  const bool is_planes = header.method == Method::kPlanes;
-  if (header.method == Method::kSparse || header.method == Method::kRandom) return;
-  const std::uint64_t count = is_signs ? header.count / 8 + (header.count % 8 != 0) : header.count;
-  for (const auto part : std::span(parsed.parts).first(is_planes ? parsed.parts.size() : 1)) {
-    const ParsedFrame frame = damage_not_truncation([&] { return parse_frame(part); });
-    check(frame.dtype == (is_signs || is_planes ? DType::kUInt8 : DType::kInt8) &&
-              frame.count == count,
-          "a gradient frame has parts of another size than it says");
+  const std::uint64_t bytes_of_bits = header.count / 8 + (header.count % 8 != 0);
+  switch (header.method) {
+    case Method::kLevels:
+    case Method::kPowers: return check_part(parsed.parts[0], DType::kInt8, header.count);
+    case Method::kSigns: return check_part(parsed.parts[0], DType::kUInt8, bytes_of_bits);
+    case Method::kPlanes:
+      if (header.without_zeros) check_part(parsed.parts[0], DType::kUInt8, bytes_of_bits);
+      for (const auto part : parsed.planes()) check_part(part, DType::kUInt8, header.sent);
+      return;
+    case Method::kSparse:
+    case Method::kRandom: return;
   }
 }
 

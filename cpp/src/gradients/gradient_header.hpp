@@ -9,7 +9,7 @@
 
 namespace gradwire {
 
-inline constexpr std::size_t kMostParts = 8;  // of a gradient frame
+inline constexpr std::size_t kMostParts = 9;  // of a gradient frame
 inline constexpr std::size_t kFewScales = 8;  // so many stand in the header
 
 /// What stands before the parts of a gradient frame (FORMAT.md, section 9.1).
@@ -27,8 +27,9 @@ struct GradientHeader {
   std::vector<float> few_scales;  ///< all of them, if there are no more than kFewScales
   std::uint32_t first_scale = 0;  ///< otherwise, log8: the step of code 1
   std::uint8_t base = 0;          ///< powers
-  std::uint64_t sent = 0;         ///< sparse, random: elements that are not left out
-  std::uint64_t stream = 0;       ///< random: of their indices
+  bool without_zeros = false;     ///< planes: they hold the elements that are not zero
+  std::uint64_t sent = 0;  ///< sparse, random, planes without zeros: elements that are not left out
+  std::uint64_t stream = 0;  ///< random: of their indices
 
   std::uint64_t scale_count() const {
     const std::uint64_t buckets = count / bucket_size + (count % bucket_size != 0);
@@ -47,6 +48,11 @@ std::size_t put_header(const GradientHeader& header, std::span<const std::size_t
 struct ParsedGradient {
   GradientHeader header;
   std::vector<std::span<const std::uint8_t>> parts;
+
+  /// Of kPlanes: the parts but for the bits that tell which elements are not zero.
+  std::span<const std::span<const std::uint8_t>> planes() const {
+    return std::span(parts).subspan(header.without_zeros);
+  }
 };
 
 /// Takes a gradient frame apart and verifies the header's checksum; parts have their own.

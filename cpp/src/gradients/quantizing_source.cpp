@@ -27,8 +27,22 @@ QuantizingSource::QuantizingSource(const GradientView& gradient, std::uint64_t c
   const std::uint64_t buckets = (count + bucket_ - 1) / bucket_;
   scales_.resize(is_powers ? 0 : buckets * scales_per_bucket(quantizer_.norm));
   on_the_way_ = !is_powers && (kPiece % bucket_ == 0 || scales_.empty());
+  const int threads = usable_threads(options.codec.threads);
   // An element that is not finite must be found before the first residual has changed.
-  if (!on_the_way_ || reader_.has_residual()) measure(usable_threads(options.codec.threads));
+  if (reader_.has_residual()) check_finite(threads);
+  if (!on_the_way_) measure(threads);
+}
+
+void QuantizingSource::check_finite(int threads) const {
+  const auto parts = static_cast<std::size_t>((count_ + kMeasured - 1) / kMeasured);
+  for_each(parts, threads, [&](std::size_t i) {
+    float scratch[kPiece];
+    const std::uint64_t end = std::min(count_, (i + 1) * kMeasured);
+    for (std::uint64_t first = i * kMeasured; first < end; first += kPiece) {
+      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, end - first));
+      bucket_stats({reader_.gradient(first, size, scratch), size}, Norm::kOne);
+    }
+  });
 }
 
 void QuantizingSource::measure(int threads) {
@@ -36,7 +50,6 @@ void QuantizingSource::measure(int threads) {
   const std::uint64_t buckets = (count_ + bucket_ - 1) / bucket_;
   // Of the buckets that begin in each part, and of the one that goes on there.
   std::vector<std::vector<BucketStats>> found(parts);
-  const Norm norm = on_the_way_ ? Norm::kOne : quantizer_.norm;
   for_each(parts, threads, [&](std::size_t i) {
     float scratch[kPiece];
     const std::uint64_t begin = i * kMeasured;
@@ -47,11 +60,10 @@ void QuantizingSource::measure(int threads) {
       const std::uint64_t stop = std::min({end, (b + 1) * bucket_, first + kPiece});
       const auto size = static_cast<std::size_t>(stop - first);
       found[i][b - begin / bucket_].add(
-          bucket_stats({reader_.read(first, size, scratch), size}, norm));
+          bucket_stats({reader_.read(first, size, scratch), size}, quantizer_.norm));
       first = stop;
     }
   });
-  if (on_the_way_) return;
   std::vector<BucketStats> stats(buckets);
   for (std::size_t i = 0; i < parts; ++i) {
     for (std::size_t k = 0; k < found[i].size(); ++k) {

@@ -36,6 +36,7 @@ class QuantizingSource final : public ElementSource {
 
   bool is_signs() const { return quantizer_.method == Method::kSigns; }
   void measure(int threads);
+  void check_finite(int threads) const;
   void make(std::uint64_t begin, std::uint64_t end, std::uint8_t* out, Turn turn) const;
   void quantize_piece(const float* x, std::uint64_t first, std::size_t count, std::uint8_t* out,
                       Turn turn) const;

@@ -20,25 +20,6 @@ namespace {
 
 #include "avx2_floats.inc"
 
-// By an 8-bit mask: for each of its ones the number of those below; 0x80, a zero, elsewhere.
-struct ScatterTable {
-  uint64_t ranks[256];
-};
-
-constexpr ScatterTable make_scatter_table() {
-  ScatterTable table{};
-  for (unsigned mask = 0; mask < 256; ++mask) {
-    uint64_t found = 0;
-    for (uint64_t i = 0; i < 8; ++i) {
-      const bool one = mask >> i & 1;
-      table.ranks[mask] |= (one ? found++ : 0x80) << (8 * i);
-    }
-  }
-  return table;
-}
-
-constexpr ScatterTable kScatter = make_scatter_table();
-
 // 64 bytes and a bit for each; see pivot.inc.
 struct Avx2Words {
   static __m256i all(uint8_t byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }

@@ -35,6 +35,9 @@ struct LevelGrid {
   float cap;
 };
 
+/// Elements that may be read past those that are taken.
+inline constexpr size_t kSpareNonzeros = 8;
+
 struct FloatKernels {
   /// float32 values of elements of other types.
   void (*from_float16)(const uint8_t* elements, size_t count, float* out);
@@ -45,7 +48,7 @@ struct FloatKernels {
   void (*stats)(const float* x, size_t count, FloatStats* stats);
   void (*squares)(const float* x, size_t count, FloatStats* stats);
 
-  /// residual = gamma * x + beta * residual.
+  /// residual = gamma * x + beta * residual, where that is infinite the largest number.
   void (*combine)(const float* x, size_t count, float gamma, float beta, float* residual);
 
   /// Levels of -127 to 127; rounds to nearest, half up in magnitude, if there is no stream.
@@ -76,6 +79,19 @@ struct FloatKernels {
 
   /// How many magnitudes are at least `threshold`, which is positive.
   size_t (*count_above)(const float* x, size_t count, float threshold);
+
+  /// A bit per element (width 2, 4 or 8 bytes), lowest first: whether it has a bit that is 1.
+  /// Returns how many have.
+  size_t (*nonzero_bits)(const uint8_t* elements, size_t count, size_t width, uint8_t* bits);
+
+  /// Writes the elements that have a bit that is 1; `kept` is their number.
+  void (*keep_nonzeros)(const uint8_t* elements, size_t count, size_t width, size_t kept,
+                        uint8_t* out);
+
+  /// Writes `count` elements: the next of `nonzeros` where a bit, from bit `first` on, is 1, and
+  /// zeros elsewhere. May read kSpareNonzeros more of `nonzeros`. Returns how many these are.
+  size_t (*put_nonzeros)(const uint8_t* bits, size_t first, size_t count, size_t width,
+                         const uint8_t* nonzeros, uint8_t* out);
 
   /// Plane k: byte k of each element (width 2, 4 or 8 bytes), rotated left by one bit. The last
   /// plane holds exponents, signs are in the first.

@@ -1,0 +1,129 @@
+"""Measures compressors on gradients: sizes, speeds, and the bandwidth below which they pay."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradwire._floats import Float32Array, as_floats, to_float32
+from gradwire._quantizer import Quantizer
+from gradwire._sparsifier import Sparsifier
+from gradwire.compressor import Compressor, decompress_gradient, inspect_gradient
+from gradwire.progress import Progress
+from gradwire.sparsifiers import (
+    DGC,
+    GaussianK,
+    RandomK,
+    RedSync,
+    RedSyncTrimmed,
+    SIDCoExponential,
+    SIDCoGammaPareto,
+    SIDCoPareto,
+    TopK,
+)
+from gradwire.tables import print_table
+
+ROUNDS = 10
+WARM_UP = 10  # calls in which SIDCo settles
+FLOAT_BITS = 32
+SPARSIFIERS: tuple[type[Sparsifier], ...] = (
+    *(TopK, RandomK, DGC, GaussianK, RedSync, RedSyncTrimmed),
+    *(SIDCoExponential, SIDCoGammaPareto, SIDCoPareto),
+)
+SPARSIFIER_COLUMNS = (
+    *("method", "ratio", "compress s", "std", "ME/s"),
+    *("decompress s", "std", "ME/s", "bits/element"),
+)
+COMPRESSOR_COLUMNS = (
+    *("compressor", "bits/element", "x float32"),
+    *("compress GE/s", "decompress-add GE/s", "break-even Gbit/s"),
+)
+
+
+def _seconds(
+    compressor: Compressor, x: Float32Array, rounds: int, accumulate: bool
+) -> tuple[Any, list[float], list[float]]:
+    """The last frame, and the times of compressing and decompressing."""
+    out = np.zeros_like(x)
+    compress, decompress = [], []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        frame = compressor.compress(x)
+        middle = time.perf_counter()
+        decompress_gradient(frame, out=out, accumulate=accumulate, threads=compressor.threads)
+        compress.append(middle - begin)
+        decompress.append(time.perf_counter() - middle)
+    return frame, compress, decompress
+
+
+def _sparsifier_row(kind: type[Sparsifier], x: Float32Array, ratio: float) -> list[str]:
+    compressor = Compressor(kind(ratio, threads=1), threads=1)
+    for _ in range(WARM_UP):
+        compressor.compress(x)
+    frame, *times = _seconds(compressor, x, ROUNDS, accumulate=False)
+    achieved = inspect_gradient(frame).sent / (ratio * x.size)
+    row = [kind.__name__, f"{achieved * ratio:.6f}"]
+    for seconds in times:
+        mean = statistics.mean(seconds)
+        row += [f"{mean:.6f}", f"{statistics.pstdev(seconds):.6f}", f"{x.size / mean / 1e6:.1f}"]
+    return [*row, f"{8 * frame.nbytes / x.size:.4f}"]
+
+
+def bench_sparsifiers(paths: Sequence[Path], megabytes: int | None, ratio: float) -> None:
+    """Prints the columns of SIDCo's microbenchmark (MLSys 2021) for each sparsifier, one thread.
+
+    Ratio is the achieved density; times are means and standard deviations over 10 rounds, from
+    gradient to frame and back to a dense array; ME/s are 1e6 elements a second.
+
+    Args:
+        paths: .npy files of floats.
+        megabytes: size in MiB of a normal float32 gradient to make where there are no files.
+        ratio: wanted density.
+    """
+    sources = {path.name: to_float32(*as_floats(np.load(path))) for path in paths}
+    if not sources:
+        count = (megabytes or 0) * 2**20 // 4
+        sources["normal"] = np.random.default_rng(0).standard_normal(count, np.float32)
+    if any(x.size == 0 for x in sources.values()):
+        raise ValueError("there is nothing to measure: pass files of floats, or --size MB")
+    with Progress("measuring", len(sources) * len(SPARSIFIERS)) as progress:
+        for name, x in sources.items():
+            rows = []
+            for kind in SPARSIFIERS:
+                rows.append(_sparsifier_row(kind, x, ratio))
+                progress.step(kind.__name__)
+            title = f"{name}: {x.size} elements, wanted ratio {ratio:g}"
+            print_table(title, SPARSIFIER_COLUMNS, rows)
+
+
+def print_compressors(
+    title: str,
+    x: Float32Array,
+    pipelines: Mapping[str, Quantizer | Sparsifier],
+    threads: int | None,
+    rounds: int = ROUNDS,
+) -> None:
+    """Prints a table of whole frames of one gradient; times are medians."""
+    rows = []
+    for name, pipeline in pipelines.items():
+        compressor = Compressor(pipeline, threads=threads)
+        frame, *times = _seconds(compressor, x, rounds, accumulate=True)
+        compress, decompress = (statistics.median(seconds) for seconds in times)
+        bits = 8 * frame.nbytes / x.size
+        saved = (FLOAT_BITS - bits) * x.size
+        rows.append(
+            (
+                name,
+                f"{bits:.3f}",
+                f"{FLOAT_BITS / bits:.1f}",
+                f"{x.size / compress / 1e9:.2f}",
+                f"{x.size / decompress / 1e9:.2f}",
+                f"{saved / (compress + decompress) / 1e9:.1f}",
+            )
+        )
+    print_table(title, COMPRESSOR_COLUMNS, rows)
