@@ -201,7 +201,7 @@ def sparsifier_rows(x: np.ndarray, density: float, rounds: int) -> list[list[str
         "torch SIDCo": lambda: torch_sidco(tensor, density),
     }
     for kind in SPARSIFIERS:
-        sparsifier = kind(density, threads=1)
+        sparsifier = kind(density)
         for _ in range(SETTLED):
             sparsifier.sparsify(x)
         works[kind.__name__] = functools.partial(sparsifier.sparsify, x)

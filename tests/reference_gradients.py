@@ -194,10 +194,11 @@ def mix(x: int) -> int:
 
 def random_indices(n: int, m: int, stream: int) -> list[int]:
     borders = [n // m * i + n % m * i // m for i in range(m + 1)] if m else []
-    return [
-        begin + ((mix((stream + i) % 2**64) >> 32) * (end - begin) >> 32)
+    shift = (mix((stream - 1) % 2**64) >> 32) * n >> 32
+    return sorted(
+        (begin + ((mix((stream + i) % 2**64) >> 32) * (end - begin) >> 32) + shift) % n
         for i, (begin, end) in enumerate(zip(borders, borders[1:]))
-    ]
+    )
 
 
 def sparse_indices(tokens: np.ndarray, data: bytes) -> list[int]:

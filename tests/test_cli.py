@@ -91,7 +91,7 @@ def test_sample_is_real_and_small() -> None:
     ("arguments", "code", "message"),
     [
         (["info", "nowhere.gw"], 3, "nowhere.gw: No such file"),
-        (["compress", "floats.npy"], 4, "floats.npy: gradwire codes integers, got float32"),
+        (["compress", "floats.npy"], 4, "floats.npy: the codecs take integers, got float32"),
         (["compress", "text.npy"], 4, "text.npy: "),
         (["bench", "empty.npy"], 4, "empty.npy holds an empty array"),
         (["info", "damaged.gw"], 5, "damaged.gw: frame is damaged"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -215,6 +216,44 @@ def test_a_bad_gradient_leaves_the_memory(pipeline: object, memory: type[gw.Memo
     assert frame.tobytes() == compressor.compress(bad).tobytes()
 
 
+def test_a_refused_first_gradient_leaves_nothing() -> None:
+    compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual())
+    with pytest.raises(ValueError, match="flat index 0"):
+        compressor.compress(np.array([np.nan, 1], np.float32))
+    assert compressor.state_dict()["memory"] == {}
+    compressor.compress(np.ones(3, np.float32))
+
+
+@EVERY_PIPELINE
+def test_copies_go_their_own_way(pipeline: object) -> None:
+    first = gw.Compressor(copy.deepcopy(pipeline), memory=gw.Residual())
+    x, y = gradients(2)
+    first.compress(x)
+    for second in (copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
+        third = copy.deepcopy(first)
+        assert second.compress(y).tobytes() == third.compress(y).tobytes()
+
+
+def test_state_of_another_kind() -> None:
+    state = gw.Compressor(gw.TopK(), memory=gw.Residual()).state_dict()
+    with pytest.raises(ValueError, match="TopK with Residual, not of TopK with DGCMomentum"):
+        gw.Compressor(gw.TopK(), memory=gw.DGCMomentum()).load_state_dict(state)
+
+
+def test_signs_of_whole_runs() -> None:
+    x = np.ones(2**21 + 9, np.float32)  # the last chunk of such codecs may be empty
+    for codec in CODECS:
+        frame = gw.Compressor(gw.SignSGD(), codec=codec).compress(x)
+        assert np.array_equal(gw.decompress_gradient(frame), x)
+
+
+def test_rare_signs_have_exact_means() -> None:
+    x = np.abs(gradients(1, 512)[0])
+    x[100] = -1e-6
+    _, scales = gw.OneBit(scale_dtype="float32").quantize(x)
+    assert scales[1] == np.float32(1e-6)
+
+
 def test_another_size_under_the_same_name() -> None:
     for pipeline in (gw.QSGD(4), gw.TopK(0.1)):
         compressor = gw.Compressor(pipeline, memory=gw.Residual())
@@ -238,7 +277,16 @@ def test_wrong_arguments() -> None:
         (lambda: gw.Compressor(gw.QSGD(), nonfinite="?"), ValueError, "nonfinite must be"),
         (lambda: gw.Compressor(gw.Lossless(), memory=gw.Residual()), ValueError, "loses nothing"),
         (lambda: gw.Compressor(gw.QSGD(), memory=gw.DGCMomentum()), ValueError, "for sparsifiers"),
-        (lambda: gw.Compressor(gw.TopK(), memory=gw.SignMomentum()), ValueError, "for Signum"),
+        (lambda: gw.Compressor(gw.TopK(), memory=gw.SignMomentum()), ValueError, "go together"),
+        (lambda: gw.Compressor(gw.Signum(), memory=gw.Residual()), ValueError, "go together"),
+        (
+            lambda: gw.Compressor(gw.Signum(), memory=gw.SignMomentum(0.1)),
+            ValueError,
+            "momentum 0.9",
+        ),
+        (lambda: gw.TopK(values=gw.Signum()), ValueError, "needs a memory"),
+        (lambda: gw.Compressor(gw.TopK(), threads=-1), ValueError, "threads must be positive"),
+        (lambda: gw.Residual(gamma=np.nan), ValueError, "gamma must be finite"),
         (lambda: gw.decompress_gradient(frame, out=np.ones(9, "f4")), gw.Error, "9 elements"),
         (lambda: gw.decompress_gradient(frame, out=np.ones(11, "f4")), ValueError, "11 elements"),
         (lambda: gw.decompress_gradient(frame, out=np.ones(10)), TypeError, "must be float32"),

@@ -89,6 +89,9 @@ VALID = {
     "powers": by_hand(2, b"\x85", integers([0, -1, 127, -128], "int8")),
     "powers, smallest": by_hand(2, b"\0", integers([0, -1, 127, -128], "int8")),
     "powers, largest": by_hand(2, b"\xff", integers([0, -1, 127, -128], "int8")),
+    "signs, an empty chunk at the end": bytes.fromhex(
+        "4746010001000109090000174757010000000500010200010200008000000000000000"
+    ),
     "planes": planes(PLANE, PLANE),
     "planes, zeros left out": planes(integers([0x2D]), PLANE, PLANE, shape=(6,), m=4),
     "planes, nothing but zeros": planes(integers([0]), NOTHING, NOTHING, shape=(6,), m=0),

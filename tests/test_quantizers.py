@@ -276,7 +276,7 @@ def digest(threads):
             seen.update(frame.tobytes())
             seen.update(compressor.decompress(frame).tobytes())
     for kind in (gw.TopK, gw.SIDCoGammaPareto, gw.DGC, gw.RedSync, gw.GaussianK):
-        for part in kind(0.01, threads=threads).sparsify(x):
+        for part in kind(0.01).sparsify(x, threads=threads):
             seen.update(part.tobytes())
     return seen.hexdigest()
 

@@ -267,15 +267,22 @@ std::size_t compress_into(const ArrayView& array, const Options& options,
   return FrameWriter(array, options, out).write();
 }
 
+namespace {
+
+/// Whether an array has several chunks: others are made as a whole.
+bool is_streamed(std::uint64_t count) { return count > std::uint64_t{1} << kChunkLog2; }
+
+}  // namespace
+
 std::size_t max_streamed_size(std::span<const std::uint64_t> shape, DType dtype) {
-  return max_compressed_size({nullptr, dtype, shape}) + kMostStreamedBook;
+  const std::size_t book = is_streamed(element_count(shape, dtype)) ? kMostStreamedBook : 0;
+  return max_compressed_size({nullptr, dtype, shape}) + book;
 }
 
 std::size_t compress_source(const ElementSource& source, std::span<const std::uint64_t> shape,
                             DType dtype, const Options& options, std::span<std::uint8_t> out) {
   const std::uint64_t count = element_count(shape, dtype);
-  const bool is_large = count > std::uint64_t{1} << kChunkLog2;
-  if (is_large && find_codec(static_cast<std::uint8_t>(options.codec))->takes_source) {
+  if (is_streamed(count) && find_codec(static_cast<std::uint8_t>(options.codec))->takes_source) {
     return FrameWriter({nullptr, dtype, shape}, options, out, &source).write();
   }
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count) * item_size(dtype));

@@ -1,11 +1,20 @@
 """Gradients on the wire in the fewest bytes and the least time.
 
-gradwire codes the small integers that gradient quantizers and sparsifiers make. A codec turns an
-integer array of any shape into a *frame*, one array of bytes that describes itself, and any
-process turns the frame back, bit for bit.
+A :class:`Compressor` turns a float gradient into one frame of bytes, and adds frames up on the
+other side. It joins a quantizer or sparsifier, a memory for what these leave out, and a lossless
+codec:
 
 >>> import gradwire as gw
 >>> import numpy as np
+>>> gradient = np.random.default_rng(0).laplace(size=10_000).astype(np.float32)
+>>> compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual())
+>>> frame = compressor.compress(gradient, name="weight")
+>>> frame.nbytes < gradient.nbytes / 40
+True
+>>> decoded = gw.decompress_gradient(frame)
+
+Codecs work alone too, on integer arrays of any shape:
+
 >>> levels = np.array([[0, 0, 0, 1], [0, -1, 0, 0]] * 50, dtype=np.int8)
 >>> frame = gw.compress(levels)
 >>> frame.nbytes < levels.nbytes / 4

@@ -69,8 +69,8 @@ def dtype_number(dtype: np.dtype[Any]) -> int:
         return number
     if dtype.kind in "fc" or dtype.name == "bfloat16":
         raise TypeError(
-            f"gradwire codes integers, got {dtype}; quantise the gradient first, for example "
-            "levels = numpy.rint(gradient / scale).astype(numpy.int8)"
+            f"the codecs take integers, got {dtype}; quantise the gradient first, or let "
+            "gradwire.Compressor(gradwire.QSGD(4)).compress(gradient) do both"
         )
     known = ", ".join(d.name for d in DTYPES)
     raise TypeError(f"gradwire codes arrays of {known}, got {dtype}")

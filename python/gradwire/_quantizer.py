@@ -29,6 +29,8 @@ class Quantizer:
     """What all quantizers share."""
 
     loses_nothing: ClassVar[bool] = False
+    needs_memory: ClassVar[bool] = False
+    """It quantises what a memory of its own makes of gradients."""
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""

@@ -47,10 +47,10 @@ class _SIDCo(Sparsifier):
     """Threshold from a distribution fitted in stages (Abdelmoniem et al., MLSys 2021).
 
     Each stage is fitted to what exceeds the threshold of the one before; all but the last keep a
-    quarter. Fits see a sample of 2^18 elements, and no zeros. Every 5 calls, if the mean density is
-    more than a fifth off, there is a stage more or, where stages are of no more use, the fit is
-    asked for so much more or less. Of elements that are more than a fifth too many, the largest are
-    taken.
+    quarter. Fits see a sample of 2^18 elements, and no zeros; where one would leave too few, the
+    sample's own quantile is taken. Every 5 calls, if the mean density is more than a fifth off,
+    there is a stage more or, where stages are of no more use, the fit is asked for so much more or
+    less. Of elements that are more than a fifth too many, the largest are taken.
     """
 
     fit: ClassVar[int]
@@ -60,16 +60,14 @@ class _SIDCo(Sparsifier):
 
     _state: dict[str, _Fitted] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         state = self._state.setdefault(name, _Fitted())
         wanted = self._wanted(x)
         aim = min(state.aim * self.density, 1.0)
         threshold, stages = _core.sidco_threshold(x, aim, self.fit, state.stages)
-        chosen = self._above(x, threshold)
+        chosen = _core.select_above(x, threshold, threads)
         if x.size:
             self._adapt(state, chosen[0].size / wanted, stages)
-        if chosen[0].size == 0:  # no distribution fits, for example a constant
-            return self._largest(x, wanted)
         if chosen[0].size > (1 + self.tolerance) * wanted:
             return refined(chosen, wanted)
         return chosen

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +23,13 @@ class Sparsifier:
     Args:
         density: share of the elements to keep.
         values: how the kept values travel.
-        threads: at most this many; None for the default.
     """
+
+    may_be_empty: ClassVar[bool] = False
+    """Whether nothing may be chosen of a gradient that is not zero; otherwise the largest are."""
 
     density: float = 0.01
     values: str | Quantizer = "float32"
-    threads: int | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.density <= 1:
@@ -36,26 +37,29 @@ class Sparsifier:
         if isinstance(self.values, Quantizer):
             if self.values.loses_nothing:
                 raise ValueError('values=Lossless() is what values="float32" does')
+            if self.values.needs_memory:
+                raise ValueError("Signum needs a memory of its own; take values=SignSGD()")
         elif self.values not in ("float32", "float16", "bfloat16"):
             raise ValueError(
                 'values must be "float32", "float16", "bfloat16" or a quantizer, '
                 f"got {self.values!r}"
             )
 
-    def sparsify(self, x: Any, name: str = "", step: int = 0) -> Chosen:
+    def sparsify(self, x: Any, name: str = "", step: int = 0, threads: int | None = None) -> Chosen:
         """Chooses elements of a gradient.
 
         Args:
             x: float32, float16, bfloat16 or float64, any shape, at most 2^32 elements.
             name: of the tensor, for sparsifiers with state.
             step: of training, for random ones.
+            threads: at most this many; None for the default.
 
         Returns:
             Ascending flat indices, uint32, and the elements there, float32. Zeros are never chosen,
             but by :class:`RandomK`.
         """
         flat = to_float32(*as_floats(x))
-        return self._choose(flat, name, step)
+        return self.choose(flat, name, step, threads or 0)
 
     def random_stream(self, name: str, step: int) -> int | None:
         """What indices are drawn from, if sender and receiver draw them alike."""
@@ -68,21 +72,19 @@ class Sparsifier:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Replaces all state by that of :meth:`state_dict`."""
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+    def choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+        """As :meth:`sparsify`, for a flat float32 array."""
+        chosen = self._choose(x, name, step, threads)
+        if chosen[0].size == 0 and not self.may_be_empty:
+            return _core.top_k(x, self._wanted(x), threads)
+        return chosen
+
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         raise NotImplementedError
 
     def _wanted(self, x: Float32Array) -> int:
         """Elements to keep; at least one of a gradient that is not empty."""
         return min(x.size, max(1, round(self.density * x.size)))
-
-    def _above(self, x: Float32Array, threshold: float) -> Chosen:
-        return _core.select_above(x, threshold, self.threads or 0)
-
-    def _count(self, x: Float32Array, threshold: float) -> int:
-        return _core.count_above(x, threshold, self.threads or 0)
-
-    def _largest(self, x: Float32Array, k: int) -> Chosen:
-        return _core.top_k(x, k, self.threads or 0)
 
 
 def refined(chosen: Chosen, k: int) -> Chosen:

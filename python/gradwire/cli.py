@@ -101,7 +101,9 @@ def _run(options: argparse.Namespace) -> None:
     if options.command == "demo":
         run_demo(options.codecs, options.threads)
     elif options.command == "bench" and options.sparsify:
-        bench_sparsifiers(options.files, options.size, options.ratio)
+        if options.json:
+            raise ValueError("--json does not go with --sparsify")
+        bench_sparsifiers(options.files, options.size, options.ratio, options.threads)
     elif options.command == "bench":
         if not options.files:
             raise ValueError("bench needs FILE.npy, or --sparsify with --size MB")

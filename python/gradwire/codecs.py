@@ -273,7 +273,8 @@ def codec(key: str, **options: Any) -> Codec:
     return _CLASSES[key](**options)
 
 
-def _as_codec(chosen: str | Codec, threads: int | None) -> Codec:
+def as_codec(chosen: str | Codec, threads: int | None) -> Codec:
+    """A codec by its key or itself, with so many threads if there is a number."""
     if isinstance(chosen, Codec):
         if threads is None:
             return chosen
@@ -289,7 +290,7 @@ def compress(q: Any, codec: str | Codec = "entropy", threads: int | None = None)
         codec: a key or a codec object.
         threads: at most this many; None for the codec's or the default.
     """
-    return _as_codec(codec, threads).compress(q)
+    return as_codec(codec, threads).compress(q)
 
 
 def compress_into(
@@ -308,5 +309,5 @@ def compress_into(
         BufferTooSmallError: the frame is larger than ``buffer``.
     """
     array, number = as_integers(q)
-    options = _as_codec(codec, threads)._core_options
+    options = as_codec(codec, threads)._core_options
     return _core.compress_into(array, number, options, as_writable_bytes(buffer, "buffer"))

@@ -23,8 +23,7 @@ from gradwire._floats import (
 )
 from gradwire._quantizer import Quantizer, stream_of, zeroes_nonfinite
 from gradwire._sparsifier import Sparsifier
-from gradwire.codecs import Codec
-from gradwire.codecs import codec as codec_by_key
+from gradwire.codecs import Codec, as_codec
 from gradwire.memory import Memory, NoMemory, Residual, SignMomentum
 from gradwire.quantizers import Lossless, Signum
 
@@ -50,10 +49,10 @@ class GradientInfo:
 
 
 def inspect_gradient(frame: Any) -> GradientInfo:
-    """Reads a gradient frame's header and checks its checksum; decodes nothing.
+    """Reads a gradient frame's header and checks the header's checksum; decodes nothing.
 
     Raises:
-        CorruptFrameError: the bytes are not a gradient frame, or were changed.
+        CorruptFrameError: the bytes are not a gradient frame, or the header was changed.
         TruncatedFrameError: the bytes end before the frame does.
         UnsupportedFormatError: a version or method that this build does not know.
     """
@@ -80,15 +79,19 @@ def decompress_gradient(
         accumulate: add to ``out``, chunk by chunk, without a temporary array.
         scale: factor of the decoded gradient, for example 1 / world size.
         max_size: largest number of decoded bytes to accept, checked before anything is allocated.
+            Pass it for frames from strangers: a short sparse one may declare 2^32 elements.
         threads: at most this many; None for the default.
 
     Returns:
         ``out``, or a new float32 array of the gradient's shape. Frames of ``Lossless`` give the
-        gradient's own dtype, but float32 for bfloat16, which NumPy lacks.
+        gradient's own dtype if ``scale`` is 1, but float32 for bfloat16, which NumPy lacks.
 
     Raises:
         CorruptFrameError: the bytes are not a gradient frame, or were changed. ``out`` is as it
-            was, unless the frame was made without checksums.
+            was after accidental damage, which checksums tell before anything is written.
+        TruncatedFrameError: the bytes end before the frame does.
+        UnsupportedFormatError: a version or method that this build does not know.
+        MissingCodeBookError: the frame names a shared code book that this process has not.
         BufferTooSmallError: ``out`` or ``max_size`` is too small.
         ValueError: ``out`` has more elements than the gradient.
         TypeError: ``out`` has a type that the frame cannot give.
@@ -170,10 +173,21 @@ class Compressor:
         self.threads = threads
         self.nonfinite = nonfinite
         self._zero = zeroes_nonfinite(nonfinite)
-        self.codec = codec if isinstance(codec, Codec) else codec_by_key(codec, threads=threads)
+        self.codec = as_codec(codec, threads)
         self._steps: dict[str, int] = {}
+        self._core = self._make_core()
+
+    def _make_core(self) -> _core.Quantizer:
+        pipeline = self.pipeline
         quantizer = pipeline if isinstance(pipeline, Quantizer) else pipeline.values
-        self._core = (quantizer if isinstance(quantizer, Quantizer) else Lossless()).core()
+        return (quantizer if isinstance(quantizer, Quantizer) else Lossless()).core()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_core"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._core = self._make_core()
 
     def compress(self, x: Any, name: str | None = None) -> ByteArray:
         """Compresses a gradient.
@@ -183,7 +197,8 @@ class Compressor:
             name: of the tensor. Memory and random numbers are kept apart by it.
 
         Returns:
-            The frame: a 1-D uint8 array. :meth:`decompress` needs nothing else.
+            The frame: a 1-D uint8 array. :meth:`decompress` needs nothing else, but for the code
+            book of a codec that has a shared one.
 
         Raises:
             TypeError: ``x`` does not hold floats.
@@ -213,36 +228,54 @@ class Compressor:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run needs to go on exactly as if it had not stopped."""
-        state = {"steps": dict(self._steps), "memory": self.memory.state_dict()}
+        state: dict[str, Any] = {
+            "kind": (type(self.pipeline).__name__, type(self.memory).__name__),
+            "steps": dict(self._steps),
+            "memory": self.memory.state_dict(),
+        }
         if isinstance(self.pipeline, Sparsifier):
             state["sparsifier"] = self.pipeline.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from :meth:`state_dict`."""
-        self._steps = dict(state["steps"])
+        """Goes on from :meth:`state_dict` of a compressor with the same pipeline and memory.
+
+        Raises:
+            ValueError: it had another kind of memory or pipeline.
+        """
+        own = (type(self.pipeline).__name__, type(self.memory).__name__)
+        saved = tuple(state["kind"])
+        if saved != own:
+            raise ValueError(f"the state is of {' with '.join(saved)}, not of {' with '.join(own)}")
         self.memory.load_state_dict(state["memory"])
         if isinstance(self.pipeline, Sparsifier):
             self.pipeline.load_state_dict(state["sparsifier"])
+        self._steps = dict(state["steps"])
 
     def _quantize(self, array: FloatArray, number: int, key: str, step: int) -> ByteArray:
         stream = stream_of(self.seed, self.rank, key, step)
+        known = self.memory.names()
         feedback = self.memory.feedback(key, array.size)
         if feedback is None and not isinstance(self.memory, NoMemory):
             flat = self.memory.compensate(self._finite(array, number), key)
             array, number = flat.reshape(array.shape), FLOAT32
         residual, beta, gamma = feedback or (None, 1.0, 1.0)
-        return _core.compress_gradient(
-            array,
-            number,
-            self._core,
-            self.codec._core_options,
-            stream=stream,
-            zero_nonfinite=self._zero,
-            residual=residual,
-            beta=beta,
-            gamma=gamma,
-        )
+        try:
+            return _core.compress_gradient(
+                array,
+                number,
+                self._core,
+                self.codec._core_options,
+                stream=stream,
+                zero_nonfinite=self._zero,
+                residual=residual,
+                beta=beta,
+                gamma=gamma,
+            )
+        except ValueError:
+            for new in self.memory.names() - known:
+                self.memory.forget(new)
+            raise
 
     def _sparsify(
         self, sparsifier: Sparsifier, array: FloatArray, number: int, key: str, step: int
@@ -250,7 +283,7 @@ class Compressor:
         flat = self._finite(array, number)
         remembers = not isinstance(self.memory, NoMemory)
         flat = self.memory.compensate(flat, key)
-        indices, values = sparsifier._choose(flat, key, step)
+        indices, values = sparsifier.choose(flat, key, step, self.threads or 0)
         sent = np.empty_like(values) if remembers else None
         kind = sparsifier.values if isinstance(sparsifier.values, str) else "float32"
         frame = _core.compress_sparse(
@@ -289,10 +322,14 @@ def _check_pair(pipeline: Quantizer | Sparsifier, memory: Memory) -> None:
         return
     if isinstance(pipeline, Lossless):
         raise ValueError("Lossless loses nothing: it takes no memory")
-    is_residual = isinstance(memory, (Residual, SignMomentum))
-    if isinstance(pipeline, Quantizer) and not is_residual:
+    if isinstance(memory, SignMomentum) != isinstance(pipeline, Signum):
+        raise ValueError("Signum and SignMomentum go together, and with nothing else")
+    if isinstance(pipeline, Signum) and isinstance(memory, SignMomentum):
+        if memory.momentum != pipeline.momentum:
+            momenta = f"{pipeline.momentum}, its memory {memory.momentum}"
+            raise ValueError(f"Signum has the momentum {momenta}")
+        return
+    if isinstance(pipeline, Quantizer) and not isinstance(memory, Residual):
         raise ValueError(
             f"{type(memory).__name__} is for sparsifiers; take Residual for quantizers"
         )
-    if isinstance(pipeline, Sparsifier) and isinstance(memory, SignMomentum):
-        raise ValueError("SignMomentum is for Signum; take Residual or DGCMomentum for sparsifiers")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,13 @@ from gradwire.sparsifiers import SIDCoExponential, TopK
 
 SAMPLE = Path(__file__).parent / "data" / "gradients.npz"
 LEVELS = 4
-PIPELINES: dict[str, Quantizer | Sparsifier] = {
-    "QSGD(4)": QSGD(LEVELS),
-    "TernGrad()": TernGrad(),
-    "SignSGD()": SignSGD(),
-    "TopK(0.01)": TopK(0.01),
-    "SIDCoExponential(0.01)": SIDCoExponential(0.01),
-    "Lossless()": Lossless(),
+PIPELINES: dict[str, Callable[[], Quantizer | Sparsifier]] = {
+    "QSGD(4)": lambda: QSGD(LEVELS),
+    "TernGrad()": TernGrad,
+    "SignSGD()": SignSGD,
+    "TopK(0.01)": lambda: TopK(0.01),
+    "SIDCoExponential(0.01)": lambda: SIDCoExponential(0.01),
+    "Lossless()": Lossless,
 }
 
 

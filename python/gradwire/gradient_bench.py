@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +61,24 @@ def _seconds(
     return frame, compress, decompress
 
 
-def _sparsifier_row(kind: type[Sparsifier], x: Float32Array, ratio: float) -> list[str]:
-    compressor = Compressor(kind(ratio, threads=1), threads=1)
+def _sparsifier_row(
+    kind: type[Sparsifier], x: Float32Array, ratio: float, threads: int
+) -> list[str]:
+    compressor = Compressor(kind(ratio), threads=threads)
     for _ in range(WARM_UP):
         compressor.compress(x)
     frame, *times = _seconds(compressor, x, ROUNDS, accumulate=False)
-    achieved = inspect_gradient(frame).sent / (ratio * x.size)
-    row = [kind.__name__, f"{achieved * ratio:.6f}"]
+    row = [kind.__name__, f"{inspect_gradient(frame).sent / x.size:.6f}"]
     for seconds in times:
         mean = statistics.mean(seconds)
         row += [f"{mean:.6f}", f"{statistics.pstdev(seconds):.6f}", f"{x.size / mean / 1e6:.1f}"]
     return [*row, f"{8 * frame.nbytes / x.size:.4f}"]
 
 
-def bench_sparsifiers(paths: Sequence[Path], megabytes: int | None, ratio: float) -> None:
-    """Prints the columns of SIDCo's microbenchmark (MLSys 2021) for each sparsifier, one thread.
+def bench_sparsifiers(
+    paths: Sequence[Path], megabytes: int | None, ratio: float, threads: int
+) -> None:
+    """Prints the columns of SIDCo's microbenchmark (MLSys 2021) for each sparsifier.
 
     Ratio is the achieved density; times are means and standard deviations over 10 rounds, from
     gradient to frame and back to a dense array; ME/s are 1e6 elements a second.
@@ -84,7 +87,10 @@ def bench_sparsifiers(paths: Sequence[Path], megabytes: int | None, ratio: float
         paths: .npy files of floats.
         megabytes: size in MiB of a normal float32 gradient to make where there are no files.
         ratio: wanted density.
+        threads: at most this many.
     """
+    if paths and megabytes is not None:
+        raise ValueError("pass files of floats, or --size MB, not both")
     sources = {path.name: to_float32(*as_floats(np.load(path))) for path in paths}
     if not sources:
         count = (megabytes or 0) * 2**20 // 4
@@ -95,7 +101,7 @@ def bench_sparsifiers(paths: Sequence[Path], megabytes: int | None, ratio: float
         for name, x in sources.items():
             rows = []
             for kind in SPARSIFIERS:
-                rows.append(_sparsifier_row(kind, x, ratio))
+                rows.append(_sparsifier_row(kind, x, ratio, threads))
                 progress.step(kind.__name__)
             title = f"{name}: {x.size} elements, wanted ratio {ratio:g}"
             print_table(title, SPARSIFIER_COLUMNS, rows)
@@ -104,14 +110,14 @@ def bench_sparsifiers(paths: Sequence[Path], megabytes: int | None, ratio: float
 def print_compressors(
     title: str,
     x: Float32Array,
-    pipelines: Mapping[str, Quantizer | Sparsifier],
+    pipelines: Mapping[str, Callable[[], Quantizer | Sparsifier]],
     threads: int | None,
     rounds: int = ROUNDS,
 ) -> None:
     """Prints a table of whole frames of one gradient; times are medians."""
     rows = []
     for name, pipeline in pipelines.items():
-        compressor = Compressor(pipeline, threads=threads)
+        compressor = Compressor(pipeline(), threads=threads)
         frame, *times = _seconds(compressor, x, rounds, accumulate=True)
         compress, decompress = (statistics.median(seconds) for seconds in times)
         bits = 8 * frame.nbytes / x.size

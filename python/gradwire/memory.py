@@ -5,6 +5,7 @@ State is kept per tensor name, as flat float32 arrays. A memory belongs to one c
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from gradwire import _core
 from gradwire._floats import Float32Array
 
 Indices = npt.NDArray[np.uint32]
+
+
+def _check_weight(name: str, weight: float) -> None:
+    if not math.isfinite(weight):
+        raise ValueError(f"{name} must be finite, got {weight}")
 
 
 class Memory:
@@ -32,6 +38,14 @@ class Memory:
     def feedback(self, name: str, count: int) -> tuple[Float32Array, float, float] | None:
         """(residual, beta, gamma) where the core keeps the residual up to date by itself."""
         return None
+
+    def names(self) -> set[str]:
+        """Of all state arrays."""
+        return set(self._state)
+
+    def forget(self, name: str) -> None:
+        """Drops a state array."""
+        del self._state[name]
 
     def _array(self, key: str, count: int) -> Float32Array:
         """A state array, zeros at first."""
@@ -70,6 +84,8 @@ class Residual(Memory):
 
     def __init__(self, beta: float = 1.0, gamma: float = 1.0) -> None:
         super().__init__()
+        _check_weight("beta", beta)
+        _check_weight("gamma", gamma)
         self.beta = beta
         self.gamma = gamma
 
@@ -112,6 +128,7 @@ class DGCMomentum(Memory):
 
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__()
+        _check_weight("momentum", momentum)
         self.momentum = momentum
 
     def compensate(self, x: Float32Array, name: str) -> Float32Array:
@@ -137,6 +154,7 @@ class SignMomentum(Memory):
 
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__()
+        _check_weight("momentum", momentum)
         self.momentum = momentum
 
     def compensate(self, x: Float32Array, name: str) -> Float32Array:

@@ -5,6 +5,7 @@ Levels are made with the scale *as it is sent*, which is rounded up, so that sto
 stays unbiased whatever ``scale_dtype`` is: ``"float32"``, ``"bfloat16"``, or ``"log8"``, powers of
 2^(1/8), a few bits each once they are coded.
 
+Stochastic rounding resolves 2^-24 of a level; magnitudes below that of the scale / levels become 0.
 All objects are immutable; random numbers depend on (seed, rank, name, step) and the element's
 index alone, not on threads or instruction sets.
 """
@@ -40,7 +41,7 @@ def _scale_type(name: str) -> int:
 
 
 def _per_element(scales: Float32Array, count: int, bucket_size: int | None) -> Float32Array:
-    return np.repeat(scales, bucket_size or max(count, 1))[:count]
+    return np.repeat(scales, min(bucket_size or count, max(count, 1)))[:count]
 
 
 class _Levels(Quantizer):
@@ -182,14 +183,8 @@ class Uniform(_Levels):
         )
 
 
-class _Signs(Quantizer):
-    """-1 for elements below 0, otherwise 1, times a scale; one bit in a frame."""
-
-    bucket_size: ClassVar[int | None] = None
-
-
 @dataclass(frozen=True)
-class SignSGD(_Signs):
+class SignSGD(Quantizer):
     """Signs alone: -1 or 1, which is the sign of 0 too (Bernstein et al., ICML 2018)."""
 
     def core(self) -> _core.Quantizer:
@@ -213,6 +208,7 @@ class Signum(SignSGD):
         momentum: 0 to below 1.
     """
 
+    needs_memory: ClassVar[bool] = True
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
@@ -221,7 +217,7 @@ class Signum(SignSGD):
 
 
 @dataclass(frozen=True)
-class EFSignSGD(_Signs):
+class EFSignSGD(Quantizer):
     """Signs times the mean magnitude (Karimireddy et al., ICML 2019, section 4).
 
     For use with error feedback: :class:`gradwire.memory.EFSign`.
@@ -231,7 +227,7 @@ class EFSignSGD(_Signs):
         scale_dtype: how scales are sent.
     """
 
-    bucket_size: int | None = None  # type: ignore[misc]
+    bucket_size: int | None = None
     scale_dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -254,7 +250,7 @@ class EFSignSGD(_Signs):
 
 
 @dataclass(frozen=True)
-class OneBit(_Signs):
+class OneBit(Quantizer):
     """Signs, each for the mean of its elements (Seide et al., "1-bit SGD", Interspeech 2014).
 
     Scales are pairs: the mean of the elements from 0 up, and that of the magnitudes of those below.
@@ -265,7 +261,7 @@ class OneBit(_Signs):
         scale_dtype: how scales are sent.
     """
 
-    bucket_size: int | None = 512  # type: ignore[misc]
+    bucket_size: int | None = 512
     scale_dtype: str = "log8"
 
     def __post_init__(self) -> None:
@@ -319,8 +315,9 @@ class Natural(Quantizer):
 class Lossless(Quantizer):
     """The floats themselves, bit for bit.
 
-    Their bytes are coded plane by plane, sign bit last: exponents shrink to a few bits, mantissas
-    where they can. bfloat16 becomes about 1.5 times smaller.
+    Their bytes are coded plane by plane by ``entropy``, whatever codec a compressor has: exponents
+    shrink to a few bits, mantissas where they can; elements that are 0 are left out. bfloat16
+    becomes about 1.5 times smaller. NaN and infinity are sent as they are.
     """
 
     loses_nothing: ClassVar[bool] = True

@@ -38,17 +38,17 @@ __all__ = [
 class TopK(Sparsifier):
     """The elements of the largest magnitudes, exactly (Aji and Heafield, EMNLP 2017)."""
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
-        return self._largest(x, self._wanted(x))
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+        return _core.top_k(x, self._wanted(x), threads)
 
 
 @dataclass
 class RandomK(Sparsifier):
     """Elements at random places, which sender and receiver draw alike: indices do not travel.
 
-    The gradient is cut into as many equal parts as elements are kept, and one is drawn from each,
-    so that each element is as likely as any other. Rand-k of Stich et al., "Sparsified SGD with
-    memory", NeurIPS 2018, draws from all elements together.
+    The gradient is cut into as many nearly equal parts as elements are kept, from a random place
+    on, and one is drawn from each, so that each element is as likely as any other. Rand-k of Stich
+    et al., "Sparsified SGD with memory", NeurIPS 2018, draws from all elements together.
 
     Args:
         seed: of the places; all ranks draw the same ones, so that they could be added up.
@@ -60,7 +60,7 @@ class RandomK(Sparsifier):
         """The stream of this tensor and step."""
         return stream_of(self.seed, 0, name, step)
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         indices = _core.random_indices(x.size, self._wanted(x), self.random_stream(name, step))
         return indices, x[indices]
 
@@ -73,6 +73,7 @@ class Threshold(Sparsifier):
         threshold: the magnitude. ``density`` has no part in it.
     """
 
+    may_be_empty: ClassVar[bool] = True
     threshold: float = 0.01
 
     def __post_init__(self) -> None:
@@ -80,8 +81,8 @@ class Threshold(Sparsifier):
         if not self.threshold >= 0:
             raise ValueError(f"threshold must be at least 0, got {self.threshold}")
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
-        return self._above(x, self.threshold)
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+        return _core.select_above(x, self.threshold, threads)
 
 
 @dataclass
@@ -95,19 +96,19 @@ class DGC(Sparsifier):
     tolerance: ClassVar[float] = 1.3
     most_rounds: ClassVar[int] = 10
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         if x.size == 0:
-            return self._largest(x, 0)
+            return _core.top_k(x, 0, threads)
         wanted = self._wanted(x)
         sample = _core.sample_magnitudes(x)
         _, top = _core.top_k(sample, max(1, round(self.density * sample.size)), 1)
-        threshold = float(top.min(initial=np.inf))
-        chosen = self._above(x, threshold)
+        threshold = float(top.min(initial=np.float32(np.finfo(np.float32).max)))
+        chosen = _core.select_above(x, threshold, threads)
         for _ in range(self.most_rounds):
             if chosen[0].size * self.tolerance >= wanted:
                 break
             threshold *= 0.8
-            chosen = self._above(x, threshold)
+            chosen = _core.select_above(x, threshold, threads)
         if chosen[0].size > wanted * self.tolerance:
             chosen = refined(chosen, wanted)
         return chosen
@@ -123,25 +124,25 @@ class RedSync(Sparsifier):
 
     precision: ClassVar[float] = 1e-3
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         if x.size == 0:
-            return self._largest(x, 0)
+            return _core.top_k(x, 0, threads)
         wanted = self._wanted(x)
-        _, _, magnitudes, largest = _core.magnitude_sums(x, self.threads or 0)
-        mean = magnitudes / x.size
+        _, _, magnitudes, largest = _core.magnitude_sums(x, threads)
+        mean = min(magnitudes / x.size, largest)  # sums are rounded
         low, high = 0.0, 1.0
         threshold = mean
         while high - low > self.precision:
             middle = (low + high) / 2
             threshold = mean + middle * (largest - mean)
-            count = self._count(x, threshold)
+            count = _core.count_above(x, threshold, threads)
             if wanted <= count <= 2 * wanted:
                 break
             if count < wanted:
                 high = middle
             else:
                 low = middle
-        return self._above(x, threshold)
+        return _core.select_above(x, threshold, threads)
 
 
 @dataclass
@@ -154,19 +155,19 @@ class RedSyncTrimmed(Sparsifier):
 
     step_down: ClassVar[float] = 0.2
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         if x.size == 0:
-            return self._largest(x, 0)
+            return _core.top_k(x, 0, threads)
         wanted = self._wanted(x)
-        _, _, magnitudes, largest = _core.magnitude_sums(x, self.threads or 0)
-        mean = magnitudes / x.size
+        _, _, magnitudes, largest = _core.magnitude_sums(x, threads)
+        mean = min(magnitudes / x.size, largest)  # sums are rounded
         share = 1 - self.step_down
         while share > 0:
             threshold = mean + share * (largest - mean)
-            if self._count(x, threshold) >= wanted:
-                return refined(self._above(x, threshold), wanted)
+            if _core.count_above(x, threshold, threads) >= wanted:
+                return refined(_core.select_above(x, threshold, threads), wanted)
             share -= self.step_down
-        return self._largest(x, wanted)
+        return _core.top_k(x, wanted, threads)
 
 
 @dataclass
@@ -179,21 +180,21 @@ class GaussianK(Sparsifier):
 
     most_rounds: ClassVar[int] = 4
 
-    def _choose(self, x: Float32Array, name: str, step: int) -> Chosen:
+    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         if x.size == 0:
-            return self._largest(x, 0)
+            return _core.top_k(x, 0, threads)
         wanted = self._wanted(x)
-        total, squares, _, _ = _core.magnitude_sums(x, self.threads or 0)
+        total, squares, _, _ = _core.magnitude_sums(x, threads)
         mean = total / x.size
         deviation = max(squares / x.size - mean * mean, 0.0) ** 0.5
         tail = min(max(1 - self.density / 2, 0.5), 1 - 1e-12)
         threshold = abs(mean) + deviation * statistics.NormalDist().inv_cdf(tail)
         for _ in range(self.most_rounds):
-            count = self._count(x, threshold)
+            count = _core.count_above(x, threshold, threads)
             if count < 2 / 3 * wanted:
                 threshold *= 0.5
             elif count > 4 / 3 * wanted:
                 threshold *= 1.5
             else:
                 break
-        return self._above(x, threshold)
+        return _core.select_above(x, threshold, threads)

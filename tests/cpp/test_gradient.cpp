@@ -76,7 +76,20 @@ TEST_CASE("wrong arguments") {
                   BufferTooSmallError);
   const std::uint32_t unordered[] = {5, 4};
   std::vector<std::uint8_t> room(10'000);
-  CHECK_THROWS_AS(compress_sparse({shape, FloatType::kFloat32, unordered, x.data()},
-                                  FloatType::kFloat32, {}, room),
-                  std::invalid_argument);
+  GradientOptions options;
+  options.quantizer.method = Method::kPlanes;
+  const auto sparse = [&](std::span<const std::uint32_t> indices, auto random, auto out) {
+    const SparseView view{shape, FloatType::kFloat32, indices, x.data() + 10, random};
+    return compress_sparse(view, FloatType::kFloat32, options, out);
+  };
+  const std::span<std::uint8_t> all = room;
+  CHECK_THROWS_AS(sparse(unordered, std::nullopt, all), std::invalid_argument);
+  const std::uint32_t ordered[] = {4, 5};
+  CHECK_THROWS_AS(sparse(ordered, std::optional<std::uint64_t>(1), all), std::invalid_argument);
+  CHECK_THROWS_AS(sparse(ordered, std::nullopt, all.first(100)), BufferTooSmallError);
+  options.quantizer.levels = 128;
+  options.quantizer.method = Method::kLevels;
+  CHECK_THROWS_AS(sparse(ordered, std::nullopt, all), std::invalid_argument);
+  options.quantizer.method = Method::kSigns;
+  CHECK_THROWS_AS(sparse(ordered, std::nullopt, all), std::invalid_argument);
 }

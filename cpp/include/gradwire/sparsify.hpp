@@ -24,8 +24,8 @@ std::uint64_t count_above(std::span<const float> x, float threshold, int threads
 /// fewer are not 0.
 Selection top_k(std::span<const float> x, std::uint64_t k, int threads = 0);
 
-/// One index out of each of k parts of equal size, chosen at random: ascending, each element as
-/// likely as any other. k <= count <= 2^32.
+/// One index out of each of k parts of nearly equal size, which begin at a random place, chosen at
+/// random: ascending, each element as likely as any other. k <= count <= 2^32.
 std::vector<std::uint32_t> random_indices(std::uint64_t count, std::uint64_t k,
                                           std::uint64_t stream);
 

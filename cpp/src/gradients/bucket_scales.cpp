@@ -4,8 +4,6 @@
 #include <bit>
 #include <cmath>
 
-#include "gradwire/error.hpp"
-
 namespace gradwire {
 namespace {
 
@@ -51,6 +49,30 @@ float as_sent(double scale, ScaleType type) {
   return std::bit_cast<float>(std::min(up, std::uint32_t{0x7F7F0000}));
 }
 
+/// Several sums take turns, so that none waits for the one before.
+void add_by_sign(std::span<const float> x, BucketStats& stats) {
+  constexpr std::size_t kTurns = 8;
+  double below[kTurns] = {};
+  double above[kTurns] = {};
+  std::uint64_t negatives[kTurns] = {};
+  const auto add = [&](std::size_t k, float v) {
+    const double magnitude = std::fabs(v);
+    below[k] += v < 0 ? magnitude : 0;
+    above[k] += v < 0 ? 0 : magnitude;
+    negatives[k] += v < 0;
+  };
+  std::size_t i = 0;
+  for (; i + kTurns <= x.size(); i += kTurns) {
+    for (std::size_t k = 0; k < kTurns; ++k) add(k, x[i + k]);
+  }
+  for (; i < x.size(); ++i) add(i % kTurns, x[i]);
+  for (std::size_t k = 0; k < kTurns; ++k) {
+    stats.below += below[k];
+    stats.above += above[k];
+    stats.negatives += negatives[k];
+  }
+}
+
 double level_scale(const BucketStats& stats, const Quantizer& quantizer) {
   const double largest = std::bit_cast<float>(stats.floats.largest);
   const auto count = static_cast<double>(stats.count);
@@ -76,22 +98,22 @@ void BucketStats::add(const BucketStats& more) {
   floats.largest = std::max(floats.largest, more.floats.largest);
   count += more.count;
   negatives += more.negatives;
+  below += more.below;
+  above += more.above;
 }
 
 BucketStats bucket_stats(std::span<const float> x, Norm norm) {
   BucketStats stats;
   stats.count = x.size();
-  const bool squares_only = norm == Norm::kL2 || norm == Norm::kMax || norm == Norm::kOne;
+  const bool squares_only =
+      norm == Norm::kL2 || norm == Norm::kMax || norm == Norm::kOne || norm == Norm::kTwoMeans;
   const FloatKernels& floats = kernels().floats;
   (squares_only ? floats.squares : floats.stats)(x.data(), x.size(), &stats.floats);
   if (stats.floats.largest >= kInfinityBits) throw NotFinite{};
   const double squares = stats.floats.sum_of_squares;
   const bool doubtful = !(squares > kLeastSquares && squares < kMostSquares);
   if (doubtful && stats.floats.largest > 0) add_exactly(x, stats.floats);
-  if (norm == Norm::kTwoMeans) {
-    stats.negatives = static_cast<std::uint64_t>(
-        std::count_if(x.begin(), x.end(), [](float v) { return v < 0; }));
-  }
+  if (norm == Norm::kTwoMeans) add_by_sign(x, stats);
   return stats;
 }
 
@@ -104,10 +126,8 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
     case Norm::kOne: return {};
     case Norm::kMean: return {{mean(stats.floats.sum_of_magnitudes, stats.count), 0}};
     case Norm::kTwoMeans: {
-      const double above = (stats.floats.sum_of_magnitudes + stats.floats.sum) / 2;
-      const double below = (stats.floats.sum_of_magnitudes - stats.floats.sum) / 2;
-      return {{mean(std::max(above, 0.0), stats.count - stats.negatives),
-               mean(std::max(below, 0.0), stats.negatives)}};
+      return {
+          {mean(stats.above, stats.count - stats.negatives), mean(stats.below, stats.negatives)}};
     }
     default: return {{as_sent(level_scale(stats, quantizer), quantizer.scale_type), 0}};
   }

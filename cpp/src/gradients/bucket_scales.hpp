@@ -13,7 +13,11 @@ namespace gradwire {
 struct BucketStats {
   FloatStats floats{};
   std::uint64_t count = 0;
-  std::uint64_t negatives = 0;  ///< counted for kTwoMeans only
+  // For kTwoMeans only: the elements below 0, and the sums of the magnitudes of these and of
+  // others.
+  std::uint64_t negatives = 0;
+  double below = 0;
+  double above = 0;
 
   void add(const BucketStats& more);
 };

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
 #include "frame_header.hpp"
 #include "gradwire/error.hpp"
+#include "gradwire/sparsify.hpp"
 #include "kernels/kernels.hpp"
 #include "parts.hpp"
 #include "quantizing_source.hpp"
@@ -17,6 +19,35 @@ std::uint64_t count_of(const GradientView& gradient) {
                                 std::to_string(gradient.shape.size()));
   }
   return element_count(gradient.shape, DType::kInt64);
+}
+
+/// Throws std::invalid_argument unless a decoder will know what to do with frames of such options.
+void check_options(const Quantizer& quantizer) {
+  const bool of_signs = quantizer.norm == Norm::kOne || quantizer.norm == Norm::kMean ||
+                        quantizer.norm == Norm::kTwoMeans;
+  switch (quantizer.method) {
+    case Method::kLevels:
+      if (quantizer.levels < 1 || quantizer.levels > 127) {
+        throw std::invalid_argument("a quantizer has 1 to 127 levels, not " +
+                                    std::to_string(quantizer.levels));
+      }
+      if (of_signs) throw std::invalid_argument("this norm is for signs, not for levels");
+      return;
+    case Method::kSigns:
+      if (!of_signs) throw std::invalid_argument("this norm is for levels, not for signs");
+      return;
+    case Method::kPowers:
+    case Method::kPlanes: return;
+    default:
+      throw std::invalid_argument("a quantizer has the method levels, signs, powers or planes");
+  }
+}
+
+void check_room(std::size_t given, std::size_t needed) {
+  if (given < needed) {
+    throw BufferTooSmallError("the buffer has " + std::to_string(given) +
+                              " bytes, compression may need " + std::to_string(needed));
+  }
 }
 
 [[noreturn]] void report_nonfinite(const GradientView& gradient, const GradientOptions& options) {
@@ -44,8 +75,9 @@ GradientHeader header_of(const GradientView& gradient, const GradientOptions& op
 
 std::size_t max_gradient_frame_size(const GradientView& gradient, const GradientOptions& options) {
   const Quantizer& quantizer = options.quantizer;
-  if (quantizer.method == Method::kPlanes) return max_planes_size(gradient);
+  check_options(quantizer);
   const std::uint64_t count = count_of(gradient);
+  if (quantizer.method == Method::kPlanes) return max_planes_size(gradient);
   const std::uint64_t flat[] = {count};
   const std::uint64_t bucket = quantizer.bucket_size == 0 ? count + 1 : quantizer.bucket_size;
   const std::uint64_t scales = (count / bucket + 1) * scales_per_bucket(quantizer.norm);
@@ -55,11 +87,7 @@ std::size_t max_gradient_frame_size(const GradientView& gradient, const Gradient
 
 std::size_t compress_gradient(const GradientView& gradient, const GradientOptions& options,
                               std::span<std::uint8_t> out) {
-  const std::size_t needed = max_gradient_frame_size(gradient, options);
-  if (out.size() < needed) {
-    throw BufferTooSmallError("the buffer has " + std::to_string(out.size()) +
-                              " bytes, compression may need " + std::to_string(needed));
-  }
+  check_room(out.size(), max_gradient_frame_size(gradient, options));
   const Quantizer& quantizer = options.quantizer;
   if (quantizer.method == Method::kPlanes) return compress_planes(gradient, options.codec, out);
   GradientHeader header = header_of(gradient, options);
@@ -97,10 +125,19 @@ std::size_t compress_sparse(const SparseView& gradient, FloatType value_type,
   header.method = gradient.random_stream ? Method::kRandom : Method::kSparse;
   header.sent = kept;
   header.stream = gradient.random_stream.value_or(0);
+  check_room(out.size(), max_sparse_frame_size(gradient, options));
+  if (options.feedback.residual != nullptr) {
+    throw std::invalid_argument("values of sparse gradients take no residual");
+  }
+  check_indices(gradient.indices, header.count);
   std::size_t place = max_header_size(gradient.shape.size());
   std::vector<std::size_t> parts;
-  if (!gradient.random_stream) {
-    check_indices(gradient.indices, header.count);
+  if (gradient.random_stream) {
+    const auto drawn = random_indices(header.count, kept, header.stream);
+    if (!std::ranges::equal(drawn, gradient.indices)) {
+      throw std::invalid_argument("the indices are not those of the random stream");
+    }
+  } else {
     const GapParts gaps = write_gaps(gradient.indices, options.codec, out.subspan(place));
     parts = {gaps.tokens, gaps.bits};
     place += gaps.tokens + gaps.bits;
@@ -118,6 +155,10 @@ std::size_t compress_sparse(const SparseView& gradient, FloatType value_type,
 
 void quantize(const GradientView& gradient, const GradientOptions& options, std::int8_t* levels,
               std::vector<float>& scales) {
+  check_options(options.quantizer);
+  if (options.quantizer.method == Method::kPlanes) {
+    throw std::invalid_argument("planes have no levels");
+  }
   try {
     const std::uint64_t count = count_of(gradient);
     const QuantizingSource source(gradient, count, options);

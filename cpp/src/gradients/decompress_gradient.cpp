@@ -7,6 +7,7 @@
 #include "kernels/kernels.hpp"
 #include "parts.hpp"
 #include "streaming.hpp"
+#include "varint.hpp"
 
 namespace gradwire {
 namespace {
@@ -49,7 +50,8 @@ void read_levels(const ParsedGradient& parsed, const Target& target) {
 /// The bits that fill the last byte of signs must be 0.
 void check_filling(const ChunkReader& bits, std::uint64_t count) {
   if (count % 8 == 0) return;
-  const std::size_t last = bits.chunks() - 1;
+  std::size_t last = bits.chunks() - 1;
+  while (bits.chunk_elements(last) == 0) --last;
   std::vector<std::uint8_t> buffer;
   const std::uint8_t byte = bits.read(last, buffer)[bits.chunk_elements(last) - 1];
   if (byte >> count % 8 != 0) throw CorruptFrameError("signs of a gradient frame go past its end");
@@ -134,7 +136,7 @@ void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> o
                                 " elements, the gradient has " +
                                 std::to_string(parsed.header.count));
   }
-  decompress_parsed(parsed, out, add, scale, threads);
+  damage_not_truncation([&] { decompress_parsed(parsed, out, add, scale, threads); });
 }
 
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,

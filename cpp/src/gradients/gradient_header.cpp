@@ -154,7 +154,7 @@ void check_part(std::span<const std::uint8_t> part, DType dtype, std::uint64_t c
 }
 
 /// Some part has an element or a bit for each of the gradient, so that a short frame cannot declare
-/// a long gradient.
+/// a long gradient; but for sparse ones, of up to 2^32 elements.
 void check_parts(const ParsedGradient& parsed) {
   const GradientHeader& header = parsed.header;
   const std::uint64_t bytes_of_bits = header.count / 8 + (header.count % 8 != 0);

@@ -133,7 +133,7 @@ class PlaneReader {
   void spread(std::uint64_t begin, std::uint64_t end, const std::uint8_t* elements,
               const F& use) const {
     const std::size_t width = planes_.size();
-    std::uint8_t piece[kPiece * kMostWidth];
+    alignas(kMostWidth) std::uint8_t piece[kPiece * kMostWidth];
     const std::uint8_t none[kSpareNonzeros * kMostWidth] = {};
     if (elements == nullptr) elements = none;
     for (std::uint64_t first = begin; first < end; first += kPiece) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "gradwire/sparsify.hpp"
 
@@ -82,9 +83,17 @@ SidcoThreshold sidco_threshold(std::span<const float> x, double density, TailFit
     ++stage;
     const bool is_last = stage >= stages || ratio >= kFirstRatio;
     const double step = threshold_of(tail, is_last ? ratio : kFirstRatio, fit, stage == 1);
+    const auto least = static_cast<float>(step);
+    const auto above = std::ranges::count_if(tail, [=](float v) { return v >= least; });
+    if (!is_last && static_cast<double>(above) < wanted) {
+      // The fit has gone too far: the sample itself knows better.
+      const auto nth = tail.begin() + static_cast<std::ptrdiff_t>(wanted);
+      std::nth_element(tail.begin(), nth, tail.end(), std::greater<>());
+      threshold += static_cast<double>(*nth);
+      break;
+    }
     threshold += step;
     if (is_last) break;
-    const auto least = static_cast<float>(step);
     std::erase_if(tail, [=](float v) { return v < least; });
     for (float& v : tail) v -= least;
   }

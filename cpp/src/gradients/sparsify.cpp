@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -111,7 +112,9 @@ Selection top_k(std::span<const float> x, std::uint64_t k, int threads) {
     float threshold = 0;
     if (!take_all) {
       const auto nth = sample.begin() + static_cast<std::ptrdiff_t>(rank);
-      std::nth_element(sample.begin(), nth, sample.end(), std::greater<>());
+      std::nth_element(sample.begin(), nth, sample.end(), [](float a, float b) {
+        return magnitude_bits(a) > magnitude_bits(b);  // also of NaN
+      });
       threshold = *nth;
     }
     Selection kept = select_above(x, threshold, threads);
@@ -128,13 +131,20 @@ std::vector<std::uint32_t> random_indices(std::uint64_t count, std::uint64_t k,
                                 std::to_string(count) + " elements");
   }
   std::vector<std::uint32_t> indices(static_cast<std::size_t>(k));
+  // Parts of k elements differ by one in size: they begin anywhere, so that this is fair.
+  const std::uint64_t shift = (mix(stream - 1) >> 32) * count >> 32;
+  std::size_t unshifted = 0;  // indices that do not pass the end
   std::uint64_t begin = 0;
   for (std::uint64_t i = 0; i < k; ++i) {
     const std::uint64_t end = count / k * (i + 1) + count % k * (i + 1) / k;
     const std::uint64_t draw = mix(stream + i) >> 32;
-    indices[i] = static_cast<std::uint32_t>(begin + (draw * (end - begin) >> 32));
+    const std::uint64_t index = begin + (draw * (end - begin) >> 32) + shift;
+    unshifted += index < count;
+    indices[i] = static_cast<std::uint32_t>(index < count ? index : index - count);
     begin = end;
   }
+  std::rotate(indices.begin(), indices.begin() + static_cast<std::ptrdiff_t>(unshifted),
+              indices.end());
   return indices;
 }
 
