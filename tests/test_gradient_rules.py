@@ -10,16 +10,9 @@ import reference
 import reference_gradients
 from test_gradient_damage import UNCHECKED
 from test_gradient_frames import as_returned, assert_same_bits
+from test_hostile import varint
 
 import gradwire as gw
-
-
-def varint(n: int) -> bytes:
-    groups = []
-    while n >= 0x80:
-        groups.append(n & 0x7F | 0x80)
-        n >>= 7
-    return bytes([*groups, n])
 
 
 def by_hand(

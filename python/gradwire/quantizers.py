@@ -217,7 +217,27 @@ class Signum(SignSGD):
 
 
 @dataclass(frozen=True)
-class EFSignSGD(Quantizer):
+class _ScaledSigns(Quantizer):
+    """Signs with scales."""
+
+    bucket_size: int | None
+    scale_dtype: str
+
+    def __post_init__(self) -> None:
+        _check_bucket(self.bucket_size)
+        _scale_type(self.scale_dtype)
+
+    def _with_norm(self, norm: int) -> _core.Quantizer:
+        return _core.Quantizer(
+            SIGNS,
+            norm=norm,
+            bucket_size=self.bucket_size or 0,
+            scale_type=_scale_type(self.scale_dtype),
+        )
+
+
+@dataclass(frozen=True)
+class EFSignSGD(_ScaledSigns):
     """Signs times the mean magnitude (Karimireddy et al., ICML 2019, section 4).
 
     For use with error feedback: :class:`gradwire.memory.EFSign`.
@@ -230,18 +250,9 @@ class EFSignSGD(Quantizer):
     bucket_size: int | None = None
     scale_dtype: str = "float32"
 
-    def __post_init__(self) -> None:
-        _check_bucket(self.bucket_size)
-        _scale_type(self.scale_dtype)
-
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return _core.Quantizer(
-            SIGNS,
-            norm=_MEAN,
-            bucket_size=self.bucket_size or 0,
-            scale_type=_scale_type(self.scale_dtype),
-        )
+        return self._with_norm(_MEAN)
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """``level * scale``: float32 of the shape of ``levels``."""
@@ -250,7 +261,7 @@ class EFSignSGD(Quantizer):
 
 
 @dataclass(frozen=True)
-class OneBit(Quantizer):
+class OneBit(_ScaledSigns):
     """Signs, each for the mean of its elements (Seide et al., "1-bit SGD", Interspeech 2014).
 
     Scales are pairs: the mean of the elements from 0 up, and that of the magnitudes of those below.
@@ -264,18 +275,9 @@ class OneBit(Quantizer):
     bucket_size: int | None = 512
     scale_dtype: str = "log8"
 
-    def __post_init__(self) -> None:
-        _check_bucket(self.bucket_size)
-        _scale_type(self.scale_dtype)
-
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return _core.Quantizer(
-            SIGNS,
-            norm=_TWO_MEANS,
-            bucket_size=self.bucket_size or 0,
-            scale_type=_scale_type(self.scale_dtype),
-        )
+        return self._with_norm(_TWO_MEANS)
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """The scale of the level's sign, with that sign: float32 of the shape of ``levels``."""

@@ -114,6 +114,12 @@ class DGC(Sparsifier):
         return chosen
 
 
+def _mean_and_largest(x: Float32Array, threads: int) -> tuple[float, float]:
+    """Of the magnitudes; sums are rounded, and their mean must not pass the largest."""
+    _, _, magnitudes, largest = _core.magnitude_sums(x, threads)
+    return min(magnitudes / x.size, largest), largest
+
+
 @dataclass
 class RedSync(Sparsifier):
     """Threshold between mean and maximum by bisection.
@@ -128,8 +134,7 @@ class RedSync(Sparsifier):
         if x.size == 0:
             return _core.top_k(x, 0, threads)
         wanted = self._wanted(x)
-        _, _, magnitudes, largest = _core.magnitude_sums(x, threads)
-        mean = min(magnitudes / x.size, largest)  # sums are rounded
+        mean, largest = _mean_and_largest(x, threads)
         low, high = 0.0, 1.0
         threshold = mean
         while high - low > self.precision:
@@ -159,8 +164,7 @@ class RedSyncTrimmed(Sparsifier):
         if x.size == 0:
             return _core.top_k(x, 0, threads)
         wanted = self._wanted(x)
-        _, _, magnitudes, largest = _core.magnitude_sums(x, threads)
-        mean = min(magnitudes / x.size, largest)  # sums are rounded
+        mean, largest = _mean_and_largest(x, threads)
         share = 1 - self.step_down
         while share > 0:
             threshold = mean + share * (largest - mean)
