@@ -2,6 +2,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "executor.hpp"
 #include "frame_header.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/sparsify.hpp"
@@ -12,6 +13,8 @@
 
 namespace gradwire {
 namespace {
+
+constexpr std::uint64_t kPart = std::uint64_t{1} << 18;  // elements that a thread quantizes at once
 
 std::uint64_t count_of(const GradientView& gradient) {
   if (gradient.shape.size() > kMaxDimensions) {
@@ -162,16 +165,20 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
   try {
     const std::uint64_t count = count_of(gradient);
     const QuantizingSource source(gradient, count, options);
-    auto* const out = reinterpret_cast<std::uint8_t*>(levels);
-    if (options.quantizer.method == Method::kSigns) {
-      std::vector<std::uint8_t> bits(static_cast<std::size_t>(source.elements()));
-      source.take(0, source.elements(), bits.data());
-      for (std::uint64_t i = 0; i < count; ++i) {
-        levels[i] = (bits[i / 8] >> i % 8 & 1) != 0 ? std::int8_t{-1} : std::int8_t{1};
+    const auto parts = static_cast<std::size_t>((count + kPart - 1) / kPart);
+    for_each(parts, usable_threads(options.codec.threads), [&](std::size_t i) {
+      const std::uint64_t begin = i * kPart;
+      const std::uint64_t end = std::min(count, begin + kPart);
+      if (options.quantizer.method != Method::kSigns) {
+        source.take(begin, end, reinterpret_cast<std::uint8_t*>(levels + begin));
+        return;
       }
-    } else {
-      source.take(0, count, out);
-    }
+      std::uint8_t bits[kPart / 8];
+      source.take(begin / 8, (end + 7) / 8, bits);
+      for (std::uint64_t k = 0; k < end - begin; ++k) {
+        levels[begin + k] = static_cast<std::int8_t>(1 - 2 * (bits[k / 8] >> k % 8 & 1));
+      }
+    });
     scales.assign(source.scales().begin(), source.scales().end());
     if (options.quantizer.method == Method::kPowers) scales = {power_unit(source.base())};
   } catch (const NotFinite&) {
