@@ -309,5 +309,10 @@ def test_wrong_arguments() -> None:
         gw.QSGD().quantize(np.arange(3))
     with pytest.raises(TypeError, match="Lossless has no levels"):
         gw.Lossless().quantize(np.zeros(3, np.float32))
+    with pytest.raises(TypeError, match="Lossless has no levels"):
+        gw.Lossless().dequantize(np.zeros(3, np.int8), np.ones(1, np.float32))
+    for abstract in (gw.Quantizer, gw.Sparsifier):
+        with pytest.raises(TypeError, match="abstract"):
+            abstract()
     with pytest.raises(TypeError, match="a gradient holds"):
         gw.QSGD().quantize(CORNER_CASES["ternary"])

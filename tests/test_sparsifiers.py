@@ -247,5 +247,7 @@ def test_state_and_arguments() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             make()
+    with pytest.raises(ValueError, match="TopK keeps no state"):
+        gw.TopK().load_state_dict({"a": {}})
     with pytest.raises(TypeError, match="a gradient holds"):
         gw.TopK().sparsify([1, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,16 +26,16 @@ def zeroes_nonfinite(nonfinite: str) -> bool:
     return nonfinite == "zero"
 
 
-class Quantizer:
+class Quantizer(ABC):
     """What all quantizers share."""
 
     loses_nothing: ClassVar[bool] = False
     needs_memory: ClassVar[bool] = False
     """It quantises what a memory of its own makes of gradients."""
 
+    @abstractmethod
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        raise NotImplementedError
 
     def quantize(
         self, x: Any, *, seed: int = 0, rank: int = 0, step: int = 0, nonfinite: str = "error"
@@ -60,6 +61,6 @@ class Quantizer:
         stream = stream_of(seed, rank, "", step)
         return _core.quantize(array, number, self.core(), stream, zeroes_nonfinite(nonfinite))
 
+    @abstractmethod
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """What :meth:`quantize` stands for: float32 of the shape of ``levels``."""
-        raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ Chosen = tuple[Indices, Float32Array]
 
 
 @dataclass
-class Sparsifier:
+class Sparsifier(ABC):
     """What all sparsifiers share.
 
     Args:
@@ -71,6 +72,8 @@ class Sparsifier:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Replaces all state by that of :meth:`state_dict`."""
+        if state:
+            raise ValueError(f"{type(self).__name__} keeps no state, got that of {list(state)}")
 
     def choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         """As :meth:`sparsify`, for a flat float32 array."""
@@ -79,8 +82,9 @@ class Sparsifier:
             return _core.top_k(x, self._wanted(x), threads)
         return chosen
 
+    @abstractmethod
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
-        raise NotImplementedError
+        """What :meth:`choose` gives, perhaps nothing."""
 
     def _wanted(self, x: Float32Array) -> int:
         """Elements to keep; at least one of a gradient that is not empty."""

@@ -12,6 +12,7 @@ index alone, not on threads or instruction sets.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,8 +51,9 @@ class _Levels(Quantizer):
     bucket_size: int | None
     scale_dtype: str
 
+    @abstractmethod
     def _most(self) -> int:
-        raise NotImplementedError
+        """The highest level."""
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """``level * (scale / levels)``: float32 of the shape of ``levels``."""
@@ -331,3 +333,7 @@ class Lossless(Quantizer):
     def quantize(self, x: Any, **_: Any) -> tuple[npt.NDArray[np.int8], Float32Array]:
         """There are no levels: raises TypeError."""
         raise TypeError("Lossless has no levels; use Compressor(Lossless()).compress(x)")
+
+    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+        """There are no levels: raises TypeError."""
+        raise TypeError("Lossless has no levels; use decompress_gradient(frame)")

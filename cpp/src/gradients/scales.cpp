@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <cstring>
 
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
