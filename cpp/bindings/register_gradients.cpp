@@ -175,7 +175,11 @@ void register_gradients(py::module_& module) {
   py::class_<Quantizer>(module, "Quantizer")
       .def(py::init(&make_quantizer), py::arg("method"), py::arg("norm") = 0, py::arg("levels") = 1,
            py::arg("bucket_size") = 0, py::arg("deviations") = 0, py::arg("stochastic") = false,
-           py::arg("scale_type") = 0);
+           py::arg("scale_type") = 0)
+      .def("to_nearest", [](Quantizer quantizer) {
+        quantizer.stochastic = false;
+        return quantizer;
+      });
   module.def("compress_gradient", &compress, py::arg("array"), py::arg("type"),
              py::arg("quantizer"), py::arg("codec"), py::arg("stream") = 0,
              py::arg("zero_nonfinite") = false, py::arg("residual") = py::none(),

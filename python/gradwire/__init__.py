@@ -23,6 +23,9 @@ True
 True
 """
 
+import importlib
+from typing import Any
+
 from gradwire._core import (
     BufferTooSmallError,
     CorruptFrameError,
@@ -54,6 +57,7 @@ from gradwire.compressor import (
     inspect_gradient,
 )
 from gradwire.entropy import shannon_entropy
+from gradwire.factory import compressor_from_params
 from gradwire.frames import (
     FrameInfo,
     decompress,
@@ -89,6 +93,16 @@ from gradwire.sparsifiers import (
 )
 
 __version__ = _version()
+
+_ADAPTERS = ("horovod", "jax", "mpi", "tensorflow", "torch")
+
+
+def __getattr__(name: str) -> Any:
+    """Adapters are imported when they are first used: ``gw.torch`` needs PyTorch."""
+    if name in _ADAPTERS:
+        return importlib.import_module(f"gradwire.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "DGC",
@@ -141,6 +155,7 @@ __all__ = [
     "codecs",
     "compress",
     "compress_into",
+    "compressor_from_params",
     "decompress",
     "decompress_gradient",
     "decompress_into",

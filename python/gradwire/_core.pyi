@@ -79,6 +79,7 @@ class Quantizer:
         stochastic: bool = ...,
         scale_type: int = ...,
     ) -> None: ...
+    def to_nearest(self) -> Quantizer: ...
 
 def compress_gradient(
     array: npt.NDArray[Any],

@@ -32,6 +32,8 @@ class Quantizer(ABC):
     loses_nothing: ClassVar[bool] = False
     needs_memory: ClassVar[bool] = False
     """It quantises what a memory of its own makes of gradients."""
+    keeps_scale: ClassVar[bool] = True
+    """What it sends has the magnitude of the gradient."""
 
     @abstractmethod
     def core(self) -> _core.Quantizer:

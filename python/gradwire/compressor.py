@@ -130,7 +130,8 @@ class Compressor:
             (:mod:`gradwire.sparsifiers`).
         codec: key or object of the codec for the integers.
         memory: what to do with what is left out (:mod:`gradwire.memory`); None for nothing, but for
-            :class:`~gradwire.quantizers.Signum` its momentum.
+            :class:`~gradwire.quantizers.Signum` its momentum. With a memory, levels are rounded to
+            the nearest, see :class:`~gradwire.memory.Residual`.
         seed: of the random numbers.
         rank: of this process: ranks draw independent numbers.
         nonfinite: "error" to refuse NaN and infinity, "zero" to take them for 0.
@@ -180,7 +181,8 @@ class Compressor:
     def _make_core(self) -> _core.Quantizer:
         pipeline = self.pipeline
         quantizer = pipeline if isinstance(pipeline, Quantizer) else pipeline.values
-        return (quantizer if isinstance(quantizer, Quantizer) else Lossless()).core()
+        core = (quantizer if isinstance(quantizer, Quantizer) else Lossless()).core()
+        return core if isinstance(self.memory, NoMemory) else core.to_nearest()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_core"}
@@ -188,6 +190,13 @@ class Compressor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._core = self._make_core()
+
+    @property
+    def estimates_gradient(self) -> bool:
+        """Whether what is sent stands for the gradient: not for its signs, or for an update."""
+        pipeline = self.pipeline
+        values = pipeline if isinstance(pipeline, Quantizer) else pipeline.values
+        return self.memory.keeps_scale and getattr(values, "keeps_scale", True)
 
     def compress(self, x: Any, name: str | None = None) -> ByteArray:
         """Compresses a gradient.

@@ -6,7 +6,7 @@ State is kept per tensor name, as flat float32 arrays. A memory belongs to one c
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,11 @@ def _check_weight(name: str, weight: float) -> None:
 
 class Memory:
     """What all memories share."""
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    """Endings of the names of a tensor's state arrays."""
+    unsent: ClassVar[str] = ""
+    """The kind of those that hold what is still to be sent."""
 
     def __init__(self) -> None:
         self._state: dict[str, Float32Array] = {}
@@ -46,6 +51,19 @@ class Memory:
     def forget(self, name: str) -> None:
         """Drops a state array."""
         del self._state[name]
+
+    def take(self, name: str) -> dict[str, Float32Array]:
+        """Removes and returns the state arrays of a tensor, by kind; empty if there are none."""
+        return {k: self._state.pop(name + k) for k in self.kinds if name + k in self._state}
+
+    def put(self, name: str, arrays: dict[str, Float32Array]) -> None:
+        """Sets state arrays of a tensor, by kind."""
+        self._state.update({name + kind: array for kind, array in arrays.items()})
+
+    @property
+    def keeps_scale(self) -> bool:
+        """Whether what is sent stands for the gradient itself, and not for another update."""
+        return True
 
     def _array(self, key: str, count: int) -> Float32Array:
         """A state array, zeros at first."""
@@ -77,10 +95,18 @@ class Residual(Memory):
 
     gamma * gradient + beta * residual is compressed; what that loses is the next residual.
 
+    That is stable only if what is lost is smaller than what was given (Karimireddy et al., 2019,
+    assumption A). Unbiased stochastic levels may lose more: QSGD(4) with buckets of 512 loses up to
+    4.7 times the energy of a bucket, and the residual would grow without bounds. So levels are
+    rounded to the nearest where there is a memory, and a bucket's scale is at most levels times its
+    largest magnitude, so that something of each bucket is sent.
+
     Args:
         beta: weight of the residual.
         gamma: weight of the gradient.
     """
+
+    kinds = ("",)
 
     def __init__(self, beta: float = 1.0, gamma: float = 1.0) -> None:
         super().__init__()
@@ -88,6 +114,11 @@ class Residual(Memory):
         _check_weight("gamma", gamma)
         self.beta = beta
         self.gamma = gamma
+
+    @property
+    def keeps_scale(self) -> bool:
+        """See :attr:`Memory.keeps_scale`."""
+        return self.gamma == 1
 
     def compensate(self, x: Float32Array, name: str) -> Float32Array:
         """The gradient with the residual, which becomes the same array."""
@@ -126,10 +157,18 @@ class DGCMomentum(Memory):
         momentum: of the optimiser, which then must have none of its own.
     """
 
+    kinds = ("/u", "/v")
+    unsent = "/v"
+
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__()
         _check_weight("momentum", momentum)
         self.momentum = momentum
+
+    @property
+    def keeps_scale(self) -> bool:
+        """See :attr:`Memory.keeps_scale`: a velocity is sent."""
+        return False
 
     def compensate(self, x: Float32Array, name: str) -> Float32Array:
         """The accumulated velocity v."""
@@ -151,6 +190,8 @@ class SignMomentum(Memory):
     Args:
         momentum: weight of the mean so far.
     """
+
+    kinds = ("",)
 
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__()

@@ -189,6 +189,8 @@ class Uniform(_Levels):
 class SignSGD(Quantizer):
     """Signs alone: -1 or 1, which is the sign of 0 too (Bernstein et al., ICML 2018)."""
 
+    keeps_scale: ClassVar[bool] = False
+
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
         return _core.Quantizer(SIGNS, norm=_ONE)

@@ -77,7 +77,12 @@ double level_scale(const BucketStats& stats, const Quantizer& quantizer) {
   const double largest = std::bit_cast<float>(stats.floats.largest);
   const auto count = static_cast<double>(stats.count);
   switch (quantizer.norm) {
-    case Norm::kL2: return std::max(largest, std::sqrt(stats.floats.sum_of_squares));
+    case Norm::kL2: {
+      const double norm = std::max(largest, std::sqrt(stats.floats.sum_of_squares));
+      // To the nearest, the largest element must not be rounded to 0: error feedback would add up
+      // forever what is never sent.
+      return quantizer.stochastic ? norm : std::min(norm, quantizer.levels * largest);
+    }
     case Norm::kDeviations: {
       const double mean = stats.floats.sum / count;
       const double variance = stats.floats.sum_of_squares / count - mean * mean;

@@ -1,0 +1,62 @@
+"""Makes sure that all ranks compress alike, before they read frames of each other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from gradwire import _core
+from gradwire.compressor import Compressor
+from gradwire.exchange import Exchange
+from gradwire.memory import Memory
+
+_LONGEST = 1 << 20
+"""Bytes of the settings of one rank."""
+
+
+def settings_of(compressor: Compressor, **more: Any) -> dict[str, str]:
+    """All that must be alike on all ranks, in words."""
+    return {
+        "gradwire": _core.version(),
+        "pipeline": repr(compressor.pipeline),
+        "codec": repr(compressor.codec),
+        "memory": _describe(compressor.memory),
+        "seed": repr(compressor.seed),
+        **{name: repr(value) for name, value in more.items()},
+    }
+
+
+def agree(exchange: Exchange, settings: dict[str, str]) -> None:
+    """Compares the settings of all ranks; all must call it.
+
+    Raises:
+        ValueError: two ranks differ; says which ones, and in what.
+    """
+    text = np.frombuffer(json.dumps(settings).encode(), np.uint8)
+    everyone = [_parse(data.tobytes()) for data in exchange.allgather(text, _LONGEST)]
+    first = everyone[0]
+    for rank, other in enumerate(everyone):
+        differing = [key for key in sorted({*first, *other}) if first.get(key) != other.get(key)]
+        if differing:
+            lines = [f"  {key}: {first.get(key)} and {other.get(key)}" for key in differing]
+            raise ValueError(
+                f"rank 0 and rank {rank} have different settings; make them alike:\n"
+                + "\n".join(lines)
+            )
+
+
+def _parse(data: bytes) -> dict[str, str]:
+    try:
+        settings = json.loads(data)
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        return {"gradwire": "an unknown version"}
+    return settings
+
+
+def _describe(memory: Memory) -> str:
+    options = [f"{k}={v!r}" for k, v in vars(memory).items() if not k.startswith("_")]
+    return f"{type(memory).__name__}({', '.join(options)})"

@@ -1,0 +1,96 @@
+"""Compressors from a dictionary of settings, with the names that GRACE's users know.
+
+GRACE: Xu et al., "GRACE: A Compressed Communication Framework for Distributed Machine Learning",
+ICDCS 2021.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradwire import memory, quantizers, sparsifiers
+from gradwire.compressor import Compressor
+
+COMPRESSORS: dict[str, Callable[..., Any]] = {
+    "none": quantizers.Lossless,
+    "qsgd": quantizers.QSGD,
+    "terngrad": quantizers.TernGrad,
+    "signsgd": quantizers.SignSGD,
+    "signum": quantizers.Signum,
+    "efsignsgd": quantizers.EFSignSGD,
+    "onebit": quantizers.OneBit,
+    "natural": quantizers.Natural,
+    "uniform": quantizers.Uniform,
+    "topk": sparsifiers.TopK,
+    "randomk": sparsifiers.RandomK,
+    "threshold": sparsifiers.Threshold,
+    "dgc": sparsifiers.DGC,
+    "redsync": sparsifiers.RedSync,
+    "redsync_trimmed": sparsifiers.RedSyncTrimmed,
+    "gaussiank": sparsifiers.GaussianK,
+    "sidco": sparsifiers.SIDCoExponential,
+    "sidco_gamma_pareto": sparsifiers.SIDCoGammaPareto,
+    "sidco_pareto": sparsifiers.SIDCoPareto,
+}
+MEMORIES: dict[str, Callable[..., Any]] = {
+    "none": memory.NoMemory,
+    "residual": memory.Residual,
+    "dgc": memory.DGCMomentum,
+    "efsignsgd": memory.EFSign,
+}
+_ALIASES = {
+    "compress_ratio": "density",
+    "quantum_num": "levels",
+    "lr": "learning_rate",
+    "gradient_clipping": "clip",
+}
+
+
+def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
+    """A compressor from settings, as GRACE's ``grace_from_params`` takes them.
+
+    Args:
+        params: "compressor" and "memory" by name (default "none"), "codec" (default "entropy"),
+            "seed", "threads", "nonfinite", and the arguments of the classes that are named, under
+            our names or GRACE's: compress_ratio, quantum_num, lr, gradient_clipping.
+            "communicator" and "world_size" are left to the caller.
+
+    Raises:
+        ValueError: a name or a setting is unknown; says which ones there are.
+
+    >>> import gradwire as gw
+    >>> gw.compressor_from_params({"compressor": "topk", "compress_ratio": 0.01}).pipeline
+    TopK(density=0.01, values='float32')
+    """
+    given = {_ALIASES.get(key, key): value for key, value in params.items()}
+    for key in ("communicator", "world_size"):
+        given.pop(key, None)
+    pipeline = _pick(COMPRESSORS, "compressor", given)
+    kept = _pick(MEMORIES, "memory", given)
+    used: set[str] = set()
+    parts = [_build(make, given, used) for make in (pipeline, kept)]
+    if isinstance(parts[0], quantizers.Signum) and type(parts[1]) is memory.NoMemory:
+        parts[1] = None
+    options = {key: value for key, value in given.items() if key not in used}
+    known = {"codec", "seed", "rank", "nonfinite", "threads"}
+    if set(options) - known:
+        raise ValueError(
+            f"unknown settings: {', '.join(sorted(set(options) - known))}; "
+            f"there are: {', '.join(sorted(known | used))}"
+        )
+    return Compressor(parts[0], memory=parts[1], **options)
+
+
+def _pick(table: dict[str, Callable[..., Any]], kind: str, given: dict[str, Any]) -> Any:
+    name = given.pop(kind, "none")
+    if name not in table:
+        raise ValueError(f"unknown {kind} {name!r}; take one of: {', '.join(table)}")
+    return table[name]
+
+
+def _build(make: Callable[..., Any], given: Mapping[str, Any], used: set[str]) -> Any:
+    names = set(inspect.signature(make).parameters)
+    used |= names
+    return make(**{key: value for key, value in given.items() if key in names})
