@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -322,3 +323,26 @@ def test_torch_tensors() -> None:
         assert torch.equal(back, x)
         assert gw.inspect_gradient(exact).dtype == str(dtype).removeprefix("torch.")
         assert np.array_equal(gw.decompress_gradient(exact), x.detach().double().numpy())
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        gw.QSGD(1),
+        gw.QSGD(4),
+        gw.TernGrad(),
+        gw.Uniform(2, stochastic=True),
+        gw.TopK(0.1, gw.QSGD(4)),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("source", ["normal", "ones"])
+def test_residuals_stay_bounded(pipeline: Any, source: str) -> None:
+    """Stochastic levels of few steps would lose more than they are given, again and again."""
+    rng = np.random.default_rng(0)
+    compressor = gw.Compressor(copy.deepcopy(pipeline), memory=gw.Residual())
+    for _ in range(300):
+        x = rng.normal(size=4096) if source == "normal" else np.ones(4096)
+        compressor.compress(x.astype(np.float32), "a")
+    residual = compressor.memory.state_dict()["a"]
+    assert np.linalg.norm(residual) < 40 * np.sqrt(4096)

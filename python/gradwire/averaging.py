@@ -81,13 +81,14 @@ class Averager(ABC):
         begin = time.perf_counter()
         frames = self._compress(x, name)
         self.traffic.compress += time.perf_counter() - begin
+        world = self.exchange.world_size
+        self.traffic.bytes_raw += 2 * (world - 1) * x.nbytes // world
+        self.traffic.bytes_sent += self._bytes_sent(frames)
         return frames
 
+    @abstractmethod
     def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
         """Exchanges the frames of :meth:`compress` and decodes the average into ``out``."""
-        world = self.exchange.world_size
-        self.traffic.bytes_raw += 2 * (world - 1) * out.nbytes // world
-        self._complete(frames, name, out)
 
     def compressors(self) -> list[Compressor]:
         """All that have a state."""
@@ -97,7 +98,8 @@ class Averager(ABC):
     def _compress(self, x: Any, name: str) -> list[ByteArray]: ...
 
     @abstractmethod
-    def _complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None: ...
+    def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
+        """What this rank puts on the wire of the frames of a gradient."""
 
     @abstractmethod
     def take(self, name: str, count: int) -> State:
@@ -119,7 +121,6 @@ class Averager(ABC):
         begin = time.perf_counter()
         received = self.exchange.allgather(frame, limit)
         self.traffic.exchange += time.perf_counter() - begin
-        self.traffic.bytes_sent += self.exchange.traffic_of_allgather(frame.nbytes)
         return received
 
     def add_up(self, frames: Sequence[ByteArray], out: Output) -> None:
@@ -136,7 +137,11 @@ class Allgather(Averager):
     def _compress(self, x: Any, name: str) -> list[ByteArray]:
         return [self._frame(self.compressor, x, name)]
 
-    def _complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+    def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
+        return self.exchange.traffic_of_allgather(frames[0].nbytes)
+
+    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+        """See :meth:`Averager.complete`."""
         self.add_up(self._allgather(frames[0], largest_frame(out.size)), out)
 
     def take(self, name: str, count: int) -> State:
@@ -163,7 +168,11 @@ class Sharded(Averager):
         pieces = (x[begin:end] for begin, end in self._borders(x.shape[0]))
         return [self._frame(self.compressor, p, f"{name}/{r}") for r, p in enumerate(pieces)]
 
-    def _complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+    def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
+        return sum(frame.nbytes for frame in frames) - frames[self.exchange.rank].nbytes
+
+    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+        """See :meth:`Averager.complete`."""
         borders = self._borders(out.size)
         begin, end = borders[self.exchange.rank]
         limit = largest_frame(borders[0][1])
@@ -172,6 +181,7 @@ class Sharded(Averager):
         start = time.perf_counter()
         frame = self._frame(self.second, own, name)
         self.traffic.compress += time.perf_counter() - start
+        self.traffic.bytes_sent += self.exchange.traffic_of_allgather(frame.nbytes)
         averages = self._allgather(frame, limit)
         start = time.perf_counter()
         for sender, (frame, (begin, end)) in enumerate(zip(averages, borders)):
@@ -209,8 +219,6 @@ class Sharded(Averager):
         begin = time.perf_counter()
         received = self.exchange.alltoall(frames, limit)
         self.traffic.exchange += time.perf_counter() - begin
-        own = frames[self.exchange.rank].nbytes
-        self.traffic.bytes_sent += sum(frame.nbytes for frame in frames) - own
         return received
 
 

@@ -107,7 +107,7 @@ class CompressionState:
         traffic = self.averager.traffic
         raw = traffic.bytes_raw + self._plain_bytes
         sent = traffic.bytes_sent + self._plain_bytes
-        chosen = [f"{i} {'compressed' if c else 'plain'}" for i, c in self._choices().items()]
+        chosen = [f"{i} {'compressed' if c else 'plain'}" for i, c in self.choices().items()]
         return "\n".join(
             [
                 f"{self.steps} steps, {self._exchange.world_size} ranks, "
@@ -156,7 +156,8 @@ class CompressionState:
             return False
         return buffer.numel() >= SMALLEST or not self.compressor.estimates_gradient
 
-    def _choices(self) -> dict[int, bool]:
+    def choices(self) -> dict[int, bool]:
+        """Whether each bucket is compressed at the moment, by its index."""
         return {
             index: not self.fallback or self.tuner.compresses(index)
             for index in self._buckets.indices()

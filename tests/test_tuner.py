@@ -1,0 +1,82 @@
+"""What the tuner chooses, with a clock that the test turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradwire.tuner import COMPRESSED, PLAIN, Tuner
+
+
+class Training:
+    """Steps of two buckets, one after the other, of known seconds."""
+
+    def __init__(self, seconds: dict[str, tuple[float, float]], others: float = 0.0) -> None:
+        self.seconds = seconds
+        self.others = others
+        self.now = 0.0
+        self.asked = 0
+        self.tuner = Tuner(self.slowest, lambda: self.now)
+
+    def slowest(self, numbers: Sequence[float]) -> list[float]:
+        self.asked += 1
+        return [max(number, self.others) for number in numbers]
+
+    def step(self) -> tuple[bool, bool]:
+        self.tuner.begin_step()
+        chosen = (self.tuner.compresses(0), self.tuner.compresses(1))
+        for bucket, compressed in enumerate(chosen):
+            self.tuner.begin(bucket)
+            self.now += self.seconds[COMPRESSED if compressed else PLAIN][bucket]
+            self.tuner.end(bucket)
+        self.now += 0.5  # the rest of the step
+        return chosen
+
+    def steps(self, count: int) -> list[tuple[bool, bool]]:
+        return [self.step() for _ in range(count)]
+
+
+def test_slow_network_compresses_all() -> None:
+    training = Training({PLAIN: (2.0, 3.0), COMPRESSED: (0.1, 0.2)})
+    assert training.steps(20)[-10:] == [(True, True)] * 10
+
+
+def test_fast_network_compresses_nothing() -> None:
+    training = Training({PLAIN: (0.1, 0.1), COMPRESSED: (0.2, 0.3)})
+    assert training.steps(20)[-10:] == [(False, False)] * 10
+
+
+def test_buckets_are_chosen_one_by_one() -> None:
+    training = Training({PLAIN: (0.1, 0.9), COMPRESSED: (0.2, 0.3)})
+    assert training.steps(20)[-5:] == [(False, True)] * 5
+    assert training.asked == 2  # for the buckets, and whether their mix is worth it
+
+
+def test_a_mix_that_does_not_pay_is_dropped() -> None:
+    training = Training({PLAIN: (0.1, 0.9), COMPRESSED: (0.2, 0.3)})
+    while training.asked < 1:
+        training.step()
+    training.seconds = {PLAIN: (0.5, 0.9), COMPRESSED: (0.2, 0.8)}
+    assert training.steps(20)[-5:] == [(False, False)] * 5
+
+
+def test_the_slowest_rank_decides() -> None:
+    training = Training({PLAIN: (0.1, 0.1), COMPRESSED: (0.2, 0.3)}, others=5.0)
+    assert training.steps(20)[-5:] == [(False, False)] * 5
+    assert training.asked == 1
+
+
+def test_it_looks_again_now_and_then_but_rarely() -> None:
+    training = Training({PLAIN: (2.0, 3.0), COMPRESSED: (0.1, 0.2)})
+    chosen = training.steps(12_000)
+    plain = sum(not a for a, _ in chosen)
+    assert 3 < plain < 12_000 * 0.01 * 0.3 / 5 * 2 + 3
+    training.seconds = {PLAIN: (0.01, 0.01), COMPRESSED: (0.1, 0.2)}
+    assert training.steps(12_000)[-100:] == [(False, False)] * 100
+
+
+def test_a_restart_measures_anew() -> None:
+    training = Training({PLAIN: (2.0, 3.0), COMPRESSED: (0.1, 0.2)})
+    training.steps(20)
+    training.seconds = {PLAIN: (0.01, 0.01), COMPRESSED: (0.1, 0.2)}
+    training.tuner.restart()
+    assert training.steps(20)[-5:] == [(False, False)] * 5

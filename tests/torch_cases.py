@@ -1,0 +1,419 @@
+"""What the ranks of test_torch.py do: each case runs on all ranks, and raises if it fails."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import gradwire as gw
+
+Case = Callable[[], None]
+PIPELINES: dict[str, Callable[[], gw.Compressor]] = {
+    "qsgd": lambda: gw.Compressor(gw.QSGD(4)),
+    "qsgd-residual": lambda: gw.Compressor(gw.QSGD(4), memory=gw.Residual()),
+    "terngrad-huffman": lambda: gw.Compressor(gw.TernGrad(), codec="huffman"),
+    "topk-residual": lambda: gw.Compressor(gw.TopK(0.05), memory=gw.Residual()),
+    "topk-dgc": lambda: gw.Compressor(gw.TopK(0.05), memory=gw.DGCMomentum()),
+    "randomk": lambda: gw.Compressor(gw.RandomK(0.05), memory=gw.Residual()),
+    "sidco": lambda: gw.Compressor(gw.SIDCoExponential(0.05), memory=gw.Residual()),
+    "signsgd": lambda: gw.Compressor(gw.SignSGD()),
+    "signum": lambda: gw.Compressor(gw.Signum()),
+    "efsign": lambda: gw.Compressor(gw.EFSignSGD(), memory=gw.EFSign(0.01)),
+    "natural": lambda: gw.Compressor(gw.Natural()),
+    "lossless": lambda: gw.Compressor(gw.Lossless()),
+}
+ALGORITHMS = ("allgather", "sharded")
+
+
+def network(dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Some 37,000 parameters, alike on all ranks."""
+    torch.manual_seed(1)
+    sizes = (100, 150, 100, 60, 10)
+    layers = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])]
+    return nn.Sequential(*(part for layer in layers for part in (layer, nn.Tanh()))).to(dtype)
+
+
+def data(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch of this rank."""
+    generator = torch.Generator().manual_seed(1000 * step + dist.get_rank())
+    x = torch.randn(32, 100, generator=generator)
+    return x, (x[:, 0] > 0).long()
+
+
+def wrap(model: nn.Module, **options: Any) -> DistributedDataParallel:
+    """Under DDP, with several buckets."""
+    return DistributedDataParallel(model, bucket_cap_mb=0.04, **options)
+
+
+def hooked(
+    model: nn.Module,
+    compressor: gw.Compressor,
+    algorithm: str = "auto",
+    fallback: bool = False,
+    **options: Any,
+) -> tuple[DistributedDataParallel, gw.torch.CompressionState]:
+    """Under DDP with the hook."""
+    ddp = wrap(model, **options)
+    state = gw.torch.CompressionState(None, compressor, algorithm, fallback=fallback)
+    ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
+    return ddp, state
+
+
+def train(ddp: DistributedDataParallel, steps: int, first: int = 0) -> None:
+    """Some steps of SGD."""
+    optimizer = torch.optim.SGD(ddp.parameters(), 0.01)
+    dtype = next(ddp.parameters()).dtype
+    for step in range(first, first + steps):
+        x, y = data(step)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(ddp(x.to(dtype)), y).backward()
+        optimizer.step()
+
+
+def flat(model: nn.Module) -> torch.Tensor:
+    """All parameters."""
+    return torch.cat([p.detach().reshape(-1).double() for p in model.parameters()])
+
+
+def assert_same_on_all_ranks(model: nn.Module) -> None:
+    """Bit for bit."""
+    mine = flat(model)
+    everyone = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+    dist.all_gather(everyone, mine)
+    assert all(torch.equal(mine, other) for other in everyone)
+    assert torch.isfinite(mine).all()
+
+
+def make_training_case(name: str, algorithm: str) -> Case:
+    """Ranks stay together, and learn."""
+
+    def case() -> None:
+        model = network()
+        begin = flat(model)
+        ddp, state = hooked(model, PIPELINES[name](), algorithm)
+        train(ddp, 5)
+        assert_same_on_all_ranks(model)
+        assert not torch.equal(begin, flat(model))
+        assert state.averager.traffic.bytes_sent > 0
+        assert "compressed" in state.summary()
+
+    return case
+
+
+def make_lossless_case(dtype: torch.dtype, algorithm: str) -> Case:
+    """Lossless frames give what no hook gives."""
+
+    def case() -> None:
+        plain, compressed = network(dtype), network(dtype)
+        train(wrap(plain), 4)
+        train(hooked(compressed, gw.Compressor(gw.Lossless()), algorithm)[0], 4)
+        if dist.get_world_size() == 2 and dtype != torch.float16:
+            assert torch.equal(flat(plain), flat(compressed))
+        else:  # all-reduce adds in another order, and halves float16 before it adds
+            ulps = 1e-3 if dtype == torch.float16 else 1e-6
+            assert torch.allclose(flat(plain), flat(compressed), atol=ulps)
+
+    return case
+
+
+def case_no_sync() -> None:
+    """Gradients accumulate over steps without communication."""
+    models = [network(), network()]
+    for model, ddp in zip(
+        models, [wrap(models[0]), hooked(models[1], gw.Compressor(gw.Lossless()))[0]]
+    ):
+        for round_number in range(3):
+            with ddp.no_sync():
+                x, y = data(2 * round_number)
+                nn.functional.cross_entropy(ddp(x), y).backward()
+            x, y = data(2 * round_number + 1)
+            nn.functional.cross_entropy(ddp(x), y).backward()
+            with torch.no_grad():
+                for p in model.parameters():
+                    p -= 0.01 * p.grad
+                    p.grad = None
+    assert torch.equal(flat(models[0]), flat(models[1]))
+
+
+class Forked(nn.Module):
+    """Uses one of two branches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.branches = nn.ModuleList([nn.Linear(100, 100), nn.Linear(100, 100)])
+        self.last = nn.Linear(100, 10)
+        self.turn = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.turn += 1
+        return self.last(self.branches[self.turn % 2](x))
+
+
+def case_unused_parameters() -> None:
+    """Some parameters have no gradient in some steps."""
+    models = [Forked(), Forked()]
+    train(wrap(models[0], find_unused_parameters=True), 4)
+    ddp, _ = hooked(models[1], gw.Compressor(gw.Lossless()), find_unused_parameters=True)
+    train(ddp, 4)
+    assert torch.equal(flat(models[0]), flat(models[1]))
+
+
+def case_bucket_views() -> None:
+    """Gradients that are views of buckets, and a static graph."""
+    for options in ({"gradient_as_bucket_view": True}, {"static_graph": True}):
+        models = [network(), network()]
+        train(wrap(models[0], **options), 4)
+        train(hooked(models[1], gw.Compressor(gw.Lossless()), **options)[0], 4)
+        assert torch.equal(flat(models[0]), flat(models[1]))
+
+
+def case_uneven_inputs() -> None:
+    """A rank whose data end early joins, and the others go on."""
+    models = [network(), network()]
+    ddps = [wrap(models[0]), hooked(models[1], gw.Compressor(gw.Lossless()))[0]]
+    for ddp in ddps:
+        with ddp.join():
+            train(ddp, 2 + dist.get_rank())
+    assert torch.equal(flat(models[0]), flat(models[1]))
+
+
+def case_sparse_and_small() -> None:
+    """Sparse gradients and small buckets go plain."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.EmbeddingBag(50, 8, sparse=True, mode="sum"), nn.Linear(8, 2))
+    ddp, state = hooked(model, gw.Compressor(gw.QSGD(4)))
+    for step in range(3):
+        generator = torch.Generator().manual_seed(10 * step + dist.get_rank())
+        ddp(torch.randint(50, (16, 4), generator=generator)).sum().backward()
+    assert state.averager.traffic.bytes_sent == 0
+    assert_same_on_all_ranks(model)
+
+
+def given_gradients(step: int, count: int) -> torch.Tensor:
+    """Of this rank."""
+    generator = torch.Generator().manual_seed(7919 * step + dist.get_rank())
+    return torch.randn(count, generator=generator) * torch.rand(count, generator=generator) ** 4
+
+
+def make_nothing_lost_case(name: str, algorithm: str) -> Case:
+    """What arrives, and what memories hold, is what was given; over buckets that change."""
+
+    def case() -> None:
+        model = network()
+        ddp, state = hooked(model, PIPELINES[name](), algorithm, fallback=True)
+        sizes = [p.numel() for p in model.parameters()]
+        given = torch.zeros(sum(sizes))
+        arrived = torch.zeros(sum(sizes))
+        for step in range(12):  # compressed, plain and chosen ones
+            gradient = given_gradients(step, sum(sizes))
+            pieces = gradient.split(sizes)
+            ddp(data(step)[0])  # forms the buckets anew
+            loss = sum((p.view(-1) * g).sum() for p, g in zip(ddp.parameters(), pieces))
+            ddp.zero_grad()
+            loss.backward()
+            given += gradient
+            arrived += torch.cat([p.grad.view(-1) for p in model.parameters()])
+        left = torch.zeros(sum(sizes))
+        order = {number: p for p, number in state._buckets._numbers.items()}
+        offsets = dict(zip(map(id, model.parameters()), np.cumsum([0, *sizes])))
+        for number, kinds in state.state_dict()["parameters"].items():
+            begin = offsets[order[number]]
+            left[begin : begin + kinds[""].size] = torch.from_numpy(kinds[""])
+        balance = torch.stack([given - left])
+        dist.all_reduce(balance)
+        assert torch.allclose(balance[0] / dist.get_world_size(), arrived, atol=1e-4)
+
+    return case
+
+
+def make_resume_case(name: str, algorithm: str) -> Case:
+    """A run that is cut in two ends where the whole one ends."""
+
+    def case() -> None:
+        whole, cut = network(), network()
+        options = {"find_unused_parameters": True}  # keeps the first buckets
+        ddp, state = hooked(whole, PIPELINES[name](), algorithm, **options)
+        train(ddp, 3)
+        state.state_dict()
+        train(ddp, 3, first=3)
+        first, state = hooked(cut, PIPELINES[name](), algorithm, **options)
+        train(first, 3)
+        saved = copy.deepcopy(state.state_dict())
+        second, state = hooked(cut, PIPELINES[name](), algorithm, **options)
+        state.load_state_dict(saved)
+        train(second, 3, first=3)
+        assert torch.equal(flat(whole), flat(cut))
+
+    return case
+
+
+def case_not_finite() -> None:
+    """NaN of one rank arrives at all, as in a plain sum; then training goes on."""
+    for algorithm in ALGORITHMS:
+        model = network()
+        ddp, _ = hooked(model, gw.Compressor(gw.QSGD(4), memory=gw.Residual()), algorithm)
+        x, y = data(0)
+        loss = nn.functional.cross_entropy(ddp(x), y)
+        (loss * (float("inf") if dist.get_rank() == 1 else 1.0)).backward()
+        assert all(p.grad.isnan().any() for p in model.parameters())
+        train(ddp, 3)
+        assert_same_on_all_ranks(model)
+
+
+def case_fallback() -> None:
+    """All ranks choose alike, and know what they have sent."""
+    model = network()
+    ddp, state = hooked(model, gw.Compressor(gw.QSGD(4), memory=gw.Residual()), fallback=True)
+    train(ddp, 16)
+    mine = list(state.choices().values())
+    everyone: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(everyone, mine)
+    assert len(mine) >= 2
+    assert all(other == mine for other in everyone)
+    assert_same_on_all_ranks(model)
+
+
+def case_two_groups() -> None:
+    """Each model has ranks and a state of its own."""
+    world = dist.get_world_size()
+    halves = [list(range(world // 2)), list(range(world // 2, world))]
+    groups = [dist.new_group(ranks) for ranks in halves]
+    group = groups[dist.get_rank() >= world // 2]
+    models = [network(), network()]
+    for model, hook in zip(models, (False, True)):
+        ddp = DistributedDataParallel(model, process_group=group)
+        if hook:
+            state = gw.torch.CompressionState(group, gw.Compressor(gw.Lossless()), fallback=False)
+            ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
+        train(ddp, 3)
+    assert torch.equal(flat(models[0]), flat(models[1]))
+
+
+def case_communicator() -> None:
+    """GRACE's interface: settings by name, and averages of single tensors."""
+    rank, world = dist.get_rank(), dist.get_world_size()
+    settings = {"compressor": "qsgd", "quantum_num": 127, "communicator": "allreduce"}
+    communicator = gw.torch.communicator_from_params({**settings, "world_size": world})
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        x = torch.full((3, 1000), 1.0 + rank, dtype=dtype)
+        average = communicator.step(x, "x")
+        assert average.shape == x.shape and average.dtype == dtype
+        assert torch.isclose(average.float().mean(), torch.tensor((1 + world) / 2), rtol=0.02)
+
+
+def case_allgather() -> None:
+    """Frames of any lengths, an empty one too."""
+    rank, world = dist.get_rank(), dist.get_world_size()
+    frames = gw.torch.allgather(np.full(7 * rank, rank, np.uint8))
+    assert [f.tolist() for f in frames] == [[r] * (7 * r) for r in range(world)]
+
+
+def case_different_settings() -> None:
+    """All ranks are told in the first step."""
+    ddp, _ = hooked(network(), gw.Compressor(gw.QSGD(4 + dist.get_rank())))
+    texts = ["rank 0 and rank 1 have different settings", "QSGD(levels=4", "QSGD(levels=5"]
+    expect(ValueError, texts, lambda: train(ddp, 1))
+
+
+def case_different_versions() -> None:
+    """All ranks are told in the first step."""
+    from gradwire import _core
+
+    version = _core.version
+    if dist.get_rank() == 1:
+        _core.version = lambda: "99.0"
+    ddp, _ = hooked(network(), gw.Compressor(gw.QSGD(4)))
+    try:
+        expect(ValueError, [f"gradwire: {version()} and 99.0"], lambda: train(ddp, 1))
+    finally:
+        _core.version = version
+
+
+def make_damage_case(algorithm: str) -> Case:
+    """A bit that flips on the way is an error that names the sender."""
+
+    def case() -> None:
+        ddp, state = hooked(network(), gw.Compressor(gw.QSGD(4)), algorithm)
+        train(ddp, 2)
+        alltoall = state.averager.exchange.alltoall
+
+        def damage(frames: Any, limit: int) -> Any:
+            received = [np.array(frame) for frame in alltoall(frames, limit)]
+            received[1][received[1].size // 2] ^= 1
+            return received
+
+        state.averager.exchange.alltoall = damage
+        text = "the frame that rank 1 sent cannot be decoded"
+        expect(gw.CorruptFrameError, [text], lambda: train(ddp, 1))
+
+    return case
+
+
+def expect(kind: type[Exception], texts: list[str], work: Callable[[], None]) -> None:
+    """That ``work`` raises, and says all this."""
+    try:
+        work()
+    except kind as error:
+        assert all(text in str(error) for text in texts), str(error)
+    else:
+        raise AssertionError(f"no {kind.__name__}")
+
+
+def cases_for(world: int) -> dict[str, Case]:
+    """By name, in the order in which they run."""
+    cases: dict[str, Case] = {}
+    for algorithm in ALGORITHMS:
+        for name in PIPELINES if world == 2 else ("qsgd", "topk-residual"):
+            cases[f"{name}-{algorithm}"] = make_training_case(name, algorithm)
+        for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
+            if world == 2 or dtype == torch.float32:
+                cases[f"{dtype}-{algorithm}"] = make_lossless_case(dtype, algorithm)
+        for name in ("qsgd-residual", "topk-residual"):
+            cases[f"nothing-lost-{name}-{algorithm}"] = make_nothing_lost_case(name, algorithm)
+    if world == 4:
+        return {**cases, "two-groups": case_two_groups}
+    for algorithm in ALGORITHMS:
+        for name in ("qsgd-residual", "topk-dgc", "sidco"):
+            cases[f"resume-{name}-{algorithm}"] = make_resume_case(name, algorithm)
+        cases[f"damage-{algorithm}"] = make_damage_case(algorithm)
+    named = {
+        key.removeprefix("case_").replace("_", "-"): case
+        for key, case in globals().items()
+        if key.startswith("case_") and key != "case_two_groups"
+    }
+    return {**cases, **named}
+
+
+def main() -> None:
+    """Runs all cases, and prints what failed as one line of JSON."""
+    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
+    results = {}
+    for name, case in cases_for(dist.get_world_size()).items():
+        try:
+            case()
+            results[name] = ""
+        except Exception:
+            results[name] = traceback.format_exc()
+            break  # the other ranks may wait for this one
+    print(json.dumps(results), flush=True)
+    if all(not text for text in results.values()):
+        dist.barrier()
+        dist.destroy_process_group()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
