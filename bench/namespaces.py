@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 BRIDGE = "gwbr0"
 SUBNET = "10.77.0"
+PORT = 29555
+LINKS = {"100mbit": "100mbit", "1gbit": "1gbit", "none": None}
 BURST = {"100mbit": "64kb", "1gbit": "256kb"}
 
 
@@ -65,3 +68,30 @@ def network(ranks: int, rate: str | None) -> Iterator[list[list[str]]]:
         yield [["ip", "netns", "exec", f"gw{rank}"] for rank in range(ranks)]
     finally:
         _remove(ranks)
+
+
+def run_ranks(script: Path, commands: list[list[str]], arguments: list[str]) -> None:
+    """Runs a script in each namespace, with what torch.distributed needs, until all have ended."""
+    world = len(commands)
+    settings = {
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "eth0",
+        "MASTER_ADDR": address(0),
+        "MASTER_PORT": str(PORT),
+        "WORLD_SIZE": str(world),
+        "PYTHONWARNINGS": "ignore::FutureWarning",
+    }
+    workers = [
+        subprocess.Popen(
+            [*command, sys.executable, str(script), *arguments],
+            env={**os.environ, **settings, "RANK": str(rank)},
+        )
+        for rank, command in enumerate(commands)
+    ]
+    try:
+        failed = [rank for rank, worker in enumerate(workers) if worker.wait() != 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+    if failed:
+        sys.exit(f"ranks {failed} failed")

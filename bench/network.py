@@ -3,58 +3,29 @@
     sudo python bench/network.py [--models lstm] [--ranks 2 4] [--links 100mbit 1gbit none]
 
 makes network namespaces on this machine, joined by links of these speeds, and removes them in the
-end. One process per rank trains there, under DDP over gloo. `step` is the median time of a step;
-`overhead` that time less the one of the same step without communication; `sent` what one rank put
-on the wire in a step, by the counters of its network device, acknowledgements included. All methods
-of a table take turns in the same processes.
+end. One process per rank trains there, under DDP over gloo, on a core of its own as far as there are
+cores. `step` is the median time of a step, on the rank that took longest; `overhead` that time less
+the one of the same step without communication; `sent` what a rank put on the wire in a step, by
+the counters of its network device, acknowledgements included. `one number` is a hook that averages
+a single float per bucket and leaves gradients as they are: what it costs that ranks wait for each
+other. All methods of a table take turns in the same processes, all with gradients as views of
+buckets.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-import namespaces
 import workloads
+from namespaces import LINKS, network, run_ranks
 from network_worker import METHODS, NOTHING, PLAIN
 
 from gradwire.tables import print_table
 
 WORKER = Path(__file__).parent / "network_worker.py"
-PORT = 29555
-LINKS = {"100mbit": "100mbit", "1gbit": "1gbit", "none": None}
-
-
-def run_ranks(commands: list[list[str]], arguments: list[str]) -> None:
-    """One worker in each namespace, until all have ended well."""
-    world = len(commands)
-    settings = {
-        "OMP_NUM_THREADS": "1",
-        "GLOO_SOCKET_IFNAME": "eth0",
-        "MASTER_ADDR": namespaces.address(0),
-        "MASTER_PORT": str(PORT),
-        "WORLD_SIZE": str(world),
-        "PYTHONWARNINGS": "ignore::FutureWarning",
-    }
-    workers = [
-        subprocess.Popen(
-            [*command, sys.executable, str(WORKER), *arguments],
-            env={**os.environ, **settings, "RANK": str(rank)},
-        )
-        for rank, command in enumerate(commands)
-    ]
-    try:
-        failed = [rank for rank, worker in enumerate(workers) if worker.wait() != 0]
-    finally:
-        for worker in workers:
-            worker.kill()
-    if failed:
-        sys.exit(f"ranks {failed} failed")
 
 
 def show(rows: list[dict[str, float | str]], title: str) -> None:
@@ -90,6 +61,7 @@ def main() -> None:
     parser.add_argument("--algorithm", default="auto", help="of gradwire's hook")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--save", type=Path, help="JSON file for bench/plot_network.py")
     parser.add_argument("--folder", type=Path, help="keeps the data sets for the next time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -98,16 +70,21 @@ def main() -> None:
         workloads.fetch_text(folder)
         workloads.fetch_ratings(folder)
         out = Path(temporary) / "rows.json"
+        saved: list[dict[str, object]] = []
         for model in options.models:
             for ranks in options.ranks:
                 for link in options.links:
-                    with namespaces.network(ranks, LINKS[link]) as commands:
+                    with network(ranks, LINKS[link]) as commands:
                         arguments = [model, "--folder", str(folder), "--out", str(out)]
                         arguments += ["--rounds", str(options.rounds)]
                         arguments += ["--steps", str(options.steps)]
                         arguments += ["--algorithm", options.algorithm]
-                        run_ranks(commands, [*arguments, "--methods", *options.methods])
-                    show(json.loads(out.read_text()), f"{model}, {ranks} ranks, links: {link}")
+                        run_ranks(WORKER, commands, [*arguments, "--methods", *options.methods])
+                    rows = json.loads(out.read_text())
+                    show(rows, f"{model}, {ranks} ranks, links: {link}")
+                    saved.append({"model": model, "ranks": ranks, "link": link, "rows": rows})
+                    if options.save:
+                        options.save.write_text(json.dumps(saved))
 
 
 if __name__ == "__main__":

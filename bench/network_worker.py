@@ -27,7 +27,7 @@ GRADWIRE = {
     "gradwire QSGD(4), Residual": lambda: gw.Compressor(gw.QSGD(4), memory=gw.Residual()),
     "gradwire TopK(0.01)": lambda: gw.Compressor(gw.TopK(0.01), memory=gw.Residual()),
 }
-RIVALS = ("fp16 hook", "PowerSGD hook", "QSGD, torch", "Top-k, torch")
+RIVALS = ("fp16 hook", "PowerSGD hook", "QSGD, torch", "Top-k, torch", "one number")
 METHODS = (NOTHING, PLAIN, *GRADWIRE, *RIVALS)
 WARM_UP = 14  # steps; gradwire has chosen by then
 FEW = 3  # of the same for others
@@ -76,14 +76,23 @@ def make_method(name: str, options: argparse.Namespace) -> Method:
     # The hook of PowerSGD sends from callbacks, whose order is not the same on all ranks: with two
     # buckets gloo mixes them up.
     size = ONE_BUCKET if name == "PowerSGD hook" else None
-    ddp = DistributedDataParallel(work.model, bucket_cap_mb=size)
+    ddp = DistributedDataParallel(work.model, bucket_cap_mb=size, gradient_as_bucket_view=True)
     state = None
     if name in GRADWIRE:
-        state = gw.torch.CompressionState(compressor=GRADWIRE[name](), algorithm=options.algorithm)
+        state = gw.torch.CompressionState(
+            compressor=GRADWIRE[name](), algorithm=options.algorithm, fallback=options.fallback
+        )
         ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
     elif name not in (NOTHING, PLAIN):
         rivals.use(name, ddp)
     return Method(name, work, ddp, state)
+
+
+def slowest(seconds: list[float]) -> list[float]:
+    """The time of each step on the rank that took longest; the others would have to wait for it."""
+    everyone: list[list[float]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(everyone, seconds)
+    return [max(times) for times in zip(*everyone)]
 
 
 def compare(options: argparse.Namespace) -> list[dict[str, object]]:
@@ -101,7 +110,7 @@ def compare(options: argparse.Namespace) -> list[dict[str, object]]:
     return [
         {
             "method": m.name,
-            "seconds": statistics.median(m.seconds),
+            "seconds": statistics.median(slowest(m.seconds)),
             "bytes": statistics.median(m.sent),
             "choice": "" if m.state is None else m.state.summary().splitlines()[-1],
         }
@@ -117,10 +126,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--algorithm", default="auto")
+    parser.set_defaults(fallback=True)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    os.sched_setaffinity(0, {int(os.environ["RANK"]) % (os.cpu_count() or 1)})
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     rows = compare(options)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,18 +60,34 @@ def fetch_text(folder: Path) -> Path:
     return target
 
 
+HELD_OUT = 14_000  # last words of the text, not trained on
+STARS_HELD_OUT = 10_000
+
+
 @dataclass
 class Workload:
-    """A model, endless batches of one rank, and an optimizer."""
+    """A model, endless batches of one rank, an optimizer, and a test."""
 
     model: nn.Module
     batches: fashion.Batches
     optimizer: torch.optim.Optimizer
+    test: Callable[[nn.Module], float]
 
     def loss(self, model: nn.Module) -> torch.Tensor:
         """Of the next batch."""
         x, y = next(self.batches)
         return nn.functional.cross_entropy(model(x).flatten(0, -2), y.flatten())
+
+
+@torch.no_grad()
+def text_loss(model: nn.Module, ids: torch.Tensor) -> float:
+    """Mean loss on words that were not trained on."""
+    batches = shakespeare.word_batches(ids, shakespeare.BATCH, shakespeare.LENGTH)
+    losses = []
+    for _ in range(ids.numel() // shakespeare.BATCH // shakespeare.LENGTH - 1):
+        x, y = next(batches)
+        losses.append(nn.functional.cross_entropy(model(x).flatten(0, 1), y.flatten()))
+    return torch.stack(losses).mean().item()
 
 
 def make(name: str, folder: Path, rank: int, world: int, seed: int = 0) -> Workload:
@@ -79,16 +97,23 @@ def make(name: str, folder: Path, rank: int, world: int, seed: int = 0) -> Workl
         model = fashion.cnn()
         images = fashion.read_images(fashion.IMAGES, "train")
         batches = fashion.image_batches(images, fashion.BATCH, rank, world)
-        return Workload(model, batches, torch.optim.SGD(model.parameters(), 0.05, momentum=0.9))
+        optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
+        test = partial(fashion.accuracy, images=fashion.read_images(fashion.IMAGES, "t10k"))
+        return Workload(model, batches, optimizer, test)
     if name == "lstm":
         model = shakespeare.WordLSTM(shakespeare.VOCABULARY, shakespeare.WIDTH)
         text = shakespeare.read_text(fetch_text(folder))
-        ids = shakespeare.word_ids(text, shakespeare.VOCABULARY).chunk(world)[rank]
-        batches = shakespeare.word_batches(ids, shakespeare.BATCH, shakespeare.LENGTH)
-        return Workload(model, batches, torch.optim.Adam(model.parameters(), 2e-3))
+        ids = shakespeare.word_ids(text, shakespeare.VOCABULARY)
+        own = ids[:-HELD_OUT].chunk(world)[rank]
+        batches = shakespeare.word_batches(own, shakespeare.BATCH, shakespeare.LENGTH)
+        optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+        return Workload(model, batches, optimizer, partial(text_loss, ids=ids[-HELD_OUT:]))
     table = np.loadtxt(fetch_ratings(folder), skiprows=1, usecols=(0, 1, 2))
     pairs = torch.from_numpy(table[:, :2].astype(np.int64))
     stars = torch.from_numpy(table[:, 2].astype(np.int64)) - 1
     model = NCF(int(pairs[:, 0].max()) + 1, int(pairs[:, 1].max()) + 1)
-    batches = fashion.image_batches((pairs, stars), 256, rank, world)
-    return Workload(model, batches, torch.optim.Adam(model.parameters(), 1e-3))
+    order = torch.randperm(len(stars), generator=torch.Generator().manual_seed(0))
+    known, held_out = order[:-STARS_HELD_OUT], order[-STARS_HELD_OUT:]
+    batches = fashion.image_batches((pairs[known], stars[known]), 256, rank, world)
+    test = partial(fashion.accuracy, images=(pairs[held_out], stars[held_out]))
+    return Workload(model, batches, torch.optim.Adam(model.parameters(), 1e-3), test)

@@ -98,6 +98,7 @@ def test_python_imports_point_downward() -> None:
         "quantizers",
         "sparsifiers",
         "memory",
+        "gradient_frames",
         "compressor",
         "exchange",
         "averaging",

@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 
 import torch.distributed as dist
-from torch_cases import hooked, network, train
+from torch_training import hooked, network, train
 
 import gradwire as gw
 

@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <deque>
+
 #include "arguments.hpp"
 #include "gradwire/gradient.hpp"
 #include "gradwire/sparsify.hpp"
@@ -200,6 +202,18 @@ void register_gradients(py::module_& module) {
       },
       py::arg("frame"), py::arg("out").noconvert(), py::arg("add"), py::arg("scale"),
       py::arg("threads"));
+  module.def(
+      "decompress_sum",
+      [](const std::vector<py::object>& frames, Floats out, float scale, int threads) {
+        std::deque<Bytes> in;
+        for (const py::object& frame : frames) in.emplace_back(frame, false);
+        std::vector<std::span<const std::uint8_t>> spans;
+        for (Bytes& bytes : in) spans.push_back(bytes.span());
+        const std::span<float> target = span_of(out);
+        const py::gil_scoped_release release;
+        decompress_sum(spans, target, scale, threads);
+      },
+      py::arg("frames"), py::arg("out").noconvert(), py::arg("scale"), py::arg("threads"));
   module.def(
       "decompress_exactly",
       [](const py::object& frame, const py::object& out, int threads) {

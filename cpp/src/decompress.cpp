@@ -153,14 +153,27 @@ const std::uint8_t* ChunkReader::read(std::size_t i, std::vector<std::uint8_t>& 
 
 void ChunkReader::for_each_chunk(
     int threads, const std::function<void(std::size_t, const Elements&)>& use) const {
-  for_each(chunks(), usable_threads(threads), [&](std::size_t i) {
-    const std::size_t count = chunk_elements(i);
+  for_each_chunk({this, 1}, threads,
+                 [&](std::size_t begin, const Elements* chunk) { use(begin, *chunk); });
+}
+
+void ChunkReader::for_each_chunk(std::span<const ChunkReader> readers, int threads,
+                                 const std::function<void(std::size_t, const Elements*)>& use) {
+  const ChunkReader& first = readers.front();
+  for_each(first.chunks(), usable_threads(threads), [&](std::size_t i) {
+    const std::size_t count = first.chunk_elements(i);
     if (count == 0) return;
     // Kept from chunk to chunk, unless a long run has made this one larger than others.
-    thread_local std::vector<std::uint8_t> kept;
-    std::vector<std::uint8_t> large;
-    const bool is_large = count > std::size_t{1} << kMaxChunkLog2;
-    use(parsed_.borders[i], {read(i, is_large ? large : kept), count, parsed_.dtype});
+    thread_local std::vector<std::vector<std::uint8_t>> kept;
+    std::vector<std::vector<std::uint8_t>> large;
+    std::vector<std::vector<std::uint8_t>>& buffers =
+        count > std::size_t{1} << kMaxChunkLog2 ? large : kept;
+    buffers.resize(std::max(buffers.size(), readers.size()));
+    std::vector<Elements> elements;
+    for (std::size_t k = 0; k < readers.size(); ++k) {
+      elements.push_back({readers[k].read(i, buffers[k]), count, readers[k].parsed_.dtype});
+    }
+    use(first.parsed_.borders[i], elements.data());
   });
 }
 

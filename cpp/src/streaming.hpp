@@ -45,6 +45,9 @@ class ChunkReader {
   /// threads, in any order.
   void for_each_chunk(int threads,
                       const std::function<void(std::size_t, const Elements&)>& use) const;
+  /// The same for several arrays with the same chunks: use(index, elements of each array).
+  static void for_each_chunk(std::span<const ChunkReader> readers, int threads,
+                             const std::function<void(std::size_t, const Elements*)>& use);
 
  private:
   const std::uint8_t* readable_end_;

@@ -50,12 +50,7 @@ from gradwire.codecs import (
     compress,
     compress_into,
 )
-from gradwire.compressor import (
-    Compressor,
-    GradientInfo,
-    decompress_gradient,
-    inspect_gradient,
-)
+from gradwire.compressor import Compressor
 from gradwire.entropy import shannon_entropy
 from gradwire.factory import compressor_from_params
 from gradwire.frames import (
@@ -64,6 +59,12 @@ from gradwire.frames import (
     decompress_into,
     inspect,
     max_compressed_size,
+)
+from gradwire.gradient_frames import (
+    GradientInfo,
+    decompress_gradient,
+    decompress_sum,
+    inspect_gradient,
 )
 from gradwire.memory import DGCMomentum, EFSign, Memory, NoMemory, Residual, SignMomentum
 from gradwire.quantizers import (
@@ -159,6 +160,7 @@ __all__ = [
     "decompress",
     "decompress_gradient",
     "decompress_into",
+    "decompress_sum",
     "inspect",
     "inspect_gradient",
     "max_compressed_size",

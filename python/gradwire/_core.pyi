@@ -117,6 +117,12 @@ def decompress_gradient(
     scale: float,
     threads: int,
 ) -> None: ...
+def decompress_sum(
+    frames: Sequence[npt.NDArray[np.uint8]],
+    out: npt.NDArray[np.float32],
+    scale: float,
+    threads: int,
+) -> None: ...
 def decompress_exactly(
     frame: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8], threads: int
 ) -> None: ...

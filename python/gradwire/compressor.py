@@ -2,124 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradwire import _core
-from gradwire._arrays import ByteArray, as_bytes
+from gradwire._arrays import ByteArray
 from gradwire._floats import (
-    BFLOAT16,
     FLOAT32,
-    NAMES,
     Float32Array,
     FloatArray,
     as_floats,
-    as_output,
     to_float32,
     type_number,
 )
 from gradwire._quantizer import Quantizer, stream_of, zeroes_nonfinite
 from gradwire._sparsifier import Sparsifier
 from gradwire.codecs import Codec, as_codec
+from gradwire.gradient_frames import decompress_gradient
 from gradwire.memory import Memory, NoMemory, Residual, SignMomentum
 from gradwire.quantizers import Lossless, Signum
-
-_METHODS = ("levels", "signs", "powers", "planes", "sparse", "random")
-_PLANES = 3
-
-
-@dataclass(frozen=True)
-class GradientInfo:
-    """What a gradient frame says of itself (``cpp/FORMAT.md``, section 9)."""
-
-    method: str
-    """ "levels", "signs", "powers", "planes", "sparse" or "random"."""
-    dtype: str
-    """Of the gradient: "float32", "float16", "bfloat16" or "float64"."""
-    shape: tuple[int, ...]
-    count: int
-    """Elements."""
-    sent: int
-    """Elements that are not left out."""
-    nbytes: int
-    """Bytes of the frame."""
-
-
-def inspect_gradient(frame: Any) -> GradientInfo:
-    """Reads a gradient frame's header and checks the header's checksum; decodes nothing.
-
-    Raises:
-        CorruptFrameError: the bytes are not a gradient frame, or the header was changed.
-        TruncatedFrameError: the bytes end before the frame does.
-        UnsupportedFormatError: a version or method that this build does not know.
-    """
-    data = as_bytes(frame)
-    method, number, shape, count, sent = _core.inspect_gradient(data)
-    return GradientInfo(_METHODS[method], NAMES[number], shape, count, sent, data.nbytes)
-
-
-def decompress_gradient(
-    frame: Any,
-    out: Any = None,
-    accumulate: bool = False,
-    scale: float = 1.0,
-    max_size: int | None = None,
-    threads: int | None = None,
-) -> Any:
-    """Decodes a gradient frame of any compressor.
-
-    Args:
-        frame: bytes, a uint8 array, or anything with the buffer protocol or DLPack.
-        out: float32 array or torch CPU tensor to fill instead of a new one: C-contiguous, writable,
-            with as many elements as the gradient. For a frame of ``Lossless`` it may have the
-            gradient's own type, and gets its very bits.
-        accumulate: add to ``out``, chunk by chunk, without a temporary array.
-        scale: factor of the decoded gradient, for example 1 / world size.
-        max_size: largest number of decoded bytes to accept, checked before anything is allocated.
-            Pass it for frames from strangers: a short sparse one may declare 2^32 elements.
-        threads: at most this many; None for the default.
-
-    Returns:
-        ``out``, or a new float32 array of the gradient's shape. Frames of ``Lossless`` give the
-        gradient's own dtype if ``scale`` is 1, but float32 for bfloat16, which NumPy lacks.
-
-    Raises:
-        CorruptFrameError: the bytes are not a gradient frame, or were changed. ``out`` is as it
-            was after accidental damage, which checksums tell before anything is written.
-        TruncatedFrameError: the bytes end before the frame does.
-        UnsupportedFormatError: a version or method that this build does not know.
-        MissingCodeBookError: the frame names a shared code book that this process has not.
-        BufferTooSmallError: ``out`` or ``max_size`` is too small.
-        ValueError: ``out`` has more elements than the gradient.
-        TypeError: ``out`` has a type that the frame cannot give.
-    """
-    data = as_bytes(frame)
-    method, number, shape, count, _ = _core.inspect_gradient(data)
-    exact = method == _PLANES and not accumulate and scale == 1
-    own = exact and number not in (FLOAT32, BFLOAT16)
-    dtype = np.dtype(NAMES[number] if own else "float32")
-    if max_size is not None and count * dtype.itemsize > max_size:
-        raise _core.BufferTooSmallError(
-            f"the gradient decodes to {count} elements of {dtype}, max_size allows {max_size} bytes"
-        )
-    if out is None:
-        if accumulate:
-            raise ValueError("accumulate=True needs an out to add to")
-        target = np.empty(shape, dtype)
-        flat, kind = target.reshape(-1), number if own else FLOAT32
-    else:
-        target = out
-        flat, kind = as_output(out, count)
-    if exact and kind == number:
-        _core.decompress_exactly(data, flat.view(np.uint8), threads or 0)
-    elif kind == FLOAT32:
-        _core.decompress_gradient(data, flat, accumulate, scale, threads or 0)
-    else:
-        raise TypeError(f"out must be float32 for this frame, got {NAMES[kind]}")
-    return target
 
 
 class Compressor:

@@ -124,6 +124,12 @@ GradientInfo inspect_gradient(std::span<const std::uint8_t> frame);
 void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> out, bool add,
                          float scale, int threads = 0);
 
+/// out = scale * the sum of the gradients in `frames`, added up in their order: the same bits as
+/// one decompress_gradient after the other, but passes over `out` once where all were quantised
+/// alike.
+void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::span<float> out,
+                    float scale, int threads = 0);
+
 /// The exact elements of a frame of kPlanes, in their own type.
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,
                         int threads = 0);

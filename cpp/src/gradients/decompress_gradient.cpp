@@ -31,20 +31,45 @@ struct Target {
   int threads;
 };
 
-void read_levels(const ParsedGradient& parsed, const Target& target) {
-  const GradientHeader& header = parsed.header;
-  const ChunkReader levels(parsed.parts[0]);
-  const std::vector<float> scales = read_scales(parsed);
-  levels.for_each_chunk(target.threads, [&](std::size_t begin, const Elements& chunk) {
-    for_each_bucket(begin, begin + chunk.count, header.bucket_size,
-                    [&](std::size_t b, std::uint64_t first, std::size_t count) {
-                      const float unit = level_unit(scales[b], header.levels);
-                      const auto* const in =
-                          reinterpret_cast<const std::int8_t*>(chunk.data + first - begin);
-                      kernels().floats.dequantize(in, count, unit * target.scale, target.add,
-                                                  target.out + first);
-                    });
-  });
+/// Adds up gradients that were cut into the same chunks and buckets, bucket by bucket.
+void read_levels(std::span<const ParsedGradient> parsed, std::span<const ChunkReader> levels,
+                 const Target& target) {
+  std::vector<std::vector<float>> scales;
+  for (const ParsedGradient& one : parsed) scales.push_back(read_scales(one));
+  const std::uint64_t bucket = parsed.front().header.bucket_size;
+  ChunkReader::for_each_chunk(
+      levels, target.threads, [&](std::size_t begin, const Elements* chunks) {
+        const auto add_up = [&](std::size_t b, std::uint64_t first, std::size_t count) {
+          for (std::size_t k = 0; k < parsed.size(); ++k) {
+            const float unit = level_unit(scales[k][b], parsed[k].header.levels);
+            const bool adds = target.add || k > 0;
+            if (unit == 0) {  // nothing but zeros, as in embeddings
+              if (!adds) std::fill_n(target.out + first, count, 0.0f);
+              continue;
+            }
+            const auto* const in =
+                reinterpret_cast<const std::int8_t*>(chunks[k].data + first - begin);
+            kernels().floats.dequantize(in, count, unit * target.scale, adds, target.out + first);
+          }
+        };
+        for_each_bucket(begin, begin + chunks->count, bucket, add_up);
+      });
+}
+
+std::vector<ChunkReader> readers_of(std::span<const ParsedGradient> parsed) {
+  std::vector<ChunkReader> readers;
+  for (const ParsedGradient& one : parsed) readers.emplace_back(one.parts[0]);
+  return readers;
+}
+
+/// Whether read_levels can add them up at once.
+bool are_alike(std::span<const ParsedGradient> parsed, std::span<const ChunkReader> levels) {
+  for (std::size_t k = 1; k < parsed.size(); ++k) {
+    const bool alike = parsed[k].header.bucket_size == parsed[0].header.bucket_size &&
+                       levels[k].frame().borders == levels[0].frame().borders;
+    if (!alike) return false;
+  }
+  return true;
 }
 
 /// The bits that fill the last byte of signs must be 0.
@@ -114,7 +139,7 @@ void decompress_parsed(const ParsedGradient& parsed, std::span<float> out, bool 
                        int threads) {
   const Target target{out.data(), add, scale, threads};
   switch (parsed.header.method) {
-    case Method::kLevels: return read_levels(parsed, target);
+    case Method::kLevels: return read_levels({&parsed, 1}, readers_of({&parsed, 1}), target);
     case Method::kSigns: return read_signs(parsed, target);
     case Method::kPowers: return read_powers(parsed, target);
     case Method::kPlanes: return read_planes(parsed, out.data(), add, scale, threads);
@@ -122,6 +147,16 @@ void decompress_parsed(const ParsedGradient& parsed, std::span<float> out, bool 
     case Method::kRandom: return read_sparse(parsed, target);
   }
 }
+
+namespace {
+
+void check_count(const ParsedGradient& parsed, std::span<float> out) {
+  if (out.size() == parsed.header.count) return;
+  throw std::invalid_argument("out has " + std::to_string(out.size()) +
+                              " elements, the gradient has " + std::to_string(parsed.header.count));
+}
+
+}  // namespace
 
 GradientInfo inspect_gradient(std::span<const std::uint8_t> frame) {
   const GradientHeader header = parse_gradient(frame).header;
@@ -131,12 +166,31 @@ GradientInfo inspect_gradient(std::span<const std::uint8_t> frame) {
 void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> out, bool add,
                          float scale, int threads) {
   const ParsedGradient parsed = parse_gradient(frame);
-  if (out.size() != parsed.header.count) {
-    throw std::invalid_argument("out has " + std::to_string(out.size()) +
-                                " elements, the gradient has " +
-                                std::to_string(parsed.header.count));
-  }
+  check_count(parsed, out);
   damage_not_truncation([&] { decompress_parsed(parsed, out, add, scale, threads); });
+}
+
+void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::span<float> out,
+                    float scale, int threads) {
+  std::vector<ParsedGradient> parsed;
+  bool only_levels = !frames.empty();
+  for (const std::span<const std::uint8_t> frame : frames) {
+    parsed.push_back(parse_gradient(frame));
+    check_count(parsed.back(), out);
+    only_levels &= parsed.back().header.method == Method::kLevels;
+  }
+  if (frames.empty()) std::fill(out.begin(), out.end(), 0.0f);
+  damage_not_truncation([&] {
+    if (only_levels) {
+      const std::vector<ChunkReader> levels = readers_of(parsed);
+      if (are_alike(parsed, levels)) {
+        return read_levels(parsed, levels, {out.data(), false, scale, threads});
+      }
+    }
+    for (std::size_t k = 0; k < parsed.size(); ++k) {
+      decompress_parsed(parsed[k], out, k > 0, scale, threads);
+    }
+  });
 }
 
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,

@@ -101,6 +101,10 @@ void QuantizingSource::quantize_bucket(const float* x, std::uint64_t first, std:
     if (feeds_back) floats.from_powers(levels, count, base_, -1, true, reader_.residual(first));
     return;
   }
+  if (*scale == 0) {  // nothing but zeros, as in embeddings
+    std::fill_n(levels, count, std::int8_t{0});
+    return;
+  }
   const LevelGrid grid = level_grid(*scale, quantizer_.levels);
   floats.quantize(x, count, &grid, quantizer_.stochastic ? &draws : nullptr, levels);
   if (!feeds_back) return;

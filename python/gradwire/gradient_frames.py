@@ -1,0 +1,157 @@
+"""Frames of gradients, whatever has made them: what they say of themselves, and decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradwire import _core
+from gradwire._arrays import as_bytes
+from gradwire._floats import BFLOAT16, FLOAT32, NAMES, as_output
+
+_METHODS = ("levels", "signs", "powers", "planes", "sparse", "random")
+_PLANES = 3
+
+
+@dataclass(frozen=True)
+class GradientInfo:
+    """What a gradient frame says of itself (``cpp/FORMAT.md``, section 9)."""
+
+    method: str
+    """ "levels", "signs", "powers", "planes", "sparse" or "random"."""
+    dtype: str
+    """Of the gradient: "float32", "float16", "bfloat16" or "float64"."""
+    shape: tuple[int, ...]
+    count: int
+    """Elements."""
+    sent: int
+    """Elements that are not left out."""
+    nbytes: int
+    """Bytes of the frame."""
+
+
+def inspect_gradient(frame: Any) -> GradientInfo:
+    """Reads a gradient frame's header and checks the header's checksum; decodes nothing.
+
+    Raises:
+        CorruptFrameError: the bytes are not a gradient frame, or the header was changed.
+        TruncatedFrameError: the bytes end before the frame does.
+        UnsupportedFormatError: a version or method that this build does not know.
+    """
+    data = as_bytes(frame)
+    method, number, shape, count, sent = _core.inspect_gradient(data)
+    return GradientInfo(_METHODS[method], NAMES[number], shape, count, sent, data.nbytes)
+
+
+def decompress_gradient(
+    frame: Any,
+    out: Any = None,
+    accumulate: bool = False,
+    scale: float = 1.0,
+    max_size: int | None = None,
+    threads: int | None = None,
+) -> Any:
+    """Decodes a gradient frame of any compressor.
+
+    Args:
+        frame: bytes, a uint8 array, or anything with the buffer protocol or DLPack.
+        out: float32 array or torch CPU tensor to fill instead of a new one: C-contiguous, writable,
+            with as many elements as the gradient. For a frame of ``Lossless`` it may have the
+            gradient's own type, and gets its very bits.
+        accumulate: add to ``out``, chunk by chunk, without a temporary array.
+        scale: factor of the decoded gradient, for example 1 / world size.
+        max_size: largest number of decoded bytes to accept, checked before anything is allocated.
+            Pass it for frames from strangers: a short sparse one may declare 2^32 elements.
+        threads: at most this many; None for the default.
+
+    Returns:
+        ``out``, or a new float32 array of the gradient's shape. Frames of ``Lossless`` give the
+        gradient's own dtype if ``scale`` is 1, but float32 for bfloat16, which NumPy lacks.
+
+    Raises:
+        CorruptFrameError: the bytes are not a gradient frame, or were changed. ``out`` is as it
+            was after accidental damage, which checksums tell before anything is written.
+        TruncatedFrameError: the bytes end before the frame does.
+        UnsupportedFormatError: a version or method that this build does not know.
+        MissingCodeBookError: the frame names a shared code book that this process has not.
+        BufferTooSmallError: ``out`` or ``max_size`` is too small.
+        ValueError: ``out`` has more elements than the gradient.
+        TypeError: ``out`` has a type that the frame cannot give.
+    """
+    data = as_bytes(frame)
+    method, number, shape, count, _ = _core.inspect_gradient(data)
+    exact = method == _PLANES and not accumulate and scale == 1
+    own = exact and number not in (FLOAT32, BFLOAT16)
+    dtype = np.dtype(NAMES[number] if own else "float32")
+    if max_size is not None and count * dtype.itemsize > max_size:
+        raise _core.BufferTooSmallError(
+            f"the gradient decodes to {count} elements of {dtype}, max_size allows {max_size} bytes"
+        )
+    if out is None:
+        if accumulate:
+            raise ValueError("accumulate=True needs an out to add to")
+        target = np.empty(shape, dtype)
+        flat, kind = target.reshape(-1), number if own else FLOAT32
+    else:
+        target = out
+        flat, kind = as_output(out, count)
+    if exact and kind == number:
+        _core.decompress_exactly(data, flat.view(np.uint8), threads or 0)
+    elif kind == FLOAT32:
+        _core.decompress_gradient(data, flat, accumulate, scale, threads or 0)
+    else:
+        raise TypeError(f"out must be float32 for this frame, got {NAMES[kind]}")
+    return target
+
+
+def decompress_sum(
+    frames: Sequence[Any],
+    out: Any = None,
+    scale: float = 1.0,
+    max_size: int | None = None,
+    threads: int | None = None,
+) -> Any:
+    """Adds up gradients, for example those of all ranks, and multiplies them by ``scale``.
+
+    The result has the same bits as one :func:`decompress_gradient` after the other, in the order
+    of the frames, but memory is written once where all were quantised alike.
+
+    Args:
+        frames: one or more, of gradients with equally many elements.
+        out: float32 array or torch CPU tensor to fill instead of a new one, as for
+            :func:`decompress_gradient`.
+        scale: for example 1 / world size.
+        max_size: as for :func:`decompress_gradient`.
+        threads: at most this many; None for the default.
+
+    Returns:
+        ``out``, or a new float32 array of the shape of the first gradient.
+
+    Raises:
+        Error: as for :func:`decompress_gradient`; it does not say which frame it was.
+        ValueError: there is no frame, or gradients differ in size.
+
+    >>> import gradwire as gw
+    >>> import numpy as np
+    >>> frames = [gw.Compressor(gw.QSGD(4)).compress(np.ones(1000, np.float32)) for _ in range(3)]
+    >>> average = gw.decompress_sum(frames, scale=1 / 3)
+    >>> bool(np.isclose(average.mean(), 1, atol=0.3)), average.shape
+    (True, (1000,))
+    """
+    data = [as_bytes(frame) for frame in frames]
+    if not data:
+        raise ValueError("there is no frame to add up")
+    _, _, shape, count, _ = _core.inspect_gradient(data[0])
+    if max_size is not None and 4 * count > max_size:
+        raise _core.BufferTooSmallError(
+            f"the gradients decode to {count} elements of float32, max_size allows {max_size} bytes"
+        )
+    target = np.empty(shape, np.float32) if out is None else out
+    flat, kind = as_output(target, count)
+    if kind != FLOAT32:
+        raise TypeError(f"out must be float32, got {NAMES[kind]}")
+    _core.decompress_sum(data, flat, scale, threads or 0)
+    return target
