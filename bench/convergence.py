@@ -26,8 +26,8 @@ from gradwire.progress import Progress
 from gradwire.tables import print_table
 
 WORKER = Path(__file__).parent / "convergence_worker.py"
-STEPS = {"cnn": 900, "lstm": 150}
-TESTS = 15
+STEPS = {"cnn": 600, "lstm": 100}
+TESTS = 12
 Curve = Sequence[tuple[float, float]]
 
 
@@ -36,8 +36,7 @@ def train(model: str, method: str, link: str, folder: Path, *more: str) -> Curve
     with tempfile.TemporaryDirectory() as temporary, network(2, LINKS[link]) as commands:
         out = Path(temporary) / "curve.json"
         arguments = [model, method, "--folder", str(folder), "--out", str(out), *more]
-        steps = ["--steps", str(STEPS[model]), "--tests", str(TESTS)]
-        run_ranks(WORKER, commands, [*arguments, *steps])
+        run_ranks(WORKER, commands, [*arguments, "--steps", str(STEPS[model])])
         return [(seconds, result) for seconds, result in json.loads(out.read_text())]
 
 
@@ -51,7 +50,8 @@ def time_to(curve: Curve, target: float, lower_is_better: bool) -> str:
 
 def compare_times(model: str, link: str, methods: Sequence[str], folder: Path) -> None:
     """Prints the table of one model."""
-    curves = {method: train(model, method, link, folder) for method in methods}
+    tests = ["--tests", str(TESTS)]
+    curves = {method: train(model, method, link, folder, *tests) for method in methods}
     target = curves[PLAIN][-1][1]
     rows = []
     for method, curve in curves.items():
@@ -68,7 +68,7 @@ def compare_seeds(model: str, seeds: int, methods: Sequence[str], folder: Path) 
     with Progress("seeds", seeds * len(methods)) as progress:
         for seed in range(seeds):
             for method in methods:
-                more = ["--seed", str(seed), "--no-fallback"]
+                more = ["--seed", str(seed), "--no-fallback", "--tests", "1"]
                 results[method].append(train(model, method, "none", folder, *more)[-1][1])
                 progress.step(method)
     rows = []

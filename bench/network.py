@@ -3,8 +3,8 @@
     sudo python bench/network.py [--models lstm] [--ranks 2 4] [--links 100mbit 1gbit none]
 
 makes network namespaces on this machine, joined by links of these speeds, and removes them in the
-end. One process per rank trains there, under DDP over gloo, on a core of its own as far as there are
-cores. `step` is the median time of a step, on the rank that took longest; `overhead` that time less
+end. One process per rank trains there, under DDP over gloo, on a core of its own if there are as
+many. `step` is the median time of a step, on the rank that took longest; `overhead` that time less
 the one of the same step without communication; `sent` what a rank put on the wire in a step, by
 the counters of its network device, acknowledgements included. `one number` is a hook that averages
 a single float per bucket and leaves gradients as they are: what it costs that ranks wait for each

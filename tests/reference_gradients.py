@@ -111,7 +111,9 @@ def read_levels(frame: Frame) -> np.ndarray:
     values = np.zeros(frame.n, np.float32)
     with np.errstate(over="ignore"):
         for i, level in enumerate(frame.integers(part, frame.n, "int8")):
-            values[i] = np.float32(level) * (scales[i // bucket_size] / np.float32(most))
+            scale = scales[i // bucket_size]
+            if any(scale.tobytes()):
+                values[i] = np.float32(level) * (scale / np.float32(most))
     return values
 
 

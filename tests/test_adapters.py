@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -22,7 +23,8 @@ def test_a_missing_package_is_named_with_its_extra(adapter: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None\nimport gradwire as gw\ngw.{adapter}"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 1
-    assert f"ImportError: gradwire.{adapter} needs the package {package}" in ended.stderr
+    needed = f"({package}|torch)"  # Horovod's adapter needs both
+    assert re.search(f"ImportError: gradwire.{adapter} needs the package {needed}", ended.stderr)
     assert f"pip install 'gradwire[{adapter}]'" in ended.stderr
 
 

@@ -72,6 +72,7 @@ VALID = {
     "levels beyond the number of levels": levels(most=1),
     "levels, shape of their own": levels(shape=(2, 2)),
     "levels, 32 dimensions": levels(shape=(1,) * 31 + (4,)),
+    "levels, zero as scale": levels(scales=struct.pack("<f", 0.0)),
     "levels, negative zero as scale": levels(scales=struct.pack("<f", -0.0)),
     "levels, smallest scale": levels(scales=struct.pack("<f", 1e-45)),
     "levels, other types of few scales": levels(kind=2),

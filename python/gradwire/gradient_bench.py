@@ -13,7 +13,8 @@ import numpy as np
 from gradwire._floats import Float32Array, as_floats, to_float32
 from gradwire._quantizer import Quantizer
 from gradwire._sparsifier import Sparsifier
-from gradwire.compressor import Compressor, decompress_gradient, inspect_gradient
+from gradwire.compressor import Compressor
+from gradwire.gradient_frames import decompress_gradient, inspect_gradient
 from gradwire.progress import Progress
 from gradwire.sparsifiers import (
     DGC,

@@ -1,0 +1,222 @@
+"""Horovod: an optimizer of PyTorch whose gradients are averaged by way of compressed frames.
+
+hvd.broadcast_parameters(model.state_dict(), root_rank=0)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+optimizer = gw.horovod.DistributedOptimizer(
+    optimizer, model.named_parameters(), gw.Compressor(gw.QSGD(4))
+)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradwire._arrays import ByteArray
+from gradwire._core import CorruptFrameError
+from gradwire._extras import needs
+from gradwire.agreement import agree, settings_of
+from gradwire.averaging import Allgather, largest_frame, make_averager
+from gradwire.compressor import Compressor
+from gradwire.exchange import Exchange, check_sizes
+from gradwire.quantizers import Lossless
+
+with needs("horovod", "torch"):
+    import torch
+with needs("horovod"):
+    import horovod.torch as hvd
+
+SMALLEST = 4096
+"""Elements of a parameter below which it goes plain: compressing it could not pay."""
+
+
+class HorovodExchange(Exchange):
+    """Exact sizes, no padding. Call ``hvd.init()`` first."""
+
+    def __init__(self) -> None:
+        self.rank = hvd.rank()
+        self.world_size = hvd.size()
+
+    def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
+        """See :meth:`Exchange.allgather`."""
+        sizes = hvd.allgather(torch.tensor([data.size]), name="gradwire.sizes").tolist()
+        check_sizes(sizes, limit)
+        return _split(hvd.allgather(_tensor(data), name="gradwire.data"), sizes)
+
+    def start_allgather(
+        self, data: ByteArray, limit: int, name: str
+    ) -> Callable[[], list[ByteArray]]:
+        """An :meth:`allgather` that goes on until the function it returns is called.
+
+        Ranks may start those of different names in different orders. Sizes travel beside the data:
+        Horovod has taken memory for the data when they are checked.
+        """
+        announced = hvd.allgather_async(torch.tensor([data.size]), name=f"gradwire.sizes.{name}")
+        arriving = hvd.allgather_async(_tensor(data), name=f"gradwire.data.{name}")
+
+        def finish() -> list[ByteArray]:
+            sizes = hvd.synchronize(announced).tolist()
+            check_sizes(sizes, limit)
+            return _split(hvd.synchronize(arriving), sizes)
+
+        return finish
+
+    def alltoall(self, data: Sequence[ByteArray], limit: int) -> list[ByteArray]:
+        """See :meth:`Exchange.alltoall`."""
+        outgoing = torch.tensor([d.size for d in data], dtype=torch.int32)
+        sizes = hvd.alltoall(outgoing, name="gradwire.sizes").tolist()
+        check_sizes(sizes, limit)
+        arrived, _ = hvd.alltoall(_tensor(np.concatenate(data)), outgoing, name="gradwire.data")
+        return _split(arrived, sizes)
+
+
+def DistributedOptimizer(
+    optimizer: torch.optim.Optimizer,
+    named_parameters: Iterable[tuple[str, torch.Tensor]],
+    compressor: Compressor,
+    algorithm: str = "auto",
+) -> torch.optim.Optimizer:
+    """Lets an optimizer average gradients over all ranks before each step. All ranks must call it.
+
+    Frames set out while the backward pass goes on. Parameters of fewer than 4096 elements go plain,
+    if what the compressor sends stands for the gradient. A parameter without a gradient on this
+    rank counts as zeros, as with Horovod's own optimizer. Sparse gradients become dense.
+
+    The optimizer gets two methods. ``synchronize()`` finishes the averages before ``step()`` does,
+    for example to clip them. ``with optimizer.no_sync():`` is for all backward passes but the last
+    one of a step, to accumulate gradients.
+
+    Args:
+        optimizer: of any class. It is changed, and returned.
+        named_parameters: all that the optimizer has, in one order on all ranks. Horovod matches
+            gradients by these names, and memories are kept apart by them.
+        compressor: alike on all ranks, but that its rank is set here.
+        algorithm: "allgather", "sharded", or "auto" to choose by world size.
+
+    Raises:
+        ValueError: ranks have different settings, or a parameter has no name. From ``step()``,
+            as CorruptFrameError: a frame was damaged on its way; names its rank.
+        RuntimeError: from ``loss.backward()``: a second one without a step between.
+    """
+    own = {p for group in optimizer.param_groups for p in group["params"]}
+    named = dict(named_parameters)
+    if not own <= set(named.values()):
+        raise ValueError("named_parameters must name all parameters of the optimizer")
+    parameters = {name: p for name, p in named.items() if p in own and p.requires_grad}
+    gradients = _Gradients(parameters, compressor, algorithm)
+    optimizer.register_step_pre_hook(gradients.before_step)
+    optimizer.synchronize = gradients.synchronize
+    optimizer.no_sync = gradients.no_sync
+    return optimizer
+
+
+class _Gradients:
+    """Averages the gradients of parameters as they come."""
+
+    def __init__(
+        self, parameters: dict[str, torch.Tensor], compressor: Compressor, algorithm: str
+    ) -> None:
+        self._parameters = parameters
+        self._exchange = HorovodExchange()
+        compressor.rank = self._exchange.rank
+        self._averager = make_averager(compressor, self._exchange, algorithm)
+        self._pending: dict[str, Callable[[], torch.Tensor]] = {}
+        self._accumulating = False
+        self._synchronized = False
+        agree(self._exchange, settings_of(compressor, algorithm=type(self._averager).__name__))
+        for name, parameter in parameters.items():
+            parameter.register_post_accumulate_grad_hook(partial(self._ready, name))
+
+    def synchronize(self) -> None:
+        """Puts averages in the place of all gradients."""
+        for name, parameter in self._parameters.items():
+            if name not in self._pending:
+                self._start(name, parameter)
+        pending, self._pending = self._pending, {}
+        for name, parameter in self._parameters.items():  # in one order, as "sharded" needs it
+            parameter.grad.copy_(pending[name]().view_as(parameter))
+        self._synchronized = True
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """Gradients of backward passes inside only add up."""
+        self._accumulating = True
+        try:
+            yield
+        finally:
+            self._accumulating = False
+
+    def before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
+        """The hook of ``step``. With a closure, gradients are averaged after each call of it."""
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if closure is None:
+            self._settle()
+            return None
+
+        def averaged() -> Any:
+            loss = closure()
+            self._settle()
+            return loss
+
+        return (optimizer, averaged), {}
+
+    def _settle(self) -> None:
+        if not self._synchronized:
+            self.synchronize()
+        self._synchronized = False
+
+    def _ready(self, name: str, parameter: torch.Tensor) -> None:
+        if self._accumulating:
+            return
+        if name in self._pending:
+            raise RuntimeError(
+                f"a second gradient of {name} without a step between; "
+                "accumulate within optimizer.no_sync()"
+            )
+        self._synchronized = False
+        self._start(name, parameter)
+
+    def _start(self, name: str, parameter: torch.Tensor) -> None:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        elif parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.to_dense()
+        flat = parameter.grad.detach().reshape(-1)
+        small = flat.numel() < SMALLEST and self._averager.compressor.estimates_gradient
+        self._pending[name] = (self._plain if small else self._compressed)(name, flat)
+
+    def _plain(self, name: str, flat: torch.Tensor) -> Callable[[], torch.Tensor]:
+        wide = flat.to(torch.promote_types(flat.dtype, torch.float32))  # Horovod has no bfloat16
+        return partial(hvd.synchronize, hvd.allreduce_async(wide, name=f"gradwire.{name}"))
+
+    def _compressed(self, name: str, flat: torch.Tensor) -> Callable[[], torch.Tensor]:
+        averager = self._averager
+        exact = isinstance(averager.compressor.pipeline, Lossless) and flat.dtype == torch.float64
+        out = np.empty(flat.numel(), np.float64 if exact else np.float32)
+        frames = averager.compress(flat.cpu(), name)
+        arrive = None
+        if isinstance(averager, Allgather):
+            arrive = self._exchange.start_allgather(frames[0], largest_frame(out.size), name)
+
+        def finish() -> torch.Tensor:
+            if arrive is None:
+                averager.complete(frames, name, out)
+            else:
+                averager.add_up(arrive(), out)
+            return torch.from_numpy(out)
+
+        return finish
+
+
+def _tensor(data: ByteArray) -> torch.Tensor:
+    return torch.from_numpy(np.require(data, requirements="W"))
+
+
+def _split(data: torch.Tensor, sizes: list[int]) -> list[ByteArray]:
+    if data.numel() != sum(sizes):
+        raise CorruptFrameError("ranks have sent other sizes than they have announced")
+    return np.split(data.numpy(), np.cumsum(sizes)[:-1])
