@@ -9,9 +9,6 @@ import argparse
 import json
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 LINKS = {"100mbit": "100 Mbit/s", "1gbit": "1 Gbit/s", "none": "no limit"}
@@ -49,14 +46,14 @@ def main() -> None:
         if table["ranks"] == options.ranks:
             seconds = {row["method"]: row["seconds"] for row in table["rows"]}
             panels.setdefault(table["model"], {})[table["link"]] = seconds
-    plt.rcParams["svg.hashsalt"] = "gradwire"
+    plt.rcParams.update({"svg.hashsalt": "gradwire", "svg.fonttype": "none", "font.size": 10})
     figure, all_axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 4), squeeze=False)
     for axes, (model, tables) in zip(all_axes[0], panels.items()):
         draw(axes, tables, f"{model}, {options.ranks} ranks")
     all_axes[0][0].set_ylabel("milliseconds per step")
     all_axes[0][-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
     figure.tight_layout()
-    figure.savefig(options.figure, metadata={"Date": None})
+    figure.savefig(options.figure, metadata={"Date": None, "Creator": None})
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ void read_levels(std::span<const ParsedGradient> parsed, std::span<const ChunkRe
           for (std::size_t k = 0; k < parsed.size(); ++k) {
             const float unit = level_unit(scales[k][b], parsed[k].header.levels);
             const bool adds = target.add || k > 0;
-            if (std::bit_cast<std::uint32_t>(scales[k][b]) == 0) {  // nothing but zeros, as in embeddings
+            if (std::bit_cast<std::uint32_t>(scales[k][b]) ==
+                0) {  // nothing but zeros, as in embeddings
               if (!adds) std::fill_n(target.out + first, count, 0.0f);
               continue;
             }
