@@ -45,6 +45,11 @@ def test_fast_network_compresses_nothing() -> None:
     assert training.steps(20)[-10:] == [(False, False)] * 10
 
 
+def test_a_gain_that_may_be_noise_is_none() -> None:
+    training = Training({PLAIN: (0.20, 0.30), COMPRESSED: (0.19, 0.28)})
+    assert training.steps(20)[-5:] == [(False, False)] * 5
+
+
 def test_buckets_are_chosen_one_by_one() -> None:
     training = Training({PLAIN: (0.1, 0.9), COMPRESSED: (0.2, 0.3)})
     assert training.steps(20)[-5:] == [(False, True)] * 5

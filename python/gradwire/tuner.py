@@ -3,9 +3,9 @@
 A trial takes steps with all buckets plain and steps with all buckets compressed in turn. The time
 of a bucket is what it takes from its start, or from the end of the bucket before, to its own end;
 the span of a step is the time from its first start to its last end, backward pass included. A
-bucket is compressed if that was faster in the median; and all are plain again if the span of such a
-mix is longer than that of plain steps. All ranks compare the times of the slowest rank, so they
-choose alike.
+bucket is compressed if that was clearly faster in the median; and all are plain again if the span
+of such a mix is longer than that of plain steps. All ranks compare the times of the slowest rank,
+so they choose alike.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 PLAIN, COMPRESSED, CHOSEN = "plain", "compressed", "chosen"
 _WARM_UP = 2  # steps; DDP forms its buckets anew after the first
 _REPEATS = 3  # of each kind of step
+_WORTH_IT = 0.9  # of the time of a plain bucket; less of a gain may be noise
 _SHARE = 0.01  # of all time may be lost on trials
 _SHORTEST_PAUSE = 500  # steps
 
@@ -95,7 +96,9 @@ class Tuner:
         mine = [self._seconds(mode, b) for b in buckets for mode in (PLAIN, COMPRESSED)]
         times = self._slowest([self._span(PLAIN), self._span(COMPRESSED), *mine])
         plain, compressed = times[:2]
-        self._chosen = {b: times[2 * i + 3] < times[2 * i + 2] for i, b in enumerate(buckets)}
+        self._chosen = {
+            b: times[2 * i + 3] < _WORTH_IT * times[2 * i + 2] for i, b in enumerate(buckets)
+        }
         if len(set(self._chosen.values())) == 2:
             self._ahead = [CHOSEN] * _REPEATS
             return
