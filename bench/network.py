@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="JSON file for bench/plot_network.py")
     parser.add_argument("--folder", type=Path, help="keeps the data sets for the next time")
     options = parser.parse_args()
+    if PLAIN not in options.methods:
+        parser.error(f"--methods must contain {PLAIN!r}, to compare with")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

@@ -59,6 +59,8 @@ def word_ids(text: str, vocabulary: int) -> torch.Tensor:
 def word_batches(ids: torch.Tensor, batch: int, length: int) -> Batches:
     """Endless batches of consecutive words and the words that follow them."""
     columns = ids[: len(ids) // batch * batch].reshape(batch, -1)
+    if columns.shape[1] <= length + 1:
+        sys.exit(f"the text is too short: {len(ids)} words for {batch} rows of {length}")
     while True:
         for begin in range(0, columns.shape[1] - length - 1, length):
             piece = columns[:, begin : begin + length + 1]

@@ -52,6 +52,13 @@ class Forked(nn.Module):
         return self.last(self.branches[self.turn % 2](x))
 
 
+class ToDouble(nn.Module):
+    """Goes on in float64."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.double()
+
+
 def data(step: int) -> tuple[torch.Tensor, torch.Tensor]:
     """A batch of this rank."""
     generator = torch.Generator().manual_seed(1000 * step + dist.get_rank())
@@ -101,3 +108,19 @@ def assert_same_on_all_ranks(model: nn.Module) -> None:
     dist.all_gather(everyone, mine)
     assert all(torch.equal(mine, other) for other in everyone)
     assert torch.isfinite(mine).all()
+
+
+def given_gradients(step: int, count: int) -> torch.Tensor:
+    """Of this rank."""
+    generator = torch.Generator().manual_seed(7919 * step + dist.get_rank())
+    return torch.randn(count, generator=generator) * torch.rand(count, generator=generator) ** 4
+
+
+def expect(kind: type[Exception], texts: list[str], work: Callable[[], None]) -> None:
+    """That ``work`` raises, and says all this."""
+    try:
+        work()
+    except kind as error:
+        assert all(text in str(error) for text in texts), str(error)
+    else:
+        raise AssertionError(f"no {kind.__name__}")

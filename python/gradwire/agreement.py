@@ -50,7 +50,7 @@ def agree(exchange: Exchange, settings: dict[str, str]) -> None:
 def _parse(data: bytes) -> dict[str, str]:
     try:
         settings = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         settings = None
     if not isinstance(settings, dict):
         return {"gradwire": "an unknown version"}

@@ -12,10 +12,11 @@ it decodes its own frames like those of others.
 from __future__ import annotations
 
 import copy
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from gradwire.compressor import Compressor
 from gradwire.exchange import Exchange
 from gradwire.gradient_frames import decompress_gradient, decompress_sum
 from gradwire.memory import NoMemory, Residual
-from gradwire.quantizers import SignSGD, Signum
+from gradwire.quantizers import Lossless, SignSGD, Signum
 
 ALGORITHMS = ("allgather", "sharded")
 FEW_RANKS = 4
@@ -42,7 +43,7 @@ State = dict[str, Float32Array]
 
 @dataclass
 class Traffic:
-    """What has been sent so far, and the seconds it took."""
+    """What has been sent so far, and the seconds it took. Two threads may add to it."""
 
     bytes_raw: int = 0
     """What a ring all-reduce of the same gradients would have sent."""
@@ -50,6 +51,12 @@ class Traffic:
     compress: float = 0.0
     exchange: float = 0.0
     decompress: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, what: str, amount: float) -> None:
+        """More of one of these."""
+        with self._lock:
+            setattr(self, what, getattr(self, what) + amount)
 
 
 class Averager(ABC):
@@ -70,10 +77,12 @@ class Averager(ABC):
         Args:
             x: the gradient of this rank: floats, any shape.
             name: of the tensor.
-            out: flat array to fill: float32, or float64 for ``Lossless``; None for a new one.
+            out: flat array to fill: float32, or float64 for float64 with ``Lossless``; None for a
+                new one.
         """
         if out is None:
-            out = np.empty(int(np.prod(x.shape)), np.float32)
+            exact = isinstance(self.compressor.pipeline, Lossless) and "float64" in str(x.dtype)
+            out = np.empty(int(np.prod(x.shape)), np.float64 if exact else np.float32)
         self.complete(self.compress(x.reshape(-1), name), name, out)
         return out
 
@@ -81,10 +90,10 @@ class Averager(ABC):
         """Frames of a flat gradient. One that is not finite makes averages NaN, as a sum would."""
         begin = time.perf_counter()
         frames = self._compress(x, name)
-        self.traffic.compress += time.perf_counter() - begin
+        self.traffic.add("compress", time.perf_counter() - begin)
         world = self.exchange.world_size
-        self.traffic.bytes_raw += 2 * (world - 1) * x.nbytes // world
-        self.traffic.bytes_sent += self._bytes_sent(frames)
+        self.traffic.add("bytes_raw", 2 * (world - 1) * x.nbytes // world)
+        self.traffic.add("bytes_sent", self._bytes_sent(frames))
         return frames
 
     @abstractmethod
@@ -121,7 +130,7 @@ class Averager(ABC):
     def _allgather(self, frame: ByteArray, limit: int) -> list[ByteArray]:
         begin = time.perf_counter()
         received = self.exchange.allgather(frame, limit)
-        self.traffic.exchange += time.perf_counter() - begin
+        self.traffic.add("exchange", time.perf_counter() - begin)
         return received
 
     def add_up(self, frames: Sequence[ByteArray], out: Output) -> None:
@@ -133,7 +142,7 @@ class Averager(ABC):
         except (ValueError, TypeError):  # one by one: to name the sender, for NaN, or for float64
             for sender, frame in enumerate(frames):
                 decode(frame, sender, out, sender > 0, scale, threads)
-        self.traffic.decompress += time.perf_counter() - begin
+        self.traffic.add("decompress", time.perf_counter() - begin)
 
 
 class Allgather(Averager):
@@ -185,13 +194,13 @@ class Sharded(Averager):
         self.add_up(self._alltoall(frames, limit), own)
         start = time.perf_counter()
         frame = self._frame(self.second, own, name)
-        self.traffic.compress += time.perf_counter() - start
-        self.traffic.bytes_sent += self.exchange.traffic_of_allgather(frame.nbytes)
+        self.traffic.add("compress", time.perf_counter() - start)
+        self.traffic.add("bytes_sent", self.exchange.traffic_of_allgather(frame.nbytes))
         averages = self._allgather(frame, limit)
         start = time.perf_counter()
         for sender, (frame, (begin, end)) in enumerate(zip(averages, borders)):
             decode(frame, sender, out[begin:end], False, 1.0, self.compressor.threads)
-        self.traffic.decompress += time.perf_counter() - start
+        self.traffic.add("decompress", time.perf_counter() - start)
 
     def take(self, name: str, count: int) -> State:
         """See :meth:`Averager.take`. What the second compression left out goes to the first."""
@@ -223,7 +232,7 @@ class Sharded(Averager):
     def _alltoall(self, frames: Sequence[ByteArray], limit: int) -> list[ByteArray]:
         begin = time.perf_counter()
         received = self.exchange.alltoall(frames, limit)
-        self.traffic.exchange += time.perf_counter() - begin
+        self.traffic.add("exchange", time.perf_counter() - begin)
         return received
 
 
@@ -246,11 +255,13 @@ def second_stage(compressor: Compressor) -> Compressor:
     """
     pipeline = copy.deepcopy(compressor.pipeline)
     votes = isinstance(pipeline, (SignSGD, Signum))
-    remembers = not isinstance(compressor.memory, NoMemory) and not votes
+    memory = compressor.memory
+    remembers = not isinstance(memory, NoMemory) and not votes
+    beta = memory.beta if isinstance(memory, Residual) else 1.0
     return Compressor(
         SignSGD() if votes else pipeline,
         compressor.codec,
-        Residual() if remembers else NoMemory(),
+        Residual(beta) if remembers else NoMemory(),
         seed=compressor.seed + 1,
         rank=compressor.rank,
         nonfinite=compressor.nonfinite,
@@ -276,8 +287,10 @@ def decode(
         return
     try:
         if out.dtype == np.float64:
-            exact = scale * decompress_gradient(frame, max_size=out.nbytes, threads=threads)
-            np.copyto(out, exact + out if add else exact)
+            exact = decompress_gradient(frame, max_size=out.nbytes, threads=threads).reshape(-1)
+            if exact.size != out.size:
+                raise CorruptFrameError(f"it has {exact.size} elements, not {out.size}")
+            np.copyto(out, scale * exact + out if add else scale * exact)
         else:
             decompress_gradient(frame, out, add, scale, threads=threads)
     except ValueError as error:
@@ -288,4 +301,6 @@ def decode(
 
 
 def _is_finite(x: Any) -> bool:
-    return bool(np.isfinite(np.asarray(x.float() if hasattr(x, "float") else x)).all())
+    with np.errstate(over="ignore"):
+        values = np.asarray(x.float() if hasattr(x, "float") else x).astype(np.float32, copy=False)
+    return bool(np.isfinite(values).all())

@@ -185,7 +185,8 @@ class Compressor:
                 gamma=gamma,
             )
         except ValueError:
-            for new in self.memory.names() - known:
+            own = {key + kind for kind in self.memory.kinds}
+            for new in (self.memory.names() - known) & own:
                 self.memory.forget(new)
             raise
 

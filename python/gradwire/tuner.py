@@ -72,7 +72,9 @@ class Tuner:
 
     def end(self, bucket: int) -> None:
         """Its average has arrived."""
-        self._now[bucket].append(self._clock())
+        times = self._now.get(bucket)
+        if times is not None:  # not restarted since it began
+            times.append(self._clock())
 
     def _keep_times(self) -> None:
         now, self._now = self._now, {}

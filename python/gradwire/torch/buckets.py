@@ -28,35 +28,40 @@ class Buckets:
         self._loose: dict[int, State] = {}
 
     def update(self, index: int, parameters: Sequence[torch.Tensor]) -> bool:
-        """Takes note of a bucket. Says whether it has been another one before."""
+        """Takes note of a bucket. Says whether there have been other buckets before."""
         layout = [(self._number(p), p.numel()) for p in parameters]
-        known = self._layouts.get(index)
-        if known == layout:
+        if self._layouts.get(index) == layout:
             return False
-        if known is not None:
-            self._take_apart([i for i in self._layouts if i >= index])
+        stale = [i for i in self._layouts if i >= index]
+        self._take_apart(stale)
         self._layouts[index] = layout
         self._put_together(index)
-        return known is not None
+        return bool(stale)
 
-    def indices(self) -> list[int]:
-        """Of all buckets."""
-        return sorted(self._layouts)
+    def sizes(self) -> dict[int, int]:
+        """Elements of all buckets, by their indices."""
+        return {i: sum(count for _, count in self._layouts[i]) for i in sorted(self._layouts)}
 
-    def state_dict(self) -> dict[int, State]:
+    def state_dict(self) -> dict[int, dict[str, torch.Tensor]]:
         """The memory of each parameter."""
         layouts = dict(self._layouts)
         self._take_apart(list(layouts))
-        state = {p: {k: a.copy() for k, a in kinds.items()} for p, kinds in self._loose.items()}
+        state = {
+            number: {kind: torch.from_numpy(array.copy()) for kind, array in kinds.items()}
+            for number, kinds in self._loose.items()
+        }
         for index, layout in layouts.items():
             self._layouts[index] = layout
             self._put_together(index)
         return state
 
-    def load_state_dict(self, state: dict[int, State]) -> None:
+    def load_state_dict(self, state: dict[int, dict[str, torch.Tensor]]) -> None:
         """Replaces the memories of all parameters."""
         self._take_apart(list(self._layouts))
-        self._loose = {p: {k: a.copy() for k, a in kinds.items()} for p, kinds in state.items()}
+        self._loose = {
+            number: {kind: np.array(array, np.float32) for kind, array in kinds.items()}
+            for number, kinds in state.items()
+        }
 
     def _number(self, parameter: torch.Tensor) -> int:
         return self._numbers.setdefault(id(parameter), len(self._numbers))

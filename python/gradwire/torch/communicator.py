@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from gradwire.agreement import agree, settings_of
 from gradwire.averaging import make_averager
 from gradwire.compressor import Compressor
 from gradwire.factory import compressor_from_params
@@ -22,6 +23,9 @@ class Communicator:
         compressor: alike on all ranks, but that its rank is set here.
         process_group: None for the default group.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
+
+    Raises:
+        ValueError: ranks have different settings.
     """
 
     def __init__(
@@ -32,7 +36,9 @@ class Communicator:
     ) -> None:
         group = process_group or dist.group.WORLD
         compressor.rank = dist.get_rank(group)
-        self.averager = make_averager(compressor, GroupExchange(gloo_group(group)), algorithm)
+        exchange = GroupExchange(gloo_group(group))
+        self.averager = make_averager(compressor, exchange, algorithm)
+        agree(exchange, settings_of(compressor, algorithm=type(self.averager).__name__))
 
     def step(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
         """The average of a tensor of floats over all ranks: a new one like it.

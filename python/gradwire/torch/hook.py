@@ -16,7 +16,6 @@ def compressed_allreduce(
 
     Raises:
         CorruptFrameError: from ``loss.backward()``: a frame was damaged on its way; names its rank.
-        ValueError: from ``loss.backward()``, in the first step: ranks have different settings.
         RuntimeError: from ``loss.backward()``: the exchange failed; a rank may have died.
     """
     return state.reduce(bucket)

@@ -38,10 +38,12 @@ class CompressionState:
 
     Frames travel over a gloo group of their own, so that they never cross DDP's collectives. CUDA
     tensors pass through pinned host memory; that path is untested.
+
+    Raises:
+        ValueError: ranks have different settings, or versions of gradwire; says which.
     """
 
     __slots__ = (
-        "_agreed",
         "_buckets",
         "_compressing",
         "_exchange",
@@ -80,10 +82,13 @@ class CompressionState:
         self._buckets = Buckets(self.averager)
         self._compressing = Stage("gradwire-compress")
         self._exchanging = Stage("gradwire-exchange")
-        self._agreed = False
         self._failure: Exception | None = None
         self._pending: list[torch.futures.Future[Any]] = []
         self._plain_bytes = 0
+        agree(
+            self._exchange,
+            settings_of(compressor, algorithm=type(self.averager).__name__, fallback=self.fallback),
+        )
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         """The hook: see :func:`compressed_allreduce`."""
@@ -92,10 +97,13 @@ class CompressionState:
         index, buffer = bucket.index(), bucket.buffer()
         if index == 0:
             self._begin_step()
-        if not self._compressible(buffer):
+        if buffer.is_sparse or not buffer.is_floating_point():
             return self._plain(buffer)
         if self._buckets.update(index, bucket.parameters()):
             self.tuner.restart()
+        if self._is_small(buffer.numel()):
+            self._flush(index, buffer)  # what its parameters bring along from larger buckets
+            return self._plain(buffer)
         self.tuner.begin(index)
         if self.fallback and not self.tuner.compresses(index):
             self._flush(index, buffer)
@@ -151,16 +159,15 @@ class CompressionState:
         with contextlib.suppress(RuntimeError):
             torch.autograd.Variable._execution_engine.queue_callback(self._raise_failure)
 
-    def _compressible(self, buffer: torch.Tensor) -> bool:
-        if buffer.is_sparse or not buffer.is_floating_point():
-            return False
-        return buffer.numel() >= SMALLEST or not self.compressor.estimates_gradient
+    def _is_small(self, count: int) -> bool:
+        return count < SMALLEST and self.compressor.estimates_gradient
 
     def choices(self) -> dict[int, bool]:
         """Whether each bucket is compressed at the moment, by its index."""
         return {
             index: not self.fallback or self.tuner.compresses(index)
-            for index in self._buckets.indices()
+            for index, count in self._buckets.sizes().items()
+            if not self._is_small(count)
         }
 
     def _plain(
@@ -199,8 +206,6 @@ class CompressionState:
     ) -> None:
         try:
             self._check_failure()
-            if not self._agreed:
-                self._agree()
             host = buffer if ready is None else _to_host(buffer, ready)
             frames = self.averager.compress(as_array(host), str(index))
         except Exception as error:
@@ -224,18 +229,11 @@ class CompressionState:
             self.averager.complete(frames, str(index), average.numpy())
             if average is not buffer:
                 buffer.copy_(average)
+            self.tuner.end(index)
         except Exception as error:
             self._fail(error, future)
             return
-        self.tuner.end(index)
         future.set_result(buffer)
-
-    def _agree(self) -> None:
-        settings = settings_of(
-            self.compressor, algorithm=type(self.averager).__name__, fallback=self.fallback
-        )
-        agree(self._exchange, settings)
-        self._agreed = True
 
     def _fail(self, error: Exception, future: torch.futures.Future[Any]) -> None:
         if self._failure is None:
