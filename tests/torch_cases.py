@@ -38,8 +38,6 @@ Case = Callable[[], None]
 
 
 def make_training_case(name: str, algorithm: str) -> Case:
-    """Ranks stay together, and learn."""
-
     def case() -> None:
         model = network()
         begin = flat(model)
@@ -226,7 +224,6 @@ def case_fallback() -> None:
 
 
 def case_two_groups() -> None:
-    """Each model has ranks and a state of its own."""
     world = dist.get_world_size()
     halves = [list(range(world // 2)), list(range(world // 2, world))]
     groups = [dist.new_group(ranks) for ranks in halves]
