@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 namespace gradwire {
@@ -103,6 +104,14 @@ void join(std::vector<Sums>& classes, double all, double share) {
   }
 }
 
+/// memcpy, but in small steps: compilers turn one of unknown size into a slow instruction.
+void copy_block(const std::uint8_t* block, std::size_t size, std::uint8_t* out) {
+  constexpr std::size_t kStep = 64;
+  std::size_t i = 0;
+  for (; i + kStep <= size; i += kStep) std::memcpy(out + i, block + i, kStep);
+  std::memcpy(out + i, block + i, size - i);
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> BlockClasses::assign(std::span<const BlockSigns> blocks) const {
@@ -145,22 +154,28 @@ ClassOrder::ClassOrder(std::vector<std::uint8_t> classes, std::size_t class_coun
     : classes_(std::move(classes)),
       blocks_(classes_.size()),
       first_(class_count + 1),
-      missing_(classes_.size() * kBlockSize - bytes) {
+      bytes_(bytes) {
   for (const std::uint8_t k : classes_) ++first_[k + 1u];
   std::partial_sum(first_.begin(), first_.end(), first_.begin());
   std::vector<std::uint32_t> next = first_;
   for (std::uint32_t b = 0; b < classes_.size(); ++b) blocks_[next[classes_[b]]++] = b;
-  short_ = next[classes_.back()] - 1u;
 }
 
-std::pair<std::size_t, std::size_t> ClassOrder::bounds(std::size_t k) const {
-  return {place(first_[k]), place(first_[k + 1])};
+std::size_t ClassOrder::size(std::size_t k) const {
+  const auto own = blocks(k);
+  if (own.empty()) return 0;
+  return (own.size() - 1) * kBlockSize + block_bytes(own.back(), bytes_);
 }
 
-std::size_t ClassOrder::original(std::size_t place) const {
-  std::size_t i = place / kBlockSize;
-  if (place >= this->place(i + 1)) ++i;  // the short block lies before it
-  return blocks_[i] * kBlockSize + place - this->place(i);
+std::size_t ClassOrder::gather(std::span<const std::uint8_t> bytes, std::size_t k,
+                               std::uint8_t* out) const {
+  const std::uint8_t* const begin = out;
+  for (const std::uint32_t b : blocks(k)) {
+    const std::size_t size = block_bytes(b, bytes.size());
+    copy_block(bytes.data() + b * kBlockSize, size, out);
+    out += size;
+  }
+  return static_cast<std::size_t>(out - begin);
 }
 
 }  // namespace gradwire

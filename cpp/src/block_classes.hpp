@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "kernels/kernels.hpp"
@@ -39,29 +38,27 @@ constexpr std::size_t block_count(std::size_t bytes) {
   return (bytes + kBlockSize - 1) / kBlockSize;
 }
 
-/// The blocks of a chunk, class after class.
+/// Which blocks of a chunk belong to which class.
 class ClassOrder {
  public:
   /// `bytes`: of all blocks; the last block may be shorter than the others.
   ClassOrder(std::vector<std::uint8_t> classes, std::size_t class_count, std::size_t bytes);
 
   std::span<const std::uint8_t> classes() const { return classes_; }
-  /// The blocks' numbers, in their new order.
-  std::span<const std::uint32_t> blocks() const { return blocks_; }
-  /// Where the i-th block of the new order begins in it. A short block is the last of its class,
-  /// and those behind it move up.
-  std::size_t place(std::size_t i) const { return i * kBlockSize - (i > short_ ? missing_ : 0); }
-  /// Begin and end of class k in the new order.
-  std::pair<std::size_t, std::size_t> bounds(std::size_t k) const;
-  /// Where the byte at a place of the new order stands in the chunk.
-  std::size_t original(std::size_t place) const;
+  /// Numbers of the blocks of class k, ascending: a short one is the last.
+  std::span<const std::uint32_t> blocks(std::size_t k) const {
+    return std::span(blocks_).subspan(first_[k], first_[k + 1] - first_[k]);
+  }
+  /// Bytes of these blocks.
+  std::size_t size(std::size_t k) const;
+  /// Writes these bytes, block by block, and returns how many.
+  std::size_t gather(std::span<const std::uint8_t> bytes, std::size_t k, std::uint8_t* out) const;
 
  private:
   std::vector<std::uint8_t> classes_;
-  std::vector<std::uint32_t> blocks_;
-  std::vector<std::uint32_t> first_;  // of each class in blocks_
-  std::size_t short_;                 // place of the last block in blocks_
-  std::size_t missing_;               // bytes that it lacks
+  std::vector<std::uint32_t> blocks_;  // class after class
+  std::vector<std::uint32_t> first_;   // of each class in blocks_
+  std::size_t bytes_;
 };
 
 }  // namespace gradwire

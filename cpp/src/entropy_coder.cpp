@@ -15,7 +15,7 @@ using Bytes = std::vector<std::uint8_t>;
 /// Memory for one chunk, kept by each thread: fresh pages cost more than the coding.
 struct Workspace {
   Bytes bytes;   // of the elements, in their order
-  Bytes sorted;  // the same, class after class
+  Bytes of_class;
   Bytes payload;
   TokenBuffer tokens;
 };
@@ -28,14 +28,6 @@ Workspace& workspace() {
 std::uint8_t* sized(Bytes& buffer, std::size_t size) {
   if (buffer.size() < size) buffer.resize(size);
   return buffer.data();
-}
-
-/// memcpy, but in small steps: compilers turn one of unknown size into a slow instruction.
-void copy_block(const std::uint8_t* block, std::size_t size, std::uint8_t* out) {
-  constexpr std::size_t kStep = 64;
-  std::size_t i = 0;
-  for (; i + kStep <= size; i += kStep) std::memcpy(out + i, block + i, kStep);
-  std::memcpy(out + i, block + i, size - i);
 }
 
 class EntropyEncoder final : public Encoder {
@@ -93,32 +85,46 @@ class EntropyEncoder final : public Encoder {
 
   ExceptionList encode_classes(const Elements& chunk, std::span<const std::uint8_t> bytes,
                                Workspace& work, std::uint64_t& code_length) const {
-    const ClassOrder order(model_.classes.assign(block_signs(bytes)), coders_.size(), bytes.size());
+    const std::vector<BlockSigns> signs = block_signs(bytes);
+    const ClassOrder order(model_.classes.assign(signs), coders_.size(), bytes.size());
     const TokenEncoder labels(make_token_book(order.classes(), count_bytes(order.classes()), true),
                               false);
     append_varint(work.payload, labels.code_book().size());
     work.payload.insert(work.payload.end(), labels.code_book().begin(), labels.code_book().end());
     labels.encode(order.classes(), work.tokens, work.payload, code_length);
 
-    std::uint8_t* const sorted = sized(work.sorted, bytes.size());
-    for (std::size_t i = 0; i < order.blocks().size(); ++i) {
-      const std::size_t b = order.blocks()[i];
-      copy_block(bytes.data() + b * kBlockSize, block_bytes(b, bytes.size()),
-                 sorted + order.place(i));
-    }
+    std::uint8_t* const own = sized(work.of_class, bytes.size());
     std::vector<std::size_t> unknown;
     for (std::size_t k = 0; k < coders_.size(); ++k) {
-      const auto [begin, end] = order.bounds(k);
-      if (begin == end) continue;
-      for (const std::uint32_t place : coders_[k].encode({sorted + begin, end - begin}, work.tokens,
-                                                         work.payload, code_length)) {
-        unknown.push_back(order.original(begin + place));
+      const auto blocks = order.blocks(k);
+      if (blocks.empty()) continue;
+      if (coders_[k].has_only_zeros()) {
+        find_nonzeros(bytes, blocks, signs, unknown);
+        continue;
+      }
+      const std::size_t size = order.gather(bytes, k, own);
+      for (const std::uint32_t place :
+           coders_[k].encode({own, size}, work.tokens, work.payload, code_length)) {
+        unknown.push_back(blocks[place / kBlockSize] * kBlockSize + place % kBlockSize);
       }
     }
     std::sort(unknown.begin(), unknown.end());
     ExceptionList exceptions(chunk.dtype);
     for (const std::size_t place : unknown) exceptions.add(chunk, place);
     return exceptions;
+  }
+
+  /// Appends the places of the bytes that are not 0 in some blocks.
+  static void find_nonzeros(std::span<const std::uint8_t> bytes,
+                            std::span<const std::uint32_t> blocks,
+                            std::span<const BlockSigns> signs, std::vector<std::size_t>& places) {
+    for (const std::uint32_t b : blocks) {
+      if (signs[b].negative + signs[b].positive == 0) continue;
+      const std::size_t first = b * kBlockSize;
+      for (std::size_t i = first; i < first + block_bytes(b, bytes.size()); ++i) {
+        if (bytes[i] != 0) places.push_back(i);
+      }
+    }
   }
 
   EntropyModel model_;
@@ -144,7 +150,7 @@ class EntropyDecoder final : public Decoder {
     ByteReader reader(payload);
     if (coders_.size() == 1) {
       const bool in_place = item_size(dtype_) == 1;
-      std::uint8_t* const bytes = in_place ? out : sized(work.sorted, count);
+      std::uint8_t* const bytes = in_place ? out : sized(work.of_class, count);
       coders_[0].decode(reader, readable_end, work.tokens, {bytes, count});
       from_bytes(bytes, count, smallest_, background_, dtype_, out);
     } else {
@@ -165,16 +171,20 @@ class EntropyDecoder final : public Decoder {
       throw CorruptFrameError("a block has a class that does not exist");
     }
     const ClassOrder order(std::move(classes), coders_.size(), count);
-    std::uint8_t* const sorted = sized(work.sorted, count);
+    std::uint8_t* const own = sized(work.of_class, count);
+    static constexpr std::uint8_t kZeros[kBlockSize] = {};
     for (std::size_t k = 0; k < coders_.size(); ++k) {
-      const auto [begin, end] = order.bounds(k);
-      if (begin == end) continue;
-      coders_[k].decode(reader, readable_end, work.tokens, {sorted + begin, end - begin});
-    }
-    for (std::size_t i = 0; i < order.blocks().size(); ++i) {
-      const std::size_t b = order.blocks()[i];
-      from_bytes(sorted + order.place(i), block_bytes(b, count), smallest_, background_, dtype_,
-                 out + b * kBlockSize * item_size(dtype_));
+      const auto blocks = order.blocks(k);
+      if (blocks.empty()) continue;
+      const bool only_zeros = coders_[k].has_only_zeros();
+      if (!only_zeros) {
+        coders_[k].decode(reader, readable_end, work.tokens, {own, order.size(k)});
+      }
+      for (std::size_t i = 0; i < blocks.size(); ++i) {
+        from_bytes(only_zeros ? kZeros : own + i * kBlockSize, block_bytes(blocks[i], count),
+                   smallest_, background_, dtype_,
+                   out + blocks[i] * kBlockSize * item_size(dtype_));
+      }
     }
   }
 

@@ -15,9 +15,10 @@ constexpr std::uint64_t kGroup = 8 * kBlockSize;  // elements that are sampled t
 constexpr std::uint64_t kFewestGroups = 128;
 constexpr std::uint64_t kShare = 12;  // of large arrays, one group in so many
 
-struct SampledBytes {
+/// Memory for a sample, kept by each thread: fresh pages cost more than the fitting.
+struct SampleSpace {
   std::vector<std::uint8_t> bytes;
-  bool is_whole;
+  std::vector<std::uint8_t> of_class;
 };
 
 /// The key that bytes are counted from is at most this, so that none passes the largest key.
@@ -35,35 +36,19 @@ void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t
 }
 
 /// Groups of blocks evenly over the array, or all of a small one.
-SampledBytes sample_groups(const ChunkedArray& array, std::uint8_t zero) {
+void sample_groups(const ChunkedArray& array, std::uint8_t zero, std::vector<std::uint8_t>& bytes) {
   const Elements& all = array.elements;
   const std::uint64_t groups = all.count / kGroup;
   const std::uint64_t taken = std::max(kFewestGroups, groups / kShare);
-  SampledBytes sample{{}, taken >= groups};
-  if (sample.is_whole) {
-    sample.bytes.resize(all.count);
-    bytes_between(array, 0, all.count, zero, sample.bytes.data());
-    return sample;
+  if (taken >= groups) {
+    bytes.resize(all.count);
+    return bytes_between(array, 0, all.count, zero, bytes.data());
   }
-  sample.bytes.resize(taken * kGroup);
+  bytes.resize(taken * kGroup);
   for (std::uint64_t i = 0; i < taken; ++i) {
     const std::uint64_t begin = (groups / taken * i + groups % taken * i / taken) * kGroup;
-    bytes_between(array, begin, begin + kGroup, zero, &sample.bytes[i * kGroup]);
+    bytes_between(array, begin, begin + kGroup, zero, &bytes[i * kGroup]);
   }
-  return sample;
-}
-
-/// The blocks of one class, one after the other.
-std::vector<std::uint8_t> blocks_of_class(std::span<const std::uint8_t> bytes,
-                                          std::span<const std::uint8_t> classes,
-                                          std::size_t wanted) {
-  std::vector<std::uint8_t> blocks;
-  for (std::size_t b = 0; b < classes.size(); ++b) {
-    if (classes[b] != wanted) continue;
-    const auto block = bytes.subspan(b * kBlockSize, block_bytes(b, bytes.size()));
-    blocks.insert(blocks.end(), block.begin(), block.end());
-  }
-  return blocks;
 }
 
 }  // namespace
@@ -108,32 +93,37 @@ std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted 
   if (!range.fits_a_byte()) return std::nullopt;
   EntropyModel model{};
   model.smallest = std::min(range.smallest, last_smallest(array.elements.dtype));
-  SampledBytes sample = sample_groups(array, model.zero(array.elements.dtype));
-  sample.is_whole = sample.is_whole && fitted == Fitted::kForThisArray;
-  model.has_exceptions = !sample.is_whole;
-  ByteCounts histogram = count_bytes(sample.bytes);
+  thread_local SampleSpace space;
+  std::vector<std::uint8_t>& sample = space.bytes;
+  sample_groups(array, model.zero(array.elements.dtype), sample);
+  const bool is_whole = sample.size() == array.elements.count && fitted == Fitted::kForThisArray;
+  model.has_exceptions = !is_whole;
+  ByteCounts histogram = count_bytes(sample);
   const auto most_frequent = std::max_element(histogram.begin(), histogram.end());
   model.background = static_cast<std::uint8_t>(most_frequent - histogram.begin());
-  std::rotate(histogram.begin(), most_frequent, histogram.end());
-  kernels().narrow(sample.bytes.data(), sample.bytes.size(), 1, model.background,
-                   sample.bytes.data());
-  const std::size_t whole_blocks = sample.bytes.size() / kBlockSize;
+  if (model.background != 0) {
+    std::rotate(histogram.begin(), most_frequent, histogram.end());
+    kernels().narrow(sample.data(), sample.size(), 1, model.background, sample.data());
+  }
   std::vector<BlockSigns> signs;
-  if (whole_blocks >= kFewestBlocks) {
-    signs = block_signs(sample.bytes);
+  if (const std::size_t whole_blocks = sample.size() / kBlockSize; whole_blocks >= kFewestBlocks) {
+    signs = block_signs(sample);
     model.classes = fit_block_classes(
         {signs.data(), whole_blocks},
-        static_cast<double>(array.elements.count) / static_cast<double>(sample.bytes.size()));
+        static_cast<double>(array.elements.count) / static_cast<double>(sample.size()));
   }
   if (model.classes.size == 1) {
-    model.books.push_back(make_token_book(sample.bytes, histogram, sample.is_whole));
+    model.books.push_back(make_token_book(sample, histogram, is_whole));
     return model;
   }
-  const std::vector<std::uint8_t> classes = model.classes.assign(signs);
+  const ClassOrder order(model.classes.assign(signs), model.classes.size, sample.size());
+  space.of_class.resize(sample.size());
   for (std::size_t k = 0; k < model.classes.size; ++k) {
-    std::vector<std::uint8_t> blocks = blocks_of_class(sample.bytes, classes, k);
-    if (blocks.empty()) blocks.push_back(0);  // joining has left no block to this class
-    model.books.push_back(make_token_book(blocks, count_bytes(blocks), sample.is_whole));
+    static constexpr std::uint8_t kZero[1] = {0};
+    std::span<const std::uint8_t> blocks(space.of_class.data(),
+                                         order.gather(sample, k, space.of_class.data()));
+    if (blocks.empty()) blocks = kZero;  // joining has left no block to this class
+    model.books.push_back(make_token_book(blocks, count_bytes(blocks), is_whole));
   }
   return model;
 }

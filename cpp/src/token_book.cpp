@@ -99,7 +99,8 @@ Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histo
       candidate.book.symbols.push_back({key, run});
     }
   }
-  std::vector<std::uint8_t> tokens(sample.size() + kSpareTokens);
+  thread_local std::vector<std::uint8_t> tokens;
+  tokens.resize(std::max(tokens.size(), sample.size() + kSpareTokens));
   const TokenTable table = token_table(candidate.book.symbols);
   const TokenCounts found =
       kernels().tokenize(&table, sample.data(), sample.size(), tokens.data(), nullptr);

@@ -26,6 +26,7 @@ TokenEncoder::TokenEncoder(CodeBook book, bool with_tables)
     : book_bytes_(write_code_book(book, kBytes, Runs::kListed)),
       code_(book.lengths, PrefixCode::Use::kEncode),
       plain_(is_plain(book)),
+      only_byte_(byte_of(book.symbols[0])),
       tokens_(token_table(book.symbols)) {
   if (code_.max_length() > 0) {
     table_ = code_.byte_encode_table(coded_bytes(book, plain_), with_tables);

@@ -35,6 +35,8 @@ class TokenEncoder {
   TokenEncoder(CodeBook book, bool with_tables);
 
   std::span<const std::uint8_t> code_book() const { return book_bytes_; }
+  /// Whether the only bytes that can be coded are zeros, which take no bits.
+  bool has_only_zeros() const { return !table_ && only_byte_ == 0; }
 
   /// Appends the code of a sequence that has bytes, and adds its bits to `code_length`. Returns the
   /// places of the bytes that cannot be coded, in `buffer`: others are coded instead.
@@ -51,6 +53,7 @@ class TokenEncoder {
   std::vector<std::uint8_t> book_bytes_;
   PrefixCode code_;
   bool plain_;
+  std::uint8_t only_byte_;  // of a code with one token
   TokenTable tokens_{};
   std::unique_ptr<OwnedEncodeTable> table_;
 };
@@ -60,6 +63,9 @@ class TokenDecoder {
  public:
   /// `longest`: bytes of the longest sequence. Throws CorruptFrameError if the book is damaged.
   TokenDecoder(std::span<const std::uint8_t> book, std::size_t longest);
+
+  /// Whether all sequences are zeros, which have taken no bits.
+  bool has_only_zeros() const { return code_.max_length() == 0 && byte_of(book_.symbols[0]) == 0; }
 
   /// Takes one sequence off the payload and fills `out`, which is not empty.
   void decode(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
