@@ -11,9 +11,9 @@
 namespace gradwire {
 namespace {
 
-constexpr std::uint64_t kGroup = 8 * kBlockSize;  // elements that are sampled together
-constexpr std::uint64_t kFewestGroups = 128;
-constexpr std::uint64_t kShare = 12;  // of large arrays, one group in so many
+constexpr std::uint64_t kGroup = 4 * kBlockSize;  // elements that are sampled together
+constexpr std::uint64_t kFewestGroups = 64;
+constexpr std::uint64_t kShare = 24;  // of large arrays, one group in so many
 
 /// Memory for a sample, kept by each thread: fresh pages cost more than the fitting.
 struct SampleSpace {
