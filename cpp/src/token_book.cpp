@@ -59,7 +59,7 @@ Candidate plain_book(const ByteCounts& histogram, bool is_whole, Lengths wanted)
 /// How many zeros a token of `bytes` different bytes may have: longer runs are rare, or the tokens
 /// would be too many, or too many for the few that a small array has.
 std::uint64_t longest_run(double zeros, double all, std::uint64_t bytes) {
-  constexpr double kRare = 0.02;
+  constexpr double kRare = 0.005;
   constexpr double kFewTokens = 20;
   const double by_rarity = std::ceil(std::log(kRare) / std::log(zeros / all));
   const double by_number = std::clamp((all - zeros) / 4 + all / kTokenTablesFrom * kMaxTokens,
