@@ -25,7 +25,7 @@ CODECS = {
     "entropy",
 }
 ADAPTERS = {"horovod", "jax", "mpi", "tensorflow"}
-FRAMES = {"compress", "decompress", "frame_header", "code_words", "streaming"}
+FRAMES = {"compress", "decompress", "frame_header", "frame_writer", "code_words", "streaming"}
 
 
 def includes(path: Path) -> set[str]:

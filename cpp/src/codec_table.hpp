@@ -20,6 +20,7 @@ struct ChunkedArray {
   std::vector<std::uint64_t> borders;
   int threads;
   const ElementSource* source = nullptr;
+  std::size_t number = 0;  ///< of the array among those of the source
 
   std::size_t size() const { return borders.size() - 1; }
   Elements chunk(std::size_t i) const { return elements.slice(borders[i], borders[i + 1]); }

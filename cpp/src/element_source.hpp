@@ -1,17 +1,21 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace gradwire {
 
-/// Makes the elements of an array that does not lie in memory, chunk by chunk.
+/// Makes the elements of arrays that do not lie in memory, chunk by chunk. All arrays of a source
+/// have the same number of elements.
 class ElementSource {
  public:
   virtual ~ElementSource() = default;
-  /// Elements before their turn, for a sample. May be called again and again.
-  virtual void preview(std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const = 0;
-  /// The elements of one chunk. Called once for each, by any thread.
-  virtual void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const = 0;
+  /// Elements of one array before their turn, for a sample. May be called again and again.
+  virtual void preview(std::size_t array, std::uint64_t begin, std::uint64_t end,
+                       std::uint8_t* out) const = 0;
+  /// The elements of one chunk of every array, each to its own of `outs`. Called once for each
+  /// chunk, by any thread.
+  virtual void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* const* outs) const = 0;
 };
 
 }  // namespace gradwire

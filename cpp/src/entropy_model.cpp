@@ -31,7 +31,7 @@ std::uint64_t last_smallest(DType dtype) {
 void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t end,
                    std::uint8_t zero, std::uint8_t* out) {
   if (array.source == nullptr) return to_bytes(array.elements.slice(begin, end), zero, out);
-  array.source->preview(begin, end, out);
+  array.source->preview(array.number, begin, end, out);
   to_bytes({out, static_cast<std::size_t>(end - begin), array.elements.dtype}, zero, out);
 }
 
@@ -108,9 +108,9 @@ std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted 
   std::vector<BlockSigns> signs;
   if (const std::size_t whole_blocks = sample.size() / kBlockSize; whole_blocks >= kFewestBlocks) {
     signs = block_signs(sample);
-    model.classes = fit_block_classes(
-        {signs.data(), whole_blocks},
-        static_cast<double>(array.elements.count) / static_cast<double>(sample.size()));
+    model.classes =
+        fit_block_classes({signs.data(), whole_blocks}, static_cast<double>(array.elements.count) /
+                                                            static_cast<double>(sample.size()));
   }
   if (model.classes.size == 1) {
     model.books.push_back(make_token_book(sample, histogram, is_whole));

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "codec_table.hpp"
 #include "frame_header.hpp"
@@ -11,19 +12,22 @@ namespace gradwire {
 
 // Frames of arrays that need not lie in memory as a whole.
 
-/// Bytes that compress_source needs; `shape` and `dtype` as of an ArrayView.
-std::size_t max_streamed_size(std::span<const std::uint64_t> shape, DType dtype);
+/// An array of bytes that a source makes.
+struct StreamedArray {
+  DType dtype;
+  bool is_coded;  ///< or stored raw
+};
 
-/// Writes one frame to `out` and returns its size. The codec entropy takes each chunk when it codes
-/// it; for others the whole array is made first.
-std::size_t compress_source(const ElementSource& source, std::span<const std::uint64_t> shape,
-                            DType dtype, const Options& options, std::span<std::uint8_t> out);
+/// Bytes that the frame of a streamed array of `count` elements may need.
+std::size_t max_streamed_size(std::uint64_t count);
 
-/// The same, but nothing is coded.
-std::size_t store_source(const ElementSource& source, std::span<const std::uint64_t> shape,
-                         DType dtype, const Options& options, std::span<std::uint8_t> out);
+/// Writes a frame for each array of a source to `out`, one behind the other, and returns their
+/// sizes. The codec entropy takes each chunk when it codes it; for others all is made first.
+std::vector<std::size_t> compress_source(const ElementSource& source,
+                                         std::span<const StreamedArray> arrays, std::uint64_t count,
+                                         const Options& options, std::span<std::uint8_t> out);
 
-/// The same for an array in memory.
+/// Writes the frame of an array in memory; nothing is coded.
 std::size_t store_into(const ArrayView& array, const Options& options, std::span<std::uint8_t> out);
 
 /// Decodes a frame chunk by chunk. Immutable, so that threads may share it. The frame must stay.

@@ -59,9 +59,12 @@ Candidate plain_book(const ByteCounts& histogram, bool is_whole, Lengths wanted)
 /// How many zeros a token of `bytes` different bytes may have: longer runs are rare, or the tokens
 /// would be too many, or too many for the few that a small array has.
 std::uint64_t longest_run(double zeros, double all, std::uint64_t bytes) {
+  constexpr double kFewRuns = 60;  // say little of how frequent each length is
   constexpr double kRare = 0.005;
+  constexpr double kMostRare = 0.02;
   constexpr double kFewTokens = 20;
-  const double by_rarity = std::ceil(std::log(kRare) / std::log(zeros / all));
+  const double rare = std::clamp(kFewRuns / (all - zeros), kRare, kMostRare);
+  const double by_rarity = std::ceil(std::log(rare) / std::log(zeros / all));
   const double by_number = std::clamp((all - zeros) / 4 + all / kTokenTablesFrom * kMaxTokens,
                                       kFewTokens, kMaxTokens - 1.0);
   const double most = by_number / static_cast<double>(bytes);

@@ -258,19 +258,23 @@ TEST_CASE("planes there and back") {
     for (const std::size_t size : kSizes) {
       std::vector<std::uint8_t> elements(size * width);
       for (auto& byte : elements) byte = static_cast<std::uint8_t>(engine());
-      std::vector<std::vector<std::uint8_t>> planes;
-      for (unsigned k = 0; k < width; ++k) {
-        planes.push_back(same_everywhere([&](const FloatKernels& kernels) {
-          std::vector<std::uint8_t> plane(size);
-          kernels.plane(elements.data(), size, width, k, plane.data());
-          return plane;
-        }));
-      }
+      const auto planes = same_everywhere([&](const FloatKernels& kernels) {
+        std::vector<std::uint8_t> found(width * size);
+        std::uint8_t* pointers[8] = {};
+        for (std::size_t k = 0; k < width; ++k) pointers[k] = found.data() + k * size;
+        kernels.split(elements.data(), size, width, pointers);
+        return found;
+      });
       for (std::size_t i = 0; i < size; ++i) {
-        CHECK((planes[0][i] & 1) == (elements[(i + 1) * width - 1] >> 7));
+        std::uint64_t bits = 0;
+        std::memcpy(&bits, &elements[i * width], width);
+        const std::uint64_t rotated = bits << 1 | bits >> (8 * width - 1);
+        for (std::size_t k = 0; k < width; ++k) {
+          CHECK(planes[k * size + i] == static_cast<std::uint8_t>(rotated >> (8 * k)));
+        }
       }
       const std::uint8_t* pointers[8] = {};
-      for (unsigned k = 0; k < width; ++k) pointers[k] = planes[k].data();
+      for (std::size_t k = 0; k < width; ++k) pointers[k] = planes.data() + k * size;
       CHECK(same_everywhere([&](const FloatKernels& kernels) {
               std::vector<std::uint8_t> back(elements.size());
               kernels.join(pointers, size, width, back.data());

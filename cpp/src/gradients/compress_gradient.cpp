@@ -81,10 +81,9 @@ std::size_t max_gradient_frame_size(const GradientView& gradient, const Gradient
   check_options(quantizer);
   const std::uint64_t count = count_of(gradient);
   if (quantizer.method == Method::kPlanes) return max_planes_size(gradient);
-  const std::uint64_t flat[] = {count};
   const std::uint64_t bucket = quantizer.bucket_size == 0 ? count + 1 : quantizer.bucket_size;
   const std::uint64_t scales = (count / bucket + 1) * scales_per_bucket(quantizer.norm);
-  return max_header_size(gradient.shape.size()) + max_streamed_size(flat, DType::kInt8) +
+  return max_header_size(gradient.shape.size()) + max_streamed_size(count) +
          max_scales_size(scales, quantizer.scale_type);
 }
 
@@ -97,9 +96,10 @@ std::size_t compress_gradient(const GradientView& gradient, const GradientOption
   const std::size_t head = max_header_size(gradient.shape.size());
   try {
     const QuantizingSource source(gradient, header.count, options);
-    const std::uint64_t flat[] = {source.elements()};
+    const StreamedArray levels[] = {{source.dtype(), true}};
     std::size_t parts[2];
-    parts[0] = compress_source(source, flat, source.dtype(), options.codec, out.subspan(head));
+    parts[0] =
+        compress_source(source, levels, source.elements(), options.codec, out.subspan(head))[0];
     header.bucket_size = source.bucket_size();
     header.base = static_cast<std::uint8_t>(source.base());
     if (source.scales().size() <= kFewScales) {
@@ -170,11 +170,12 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
       const std::uint64_t begin = i * kPart;
       const std::uint64_t end = std::min(count, begin + kPart);
       if (options.quantizer.method != Method::kSigns) {
-        source.take(begin, end, reinterpret_cast<std::uint8_t*>(levels + begin));
-        return;
+        std::uint8_t* const outs[] = {reinterpret_cast<std::uint8_t*>(levels + begin)};
+        return source.take(begin, end, outs);
       }
       std::uint8_t bits[kPart / 8];
-      source.take(begin / 8, (end + 7) / 8, bits);
+      std::uint8_t* const outs[] = {bits};
+      source.take(begin / 8, (end + 7) / 8, outs);
       for (std::uint64_t k = 0; k < end - begin; ++k) {
         levels[begin + k] = static_cast<std::int8_t>(1 - 2 * (bits[k / 8] >> k % 8 & 1));
       }

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <numeric>
 
 #include "executor.hpp"
 #include "gradwire/error.hpp"
-#include "kernels/kernels.hpp"
 
 namespace gradwire {
 namespace {
-
-constexpr std::uint64_t kPart = std::uint64_t{1} << 18;  // elements that a thread looks at
 
 /// Up to 8 bytes as a number.
 std::uint64_t word_of(std::span<const std::uint8_t> bytes) {
@@ -28,42 +26,50 @@ unsigned place_of_one(std::uint64_t word, unsigned n) {
 
 }  // namespace
 
-Nonzeros find_nonzeros(const std::uint8_t* elements, std::uint64_t count, std::size_t width,
-                       int threads) {
-  const auto parts = static_cast<std::size_t>((count + kPart - 1) / kPart);
-  const auto size_of = [&](std::size_t i) {
-    return static_cast<std::size_t>(std::min(kPart, count - i * kPart));
-  };
-  Nonzeros found;
-  found.bits.resize(static_cast<std::size_t>((count + 7) / 8));
-  std::vector<std::uint64_t> begin(parts + 1);
-  for_each(parts, threads, [&](std::size_t i) {
-    begin[i + 1] = kernels().floats.nonzero_bits(elements + i * kPart * width, size_of(i), width,
-                                                 found.bits.data() + i * kPart / 8);
+KeptElements::KeptElements(const std::uint8_t* elements, std::uint64_t count, std::size_t width,
+                           Zeros zeros, int threads)
+    : elements_(elements), count_(count), width_(width), kept_(count) {
+  if (zeros == Zeros::kKept) return;
+  const auto blocks = static_cast<std::size_t>((count + kBlock - 1) / kBlock);
+  bits_.resize(static_cast<std::size_t>((count + 7) / 8));
+  before_.resize(blocks + 1);
+  constexpr std::size_t kPart = 256;  // blocks that a thread looks at
+  for_each((blocks + kPart - 1) / kPart, threads, [&](std::size_t part) {
+    for (std::size_t b = part * kPart; b < std::min(blocks, (part + 1) * kPart); ++b) {
+      const std::uint64_t first = b * kBlock;
+      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, count - first));
+      before_[b + 1] = kernels().floats.nonzero_bits(elements + first * width, size, width,
+                                                     bits_.data() + first / 8);
+    }
   });
-  for (std::size_t i = 0; i < parts; ++i) begin[i + 1] += begin[i];
-  found.count = begin[parts];
-  found.elements.reset(new std::uint8_t[static_cast<std::size_t>(found.count) * width]);
-  for_each(parts, threads, [&](std::size_t i) {
-    kernels().floats.keep_nonzeros(elements + i * kPart * width, size_of(i), width,
-                                   static_cast<std::size_t>(begin[i + 1] - begin[i]),
-                                   found.elements.get() + begin[i] * width);
-  });
-  return found;
+  std::partial_sum(before_.begin(), before_.end(), before_.begin());
+  kept_ = before_.back();
 }
 
 std::vector<std::uint64_t> places_of(std::span<const std::uint8_t> bits, std::uint64_t count,
                                      std::span<const std::uint64_t> numbers) {
   std::vector<std::uint64_t> places;
   std::uint64_t ones = 0;
-  for (std::size_t i = 0; i < bits.size(); i += sizeof(std::uint64_t)) {
-    const std::uint64_t word = word_of(bits.subspan(i));
-    const auto more = static_cast<std::uint64_t>(std::popcount(word));
-    while (places.size() + 1 < numbers.size() && numbers[places.size()] < ones + more) {
-      const auto n = static_cast<unsigned>(numbers[places.size()] - ones);
-      places.push_back(8 * std::uint64_t{i} + place_of_one(word, n));
+  const auto is_within = [&](std::uint64_t more) {
+    return places.size() + 1 < numbers.size() && numbers[places.size()] < ones + more;
+  };
+  constexpr std::size_t kStep = KeptElements::kBlock / 8;
+  for (std::size_t step = 0; step < bits.size(); step += kStep) {
+    const auto some = bits.subspan(step, std::min(kStep, bits.size() - step));
+    const std::size_t more = kernels().floats.count_ones(some.data(), 0, 8 * some.size());
+    if (!is_within(more)) {
+      ones += more;
+      continue;
     }
-    ones += more;
+    for (std::size_t i = 0; i < some.size(); i += sizeof(std::uint64_t)) {
+      const std::uint64_t word = word_of(some.subspan(i));
+      const auto of_word = static_cast<std::uint64_t>(std::popcount(word));
+      while (is_within(of_word)) {
+        const auto n = static_cast<unsigned>(numbers[places.size()] - ones);
+        places.push_back(8 * std::uint64_t{step + i} + place_of_one(word, n));
+      }
+      ones += of_word;
+    }
   }
   const bool goes_past = count % 8 != 0 && bits.back() >> count % 8 != 0;
   if (goes_past || ones != numbers.back() || places.size() + 1 != numbers.size()) {

@@ -1,20 +1,71 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
+#include "kernels/kernels.hpp"
+
 namespace gradwire {
 
-/// The elements of an array of which some bit is 1, close together, and where they stand.
-struct Nonzeros {
-  std::vector<std::uint8_t> bits;  ///< one per element of the array, lowest first
-  std::unique_ptr<std::uint8_t[]> elements;
-  std::uint64_t count = 0;
+inline constexpr std::size_t kMostWidth = 8;  ///< bytes of an element
+
+/// The elements of an array that are kept: all, or those of which some bit is 1.
+class KeptElements {
+ public:
+  enum class Zeros : bool { kKept, kLeftOut };
+  KeptElements(const std::uint8_t* elements, std::uint64_t count, std::size_t width, Zeros zeros,
+               int threads);
+
+  std::uint64_t count() const { return kept_; }
+  std::size_t width() const { return width_; }
+  /// If zeros are left out: a bit per element of the array, lowest first, whether it is kept.
+  const std::vector<std::uint8_t>& bits() const { return bits_; }
+
+  /// Elements that are looked at together.
+  static constexpr std::size_t kBlock = 1024;
+  /// Calls use(bytes, number) for the kept elements `begin` to `end`, up to kBlock at a time.
+  template <typename F>
+  void for_each_piece(std::uint64_t begin, std::uint64_t end, const F& use) const;
+
+ private:
+  const std::uint8_t* elements_;
+  std::uint64_t count_;
+  std::size_t width_;
+  std::uint64_t kept_;
+  std::vector<std::uint8_t> bits_;
+  std::vector<std::uint64_t> before_;  // kept elements before each block, and all of them
 };
-Nonzeros find_nonzeros(const std::uint8_t* elements, std::uint64_t count, std::size_t width,
-                       int threads);
+
+template <typename F>
+void KeptElements::for_each_piece(std::uint64_t begin, std::uint64_t end, const F& use) const {
+  if (before_.empty()) {
+    for (; begin < end; begin += kBlock) {
+      use(elements_ + begin * width_,
+          static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, end - begin)));
+    }
+    return;
+  }
+  std::uint8_t kept[kBlock * kMostWidth];
+  const auto first = std::upper_bound(before_.begin(), before_.end(), begin) - 1;
+  for (auto b = static_cast<std::size_t>(first - before_.begin()); begin < end; ++b) {
+    const auto found = static_cast<std::size_t>(before_[b + 1] - before_[b]);
+    if (found == 0) continue;
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, count_ - b * kBlock));
+    const std::uint8_t* from = elements_ + b * kBlock * width_;
+    if (found < size) {
+      kernels().floats.keep_nonzeros(from, size, width_, found, kept);
+      from = kept;
+    }
+    const auto skipped = static_cast<std::size_t>(begin - before_[b]);
+    const auto used =
+        static_cast<std::size_t>(std::min<std::uint64_t>(found - skipped, end - begin));
+    use(from + skipped * width_, used);
+    begin += used;
+  }
+}
 
 /// Elements of the array of which `bits` tells, from the n-th nonzero one on, for each n of
 /// `numbers`, which ascend from 0; `count` at the end. Throws CorruptFrameError unless there are

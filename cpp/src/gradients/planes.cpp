@@ -19,27 +19,44 @@
 namespace gradwire {
 namespace {
 
-constexpr std::size_t kMostWidth = 8;
-constexpr std::size_t kStep = 4096;  // elements split at once
+constexpr std::size_t kStep = 4096;  // elements of a sample
 
-/// One plane, on its way to the codec.
+/// Places in several planes.
+struct PlanePointers {
+  std::uint8_t* of[kMostWidth];
+
+  void advance(std::size_t elements, std::size_t width) {
+    for (std::size_t k = 0; k < width; ++k) of[k] += elements;
+  }
+};
+
+/// The planes of elements, on their way to the codec.
 class PlaneSource final : public ElementSource {
  public:
-  PlaneSource(const std::uint8_t* elements, std::size_t width, std::size_t plane)
-      : elements_(elements), width_(width), plane_(plane) {}
+  explicit PlaneSource(const KeptElements& elements) : elements_(elements) {}
 
-  void preview(std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const override {
-    kernels().floats.plane(elements_ + begin * width_, static_cast<std::size_t>(end - begin),
-                           width_, static_cast<unsigned>(plane_), out);
+  void preview(std::size_t plane, std::uint64_t begin, std::uint64_t end,
+               std::uint8_t* out) const override {
+    std::uint8_t bytes[kMostWidth][KeptElements::kBlock];
+    PlanePointers scratch;
+    for (std::size_t k = 0; k < kMostWidth; ++k) scratch.of[k] = bytes[k];
+    elements_.for_each_piece(begin, end, [&](const std::uint8_t* piece, std::size_t size) {
+      kernels().floats.split(piece, size, elements_.width(), scratch.of);
+      out = std::copy_n(bytes[plane], size, out);
+    });
   }
-  void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const override {
-    preview(begin, end, out);
+
+  void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* const* outs) const override {
+    PlanePointers next;
+    std::copy_n(outs, elements_.width(), next.of);
+    elements_.for_each_piece(begin, end, [&](const std::uint8_t* piece, std::size_t size) {
+      kernels().floats.split(piece, size, elements_.width(), next.of);
+      next.advance(size, elements_.width());
+    });
   }
 
  private:
-  const std::uint8_t* elements_;
-  std::size_t width_;
-  std::size_t plane_;
+  const KeptElements& elements_;
 };
 
 /// Calls f(begin, size) for up to 16 parts of a gradient, evenly over it.
@@ -54,22 +71,29 @@ void for_each_sample(std::uint64_t count, const F& f) {
 }
 
 /// Whether coding a plane is worth its time: by the entropy of a sample.
-bool pays(const PlaneSource& plane, std::uint64_t count) {
+std::vector<StreamedArray> choose_planes(const KeptElements& elements) {
   constexpr double kWorthwhile = 7.5;  // bits of a byte
-  std::uint64_t counts[256] = {};
-  std::uint8_t bytes[kStep];
+  const std::size_t width = elements.width();
+  std::uint64_t counts[kMostWidth][256] = {};
+  std::uint8_t bytes[kMostWidth][kStep];
   double total = 0;
-  for_each_sample(count, [&](std::uint64_t begin, std::size_t size) {
-    plane.preview(begin, begin + size, bytes);
-    kernels().histogram(bytes, size, counts);
+  for_each_sample(elements.count(), [&](std::uint64_t begin, std::size_t size) {
+    std::uint8_t* outs[kMostWidth];
+    for (std::size_t k = 0; k < width; ++k) outs[k] = bytes[k];
+    PlaneSource(elements).take(begin, begin + size, outs);
+    for (std::size_t k = 0; k < width; ++k) kernels().histogram(bytes[k], size, counts[k]);
     total += static_cast<double>(size);
   });
-  double bits = 0;
-  for (const std::uint64_t n : counts) {
-    const auto seen = static_cast<double>(n);
-    if (n > 0) bits += seen * std::log2(total / seen);
+  std::vector<StreamedArray> planes;
+  for (std::size_t k = 0; k < width; ++k) {
+    double bits = 0;
+    for (const std::uint64_t n : counts[k]) {
+      const auto seen = static_cast<double>(n);
+      if (n > 0) bits += seen * std::log2(total / seen);
+    }
+    planes.push_back({DType::kUInt8, bits < kWorthwhile * total});
   }
-  return bits < kWorthwhile * total;
+  return planes;
 }
 
 /// Whether enough elements of a sample are zero to leave them out.
@@ -112,38 +136,37 @@ class PlaneReader {
   void for_each_piece(int threads, const F& use) const {
     if (planes_[0].chunks() == 0) return spread(0, header_.count, nullptr, use);
     for_each(planes_[0].chunks(), usable_threads(threads), [&](std::size_t i) {
-      thread_local std::vector<std::uint8_t> elements;
-      const std::size_t width = planes_.size();
-      elements.resize(
-          std::max(elements.size(), (planes_[0].chunk_elements(i) + kSpareNonzeros) * width));
-      join_chunk(i, elements.data());
-      spread(begin_[i], begin_[i + 1], elements.data(), use);
+      thread_local std::array<std::vector<std::uint8_t>, kMostWidth> buffers;
+      const std::uint8_t* bytes[kMostWidth];
+      for (std::size_t k = 0; k < planes_.size(); ++k) bytes[k] = planes_[k].read(i, buffers[k]);
+      spread(begin_[i], begin_[i + 1], bytes, use);
     });
   }
 
  private:
-  void join_chunk(std::size_t i, std::uint8_t* out) const {
-    thread_local std::array<std::vector<std::uint8_t>, kMostWidth> buffers;
-    const std::uint8_t* bytes[kMostWidth];
-    for (std::size_t k = 0; k < planes_.size(); ++k) bytes[k] = planes_[k].read(i, buffers[k]);
-    kernels().floats.join(bytes, planes_[0].chunk_elements(i), planes_.size(), out);
-  }
-
+  /// Elements begin to end, whose bytes that are there the planes have.
   template <typename F>
-  void spread(std::uint64_t begin, std::uint64_t end, const std::uint8_t* elements,
+  void spread(std::uint64_t begin, std::uint64_t end, const std::uint8_t** planes,
               const F& use) const {
     const std::size_t width = planes_.size();
+    alignas(kMostWidth) std::uint8_t kept[(kPiece + kSpareNonzeros) * kMostWidth];
     alignas(kMostWidth) std::uint8_t piece[kPiece * kMostWidth];
-    const std::uint8_t none[kSpareNonzeros * kMostWidth] = {};
-    if (elements == nullptr) elements = none;
+    alignas(kMostWidth) static constexpr std::uint8_t kZeros[kPiece * kMostWidth] = {};
     for (std::uint64_t first = begin; first < end; first += kPiece) {
       const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, end - first));
-      if (!header_.without_zeros) {
-        use(first, size, elements + (first - begin) * width);
+      const std::size_t there =
+          header_.without_zeros ? kernels().floats.count_ones(bits_.data(), first, size) : size;
+      if (there == 0) {
+        use(first, size, kZeros);
         continue;
       }
-      elements +=
-          width * kernels().floats.put_nonzeros(bits_.data(), first, size, width, elements, piece);
+      kernels().floats.join(planes, there, width, kept);
+      for (std::size_t k = 0; k < width; ++k) planes[k] += there;
+      if (there == size) {
+        use(first, size, kept);
+        continue;
+      }
+      kernels().floats.put_nonzeros(bits_.data(), first, size, width, kept, piece);
       use(first, size, piece);
     }
   }
@@ -158,8 +181,8 @@ class PlaneReader {
 
 std::size_t max_planes_size(const GradientView& gradient) {
   const std::size_t width = item_size(gradient.type);
-  return max_header_size(gradient.shape.size()) +
-         (width + 1) * max_streamed_size(gradient.shape, DType::kUInt8);
+  const std::uint64_t count = element_count(gradient.shape, DType::kUInt8);
+  return max_header_size(gradient.shape.size()) + (width + 1) * max_streamed_size(count);
 }
 
 std::size_t compress_planes(const GradientView& gradient, const Options& options,
@@ -177,26 +200,21 @@ std::size_t compress_planes(const GradientView& gradient, const Options& options
   own.checksum = options.checksum;
   std::vector<std::size_t> sizes;
   std::size_t place = max_header_size(gradient.shape.size());
-  Nonzeros nonzeros;
-  header.sent = count;
   header.without_zeros = has_zeros(elements, count, width);
+  const KeptElements kept(
+      elements, count, width,
+      header.without_zeros ? KeptElements::Zeros::kLeftOut : KeptElements::Zeros::kKept,
+      usable_threads(options.threads));
+  header.sent = kept.count();
   if (header.without_zeros) {
-    nonzeros = find_nonzeros(elements, count, width, usable_threads(options.threads));
-    elements = nonzeros.elements.get();
-    header.sent = nonzeros.count;
-    const std::uint64_t bytes[] = {nonzeros.bits.size()};
+    const std::uint64_t bytes[] = {kept.bits().size()};
     sizes.push_back(
-        compress_into({nonzeros.bits.data(), DType::kUInt8, bytes}, own, out.subspan(place)));
+        compress_into({kept.bits().data(), DType::kUInt8, bytes}, own, out.subspan(place)));
     place += sizes.back();
   }
-  for (std::size_t k = 0; k < width; ++k) {
-    const std::vector<std::uint64_t> flat = {header.sent};
-    const PlaneSource plane(elements, width, k);
-    const auto write =
-        header.sent > 0 && !pays(plane, header.sent) ? store_source : compress_source;
-    sizes.push_back(write(plane, flat, DType::kUInt8, own, out.subspan(place)));
-    place += sizes.back();
-  }
+  const auto planes = compress_source(PlaneSource(kept), choose_planes(kept), kept.count(), own,
+                                      out.subspan(place));
+  sizes.insert(sizes.end(), planes.begin(), planes.end());
   return put_header(header, sizes, out);
 }
 

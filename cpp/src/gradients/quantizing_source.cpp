@@ -155,12 +155,14 @@ void QuantizingSource::make(std::uint64_t begin, std::uint64_t end, std::uint8_t
   }
 }
 
-void QuantizingSource::preview(std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const {
+void QuantizingSource::preview(std::size_t, std::uint64_t begin, std::uint64_t end,
+                               std::uint8_t* out) const {
   make(begin, end, out, Turn::kPreview);
 }
 
-void QuantizingSource::take(std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const {
-  make(begin, end, out, Turn::kFinal);
+void QuantizingSource::take(std::uint64_t begin, std::uint64_t end,
+                            std::uint8_t* const* outs) const {
+  make(begin, end, outs[0], Turn::kFinal);
 }
 
 }  // namespace gradwire

@@ -22,8 +22,9 @@ class QuantizingSource final : public ElementSource {
   DType dtype() const { return is_signs() ? DType::kUInt8 : DType::kInt8; }
   std::uint64_t elements() const { return is_signs() ? (count_ + 7) / 8 : count_; }
 
-  void preview(std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const override;
-  void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const override;
+  void preview(std::size_t array, std::uint64_t begin, std::uint64_t end,
+               std::uint8_t* out) const override;
+  void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* const* outs) const override;
 
   /// When all has been taken: the scales, as sent.
   std::span<const float> scales() const { return scales_; }

@@ -93,9 +93,12 @@ struct FloatKernels {
   size_t (*put_nonzeros)(const uint8_t* bits, size_t first, size_t count, size_t width,
                          const uint8_t* nonzeros, uint8_t* out);
 
-  /// Plane k: byte k of each element (width 2, 4 or 8 bytes), rotated left by one bit. The last
+  /// Ones among `count` bits from bit `first` on.
+  size_t (*count_ones)(const uint8_t* bits, size_t first, size_t count);
+
+  /// Plane k is byte k of each element (width 2, 4 or 8 bytes), rotated left by one bit. The last
   /// plane holds exponents, signs are in the first.
-  void (*plane)(const uint8_t* elements, size_t count, size_t width, unsigned k, uint8_t* out);
+  void (*split)(const uint8_t* elements, size_t count, size_t width, uint8_t* const* planes);
   void (*join)(const uint8_t* const* planes, size_t count, size_t width, uint8_t* elements);
 };
 
