@@ -16,7 +16,7 @@ using Bytes = std::vector<std::uint8_t>;
 struct Workspace {
   Bytes bytes;  // of the elements, in their order
   Bytes of_class;
-  Bytes payload;
+  Payload payload;
   TokenBuffer tokens;
 };
 
@@ -58,12 +58,12 @@ class EntropyEncoder final : public Encoder {
                                    ? encode_whole(chunk, bytes, work, code_length)
                                    : encode_classes(chunk, bytes, work, code_length);
     if (model_.has_exceptions) {
-      const Bytes list = exceptions.bytes(code_length);
-      work.payload.insert(work.payload.end(), list.begin(), list.end());
+      work.payload.append(exceptions.bytes(code_length));
     }
-    if (work.payload.size() > out.size()) return {std::nullopt, code_length};
-    std::copy(work.payload.begin(), work.payload.end(), out.begin());
-    return {work.payload.size(), code_length};
+    const auto payload = work.payload.bytes();
+    if (payload.size() > out.size()) return {std::nullopt, code_length};
+    std::copy(payload.begin(), payload.end(), out.begin());
+    return {payload.size(), code_length};
   }
 
  private:
@@ -90,7 +90,7 @@ class EntropyEncoder final : public Encoder {
     const TokenEncoder labels(make_token_book(order.classes(), count_bytes(order.classes()), true),
                               false);
     append_varint(work.payload, labels.code_book().size());
-    work.payload.insert(work.payload.end(), labels.code_book().begin(), labels.code_book().end());
+    work.payload.append(labels.code_book());
     labels.encode(order.classes(), work.tokens, work.payload, code_length);
 
     std::uint8_t* const own = sized(work.of_class, bytes.size());

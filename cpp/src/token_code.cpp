@@ -34,8 +34,7 @@ TokenEncoder::TokenEncoder(CodeBook book, bool with_tables)
 }
 
 std::span<const std::uint32_t> TokenEncoder::encode(std::span<const std::uint8_t> bytes,
-                                                    TokenBuffer& buffer,
-                                                    std::vector<std::uint8_t>& payload,
+                                                    TokenBuffer& buffer, Payload& payload,
                                                     std::uint64_t& code_length) const {
   TokenCounts counts{bytes.size(), 0};
   std::span<const std::uint8_t> tokens = bytes;
@@ -55,37 +54,34 @@ std::span<const std::uint32_t> TokenEncoder::encode(std::span<const std::uint8_t
   return unknown;
 }
 
-void TokenEncoder::write_short(std::span<const std::uint8_t> tokens,
-                               std::vector<std::uint8_t>& payload,
+void TokenEncoder::write_short(std::span<const std::uint8_t> tokens, Payload& payload,
                                std::uint64_t& code_length) const {
   std::uint8_t stream[kShortSequence * kMaxCodeLength / 8 + kEncodeSlack];
   const std::size_t bits = kernels().encode_bytes(table_.get(), tokens.data(), tokens.size(),
                                                   stream, stream + sizeof(stream));
   code_length += bits;
   append_varint(payload, (bits + 7) / 8);
-  payload.insert(payload.end(), stream, stream + (bits + 7) / 8);
+  payload.append({stream, (bits + 7) / 8});
 }
 
-void TokenEncoder::write_streams(std::span<const std::uint8_t> tokens,
-                                 std::vector<std::uint8_t>& payload,
+void TokenEncoder::write_streams(std::span<const std::uint8_t> tokens, Payload& payload,
                                  std::uint64_t& code_length) const {
   const std::size_t count = token_stream_count(tokens.size());
-  const std::size_t header = payload.size();
-  const std::size_t begin = header + count * kStreamSizeBytes;
-  payload.resize(begin + (tokens.size() * code_.max_length() + 7) / 8 + count + kEncodeSlack);
-  std::uint8_t* next = payload.data() + begin;
-  std::uint8_t* const end = payload.data() + payload.size();
+  const std::size_t most =
+      count * kStreamSizeBytes + (tokens.size() * code_.max_length() + 7) / 8 + count;
+  std::uint8_t* const sizes = payload.room(most + kEncodeSlack);
+  std::uint8_t* next = sizes + count * kStreamSizeBytes;
   for (std::size_t s = 0; s < count; ++s) {
     const std::size_t first = stream_begin(tokens.size(), s, count);
     const std::size_t size = stream_begin(tokens.size(), s + 1, count) - first;
-    const std::size_t bits =
-        kernels().encode_bytes(table_.get(), tokens.data() + first, size, next, end);
+    const std::size_t bits = kernels().encode_bytes(table_.get(), tokens.data() + first, size, next,
+                                                    sizes + most + kEncodeSlack);
     const std::uint32_t bytes = static_cast<std::uint32_t>((bits + 7) / 8);
-    std::memcpy(payload.data() + header + s * kStreamSizeBytes, &bytes, kStreamSizeBytes);
+    std::memcpy(sizes + s * kStreamSizeBytes, &bytes, kStreamSizeBytes);
     code_length += bits;
     next += bytes;
   }
-  payload.resize(static_cast<std::size_t>(next - payload.data()));
+  payload.grow(static_cast<std::size_t>(next - sizes));
 }
 
 TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::size_t longest)

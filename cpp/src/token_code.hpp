@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -28,6 +29,31 @@ struct TokenBuffer {
   }
 };
 
+/// Bytes that make room without setting it to zero: it is kept from one chunk to the next.
+class Payload {
+ public:
+  void clear() { size_ = 0; }
+  std::span<const std::uint8_t> bytes() const { return {bytes_.data(), size_}; }
+  /// Where so many more bytes may be written; grow() says how many they are.
+  std::uint8_t* room(std::size_t more) {
+    if (bytes_.size() < size_ + more) bytes_.resize(size_ + more + size_ / 2);
+    return bytes_.data() + size_;
+  }
+  void grow(std::size_t more) { size_ += more; }
+  void push_back(std::uint8_t byte) {
+    *room(1) = byte;
+    grow(1);
+  }
+  void append(std::span<const std::uint8_t> more) {
+    std::copy(more.begin(), more.end(), room(more.size()));
+    grow(more.size());
+  }
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+  std::size_t size_ = 0;
+};
+
 /// Immutable once made.
 class TokenEncoder {
  public:
@@ -41,13 +67,12 @@ class TokenEncoder {
   /// Appends the code of a sequence that has bytes, and adds its bits to `code_length`. Returns the
   /// places of the bytes that cannot be coded, in `buffer`: others are coded instead.
   std::span<const std::uint32_t> encode(std::span<const std::uint8_t> bytes, TokenBuffer& buffer,
-                                        std::vector<std::uint8_t>& payload,
-                                        std::uint64_t& code_length) const;
+                                        Payload& payload, std::uint64_t& code_length) const;
 
  private:
-  void write_short(std::span<const std::uint8_t> tokens, std::vector<std::uint8_t>& payload,
+  void write_short(std::span<const std::uint8_t> tokens, Payload& payload,
                    std::uint64_t& code_length) const;
-  void write_streams(std::span<const std::uint8_t> tokens, std::vector<std::uint8_t>& payload,
+  void write_streams(std::span<const std::uint8_t> tokens, Payload& payload,
                      std::uint64_t& code_length) const;
 
   std::vector<std::uint8_t> book_bytes_;

@@ -10,7 +10,8 @@ namespace gradwire {
 
 /// Appends a number in groups of 7 bits, lowest first; the high bit of a byte says that one
 /// follows.
-inline void append_varint(std::vector<std::uint8_t>& out, std::uint64_t n) {
+template <typename Bytes>
+void append_varint(Bytes& out, std::uint64_t n) {
   for (; n >= 0x80; n >>= 7) out.push_back(static_cast<std::uint8_t>(n | 0x80));
   out.push_back(static_cast<std::uint8_t>(n));
 }

@@ -139,7 +139,7 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
 }
 
 LevelGrid level_grid(float scale, unsigned levels) {
-  const double cap = std::ldexp(static_cast<double>(levels), kLevelBits);
+  const double cap = static_cast<double>(levels) * (1u << kLevelBits);
   const double factor = scale == 0 ? 0 : cap / static_cast<double>(scale);
   return {static_cast<float>(factor), static_cast<float>(cap)};
 }
