@@ -5,7 +5,6 @@
 #include <cstring>
 #include <numeric>
 
-#include "byte_tables.hpp"
 #include "gradwire/error.hpp"
 
 namespace gradwire {
@@ -157,6 +156,9 @@ void make_groups(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes) {
   }
 }
 
+constexpr unsigned kMostWordBits = 16;   // of WordRows
+constexpr double kMostMeanLength = 5.3;  // from which eight words together are often too long
+
 void fill_long_words(ByteDecodeTable& table, unsigned max_length) {
   table.long_shift = kMaxCodeLength - max_length;
   std::uint32_t aligned = table.limit[std::min(kLookupBits, max_length)];
@@ -194,23 +196,45 @@ void fill_multi_symbol_entries(ByteDecodeTable& table) {
   }
 }
 
-/// Does nothing if the bytes are spread over too many rows.
-void make_rows(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes, unsigned shortest) {
-  ByteMap used{};
-  set_rows(used, bytes);
-  if (used.rows > kMostWordRows) return;
+/// The rows that have nearly all symbols, as frequent as their code words suggest; few or none.
+std::vector<std::uint8_t> heaviest_rows(std::span<const std::uint8_t> bytes,
+                                        std::span<const std::uint8_t> lengths) {
+  constexpr double kOthers = 1.0 / 256;
+  double weight[16] = {};
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (lengths[i] <= kMostWordBits) weight[bytes[i] >> 4] += std::ldexp(1.0, -lengths[i]);
+  }
+  std::vector<std::uint8_t> rows(16);
+  std::iota(rows.begin(), rows.end(), std::uint8_t{0});
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](std::uint8_t a, std::uint8_t b) { return weight[a] > weight[b]; });
+  for (const std::size_t taken : {2u, 4u, 8u}) {
+    double sum = 0;
+    for (std::size_t k = 0; k < taken; ++k) sum += weight[rows[k]];
+    if (sum < 1 - kOthers) continue;
+    rows.resize(taken);
+    return rows;
+  }
+  return {};
+}
+
+/// Does nothing if the symbols are spread over too many rows.
+void make_rows(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes,
+               std::span<const std::uint8_t> lengths) {
+  const std::vector<std::uint8_t> chosen = heaviest_rows(bytes, lengths);
+  if (chosen.empty()) return;
   auto rows = std::make_unique<WordRows>();
-  rows->shortest = static_cast<std::uint8_t>(shortest);
-  rows->rows = used.rows;
-  std::copy_n(used.row, kMostWordRows, rows->row);
-  for (const std::uint8_t byte : bytes) {
-    const auto row = std::find(used.row, used.row + used.rows, byte >> 4) - used.row;
-    const std::uint64_t entry = table.word[byte];
-    const std::uint64_t length = entry & 63;
-    const std::uint64_t word = entry >> (64 - length);
-    rows->low[row][byte & 15] = static_cast<std::uint8_t>(word);
-    rows->high[row][byte & 15] = static_cast<std::uint8_t>(word >> 8);
-    rows->longer[row][byte & 15] = static_cast<std::uint8_t>(length - shortest);
+  rows->rows = static_cast<std::uint8_t>(chosen.size());
+  std::copy(chosen.begin(), chosen.end(), rows->row);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const auto row = static_cast<std::size_t>(
+        std::find(chosen.begin(), chosen.end(), bytes[i] >> 4) - chosen.begin());
+    if (row == chosen.size() || lengths[i] > kMostWordBits) continue;
+    const std::uint64_t word = table.word[bytes[i]] >> (64 - lengths[i]);
+    const std::size_t column = bytes[i] & 15;
+    rows->low[row][column] = static_cast<std::uint8_t>(word);
+    rows->high[row][column] = static_cast<std::uint8_t>(word >> 8);
+    rows->length[row][column] = lengths[i];
   }
   table.word_rows = std::move(rows);
   table.rows = table.word_rows.get();
@@ -315,8 +339,8 @@ std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const 
   table->rows = nullptr;
   if (for_large && differ_in_low_bits(bytes)) {
     make_groups(*table, bytes);
-  } else if (for_large && max_length_ <= 16) {
-    make_rows(*table, bytes, lengths_[order_[0]]);
+  } else if (for_large && table->mean_length <= kMostMeanLength) {
+    make_rows(*table, bytes, lengths_);
   }
   return table;
 }

@@ -46,7 +46,7 @@ std::vector<std::uint8_t> code_words(const Kernels& kernels, const Coder& coder,
 TEST_CASE("code words of bytes in few rows, and of bytes without one, are the same everywhere") {
   constexpr std::uint8_t kInverse = 173;  // of the 37 that skewed_bytes multiplies by
   for (const double factor : {1.0, 0.97, 0.8}) {
-    for (const unsigned alphabet : {9u, 17u, 64u, 100u, 128u}) {
+    for (const unsigned alphabet : {9u, 17u, 64u, 128u, 256u}) {
       for (const std::size_t size : {31u, 32u, 1000u, 50000u}) {
         INFO("factor ", factor, ", ", alphabet, " symbols, ", size, " bytes");
         auto data = skewed_bytes(size, factor, 11, alphabet);
@@ -59,7 +59,7 @@ TEST_CASE("code words of bytes in few rows, and of bytes without one, are the sa
         for (const Kernels* kernels : all_kernels()) {
           CHECK(code_words(*kernels, coder, data) == reference);
         }
-        if (size == 50000 && alphabet <= 64) CHECK(coder.encode->rows != nullptr);
+        if (size == 50000 && factor < 0.9) CHECK(coder.encode->rows != nullptr);
       }
     }
   }

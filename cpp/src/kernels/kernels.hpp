@@ -24,16 +24,15 @@ inline constexpr size_t kMaxStreams = 8;        // of a chunk (FORMAT.md, sectio
 inline constexpr unsigned kGroupBits = 26;
 inline constexpr size_t kGroups = 4096;
 
-/// Code words of up to 16 bits of a byte alphabet in at most kMostWordRows rows of 16 bytes: a word
-/// is low | high << 8, its length shortest + longer.
+/// Code words of up to 16 bits of those bytes that lie in at most kMostWordRows rows of 16: a word
+/// is low | high << 8. The length is 0 where there is no such word: other bytes are rare.
 inline constexpr size_t kMostWordRows = 8;
 struct WordRows {
   uint8_t low[kMostWordRows][16];
   uint8_t high[kMostWordRows][16];
-  uint8_t longer[kMostWordRows][16];
-  uint8_t row[kMostWordRows];  ///< which rows these are; unused ones are at the end, and all 0
-  uint8_t rows;
-  uint8_t shortest;  ///< length of the shortest code word
+  uint8_t length[kMostWordRows][16];
+  uint8_t row[kMostWordRows];  ///< which rows these are
+  uint8_t rows;                ///< 2, 4 or 8
 };
 
 /// Code words of a byte alphabet of two symbols or more, first bit of a word in its lowest bit.
@@ -44,7 +43,7 @@ struct ByteEncodeTable {
   /// Where the bytes in use differ in their lowest 3 bits, or null. By these bits of 4 symbols:
   /// their code words | length << kGroupBits; 0: too long.
   const uint32_t* group;
-  const WordRows* rows;  ///< where the code has the form for it, or null
+  const WordRows* rows;  ///< where few rows have nearly all symbols, and words are short, or null
 };
 
 /// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
