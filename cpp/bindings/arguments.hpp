@@ -2,6 +2,10 @@
 
 #include <pybind11/numpy.h>
 
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
+
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -47,11 +51,26 @@ struct Free {
   void operator()(std::uint8_t* p) const { std::free(p); }
 };
 
+/// Memory for a result. The C library takes pieces as large as kLarge from the system each time,
+/// and every first touch of a small page of them costs more than the work on it.
+inline std::uint8_t* result_memory(std::size_t room) {
+#ifdef MADV_HUGEPAGE
+  constexpr std::size_t kLarge = std::size_t{32} << 20;
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  void* large = nullptr;
+  if (room >= kLarge && posix_memalign(&large, kHugePage, room) == 0) {
+    madvise(large, room, MADV_HUGEPAGE);  // advice only: a refusal changes nothing
+    return static_cast<std::uint8_t*>(large);
+  }
+#endif
+  return static_cast<std::uint8_t*>(std::malloc(room));
+}
+
 /// Calls write(bytes) without the GIL on memory that is cut to the size it returns: pages that the
 /// result does not reach are never touched.
 template <typename F>
 pybind11::array_t<std::uint8_t> written_bytes(std::size_t room, const F& write) {
-  std::unique_ptr<std::uint8_t, Free> memory(static_cast<std::uint8_t*>(std::malloc(room)));
+  std::unique_ptr<std::uint8_t, Free> memory(result_memory(room));
   if (!memory) throw std::bad_alloc();
   std::size_t size;
   {
