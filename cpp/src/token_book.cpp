@@ -152,7 +152,7 @@ CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts&
                          bool is_whole) {
   constexpr double kFewZeros = 0.2;   // make tokens with runs cost more time than they save
   constexpr double kManyZeros = 0.8;  // make a plain code lose for sure
-  constexpr double kWorthRuns = 0.995;
+  constexpr double kWorthRuns = 0.98;
   const Lengths wanted = sample.size() >= kTokenTablesFrom ? Lengths::kShort : Lengths::kOptimal;
   const double all = static_cast<double>(sample.size());
   const double zeros = static_cast<double>(histogram[0]);

@@ -45,17 +45,6 @@ void combine(std::span<const float> gradient, float gamma, float beta, std::span
   kernels().floats.combine(gradient.data(), gradient.size(), gamma, beta, residual.data());
 }
 
-void FloatReader::prefetch(std::uint64_t first, std::uint64_t count) const {
-  constexpr std::size_t kLine = 64;
-  const auto begin_to_load = [](const std::uint8_t* bytes, std::size_t size) {
-    for (std::size_t i = 0; i < size; i += kLine) __builtin_prefetch(bytes + i);
-  };
-  const std::size_t width = item_size(type_);
-  begin_to_load(bytes_ + first * width, count * width);
-  if (!has_residual()) return;
-  begin_to_load(reinterpret_cast<const std::uint8_t*>(residual(first)), count * sizeof(float));
-}
-
 std::optional<std::uint64_t> FloatReader::first_nonfinite(std::uint64_t count) const {
   float scratch[kPiece];
   for (std::uint64_t first = 0; first < count; first += kPiece) {

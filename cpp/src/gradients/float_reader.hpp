@@ -29,9 +29,6 @@ class FloatReader {
   /// The same again, and the residual becomes them, if there is one.
   const float* take(std::uint64_t first, std::size_t count, float* scratch) const;
 
-  /// Begins to load up to count elements and their residual, as far as they exist.
-  void prefetch(std::uint64_t first, std::uint64_t count) const;
-
   /// The first element of the gradient that is not finite as float32.
   std::optional<std::uint64_t> first_nonfinite(std::uint64_t count) const;
 

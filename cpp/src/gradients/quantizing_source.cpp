@@ -130,7 +130,6 @@ void QuantizingSource::quantize_piece(const float* x, std::uint64_t first, std::
       std::copy_n(&scales_[b * each], each, found.value);
     }
     if (!is_signs()) {
-      reader_.prefetch(stop, std::min<std::uint64_t>(size, count_ - stop));
       quantize_bucket(part, place, size, found.value, out + (place - first), turn);
     } else if (turn == Turn::kFinal && reader_.has_residual()) {
       float value[2];
