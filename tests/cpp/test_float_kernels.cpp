@@ -79,6 +79,25 @@ TEST_CASE("sums of floats") {
   }
 }
 
+TEST_CASE("sums by sign") {
+  for (const std::size_t size : kSizes) {
+    const std::vector<float> x = floats(size);
+    SignSums wanted{};
+    for (const float v : x) {
+      (v < 0 ? wanted.below : wanted.above) += std::fabs(v);
+      wanted.negatives += v < 0;
+    }
+    const auto found = same_everywhere([&](const FloatKernels& kernels) {
+      SignSums sums{};
+      kernels.sign_sums(x.data(), x.size(), &sums);
+      return std::vector<double>{sums.above, sums.below, static_cast<double>(sums.negatives)};
+    });
+    CHECK(found[0] == doctest::Approx(wanted.above).epsilon(1e-6));
+    CHECK(found[1] == doctest::Approx(wanted.below).epsilon(1e-6));
+    CHECK(found[2] == static_cast<double>(wanted.negatives));
+  }
+}
+
 TEST_CASE("NaN is larger than infinity, which is larger than all numbers") {
   for (const float odd :
        {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::quiet_NaN()}) {

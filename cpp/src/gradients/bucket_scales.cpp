@@ -20,12 +20,15 @@ constexpr unsigned kEighthsBits = 23;  // of a mantissa
 constexpr double kLeastSquares = 1e-30;
 constexpr double kMostSquares = 1e37;
 
-void add_exactly(std::span<const float> x, FloatStats& stats) {
-  stats.sum = stats.sum_of_squares = stats.sum_of_magnitudes = 0;
+void add_exactly(std::span<const float> x, BucketStats& stats) {
+  FloatStats& floats = stats.floats;
+  floats.sum = floats.sum_of_squares = floats.sum_of_magnitudes = 0;
   for (const float v : x) {
-    stats.sum += v;
-    stats.sum_of_squares += static_cast<double>(v) * v;
-    stats.sum_of_magnitudes += std::fabs(v);
+    floats.sum += v;
+    floats.sum_of_squares += static_cast<double>(v) * v;
+    floats.sum_of_magnitudes += std::fabs(v);
+    (v < 0 ? stats.signs.below : stats.signs.above) += std::fabs(v);
+    stats.signs.negatives += v < 0;
   }
 }
 
@@ -47,30 +50,6 @@ float as_sent(double scale, ScaleType type) {
   if (type == ScaleType::kFloat32) return single;
   const std::uint32_t up = (std::bit_cast<std::uint32_t>(single) + 0xFFFF) & 0xFFFF0000;
   return std::bit_cast<float>(std::min(up, std::uint32_t{0x7F7F0000}));
-}
-
-/// Several sums take turns, so that none waits for the one before.
-void add_by_sign(std::span<const float> x, BucketStats& stats) {
-  constexpr std::size_t kTurns = 8;
-  double below[kTurns] = {};
-  double above[kTurns] = {};
-  std::uint64_t negatives[kTurns] = {};
-  const auto add = [&](std::size_t k, float v) {
-    const double magnitude = std::fabs(v);
-    below[k] += v < 0 ? magnitude : 0;
-    above[k] += v < 0 ? 0 : magnitude;
-    negatives[k] += v < 0;
-  };
-  std::size_t i = 0;
-  for (; i + kTurns <= x.size(); i += kTurns) {
-    for (std::size_t k = 0; k < kTurns; ++k) add(k, x[i + k]);
-  }
-  for (; i < x.size(); ++i) add(i % kTurns, x[i]);
-  for (std::size_t k = 0; k < kTurns; ++k) {
-    stats.below += below[k];
-    stats.above += above[k];
-    stats.negatives += negatives[k];
-  }
 }
 
 double level_scale(const BucketStats& stats, const Quantizer& quantizer) {
@@ -102,9 +81,9 @@ void BucketStats::add(const BucketStats& more) {
   floats.sum_of_magnitudes += more.floats.sum_of_magnitudes;
   floats.largest = std::max(floats.largest, more.floats.largest);
   count += more.count;
-  negatives += more.negatives;
-  below += more.below;
-  above += more.above;
+  signs.above += more.signs.above;
+  signs.below += more.signs.below;
+  signs.negatives += more.signs.negatives;
 }
 
 BucketStats bucket_stats(std::span<const float> x, Norm norm) {
@@ -117,8 +96,11 @@ BucketStats bucket_stats(std::span<const float> x, Norm norm) {
   if (stats.floats.largest >= kInfinityBits) throw NotFinite{};
   const double squares = stats.floats.sum_of_squares;
   const bool doubtful = !(squares > kLeastSquares && squares < kMostSquares);
-  if (doubtful && stats.floats.largest > 0) add_exactly(x, stats.floats);
-  if (norm == Norm::kTwoMeans) add_by_sign(x, stats);
+  if (doubtful && stats.floats.largest > 0) {
+    add_exactly(x, stats);
+  } else if (norm == Norm::kTwoMeans) {
+    floats.sign_sums(x.data(), x.size(), &stats.signs);
+  }
   return stats;
 }
 
@@ -131,8 +113,9 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
     case Norm::kOne: return {};
     case Norm::kMean: return {{mean(stats.floats.sum_of_magnitudes, stats.count), 0}};
     case Norm::kTwoMeans: {
+      const SignSums& signs = stats.signs;
       return {
-          {mean(stats.above, stats.count - stats.negatives), mean(stats.below, stats.negatives)}};
+          {mean(signs.above, stats.count - signs.negatives), mean(signs.below, signs.negatives)}};
     }
     default: return {{as_sent(level_scale(stats, quantizer), quantizer.scale_type), 0}};
   }

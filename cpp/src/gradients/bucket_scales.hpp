@@ -13,11 +13,7 @@ namespace gradwire {
 struct BucketStats {
   FloatStats floats{};
   std::uint64_t count = 0;
-  // For kTwoMeans only: the elements below 0, and the sums of the magnitudes of these and of
-  // others.
-  std::uint64_t negatives = 0;
-  double below = 0;
-  double above = 0;
+  SignSums signs{};  ///< for kTwoMeans only
 
   void add(const BucketStats& more);
 };

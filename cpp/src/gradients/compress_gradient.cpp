@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -59,6 +61,21 @@ void check_room(std::size_t given, std::size_t needed) {
       "the gradient is not finite as float32" +
       (first ? " at flat index " + std::to_string(*first) : std::string(" any more")) +
       "; pass nonfinite=\"zero\" to send such elements as 0");
+}
+
+/// 1 for each bit that is 0, -1 for one that is 1.
+void unpack_signs(const std::uint8_t* bits, std::size_t count, std::int8_t* levels) {
+  using Eight = std::array<std::int8_t, 8>;
+  static constexpr auto kLevels = [] {
+    std::array<Eight, 256> of_byte{};
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      for (unsigned k = 0; k < 8; ++k) of_byte[byte][k] = (byte >> k & 1) != 0 ? -1 : 1;
+    }
+    return of_byte;
+  }();
+  std::size_t i = 0;
+  for (; i + 8 <= count; i += 8) std::memcpy(levels + i, &kLevels[bits[i / 8]], 8);
+  if (i < count) std::memcpy(levels + i, &kLevels[bits[i / 8]], count - i);
 }
 
 GradientHeader header_of(const GradientView& gradient, const GradientOptions& options) {
@@ -176,9 +193,7 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
       std::uint8_t bits[kPart / 8];
       std::uint8_t* const outs[] = {bits};
       source.take(begin / 8, (end + 7) / 8, outs);
-      for (std::uint64_t k = 0; k < end - begin; ++k) {
-        levels[begin + k] = static_cast<std::int8_t>(1 - 2 * (bits[k / 8] >> k % 8 & 1));
-      }
+      unpack_signs(bits, static_cast<std::size_t>(end - begin), levels + begin);
     });
     scales.assign(source.scales().begin(), source.scales().end());
     if (options.quantizer.method == Method::kPowers) scales = {power_unit(source.base())};

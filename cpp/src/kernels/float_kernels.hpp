@@ -16,6 +16,12 @@ struct FloatStats {
   double sum_of_magnitudes;
   uint32_t largest;
 };
+/// Sums of magnitudes: of elements from 0 on, and of those below 0, which are so many.
+struct SignSums {
+  double above;
+  double below;
+  uint64_t negatives;
+};
 inline constexpr uint32_t kInfinityBits = 0x7F800000;
 
 /// Elements whose sums are taken in float32, before they are added up in float64.
@@ -47,6 +53,7 @@ struct FloatKernels {
   /// Adds up the elements; for `squares`, only their squares and the largest.
   void (*stats)(const float* x, size_t count, FloatStats* stats);
   void (*squares)(const float* x, size_t count, FloatStats* stats);
+  void (*sign_sums)(const float* x, size_t count, SignSums* sums);
 
   /// residual = gamma * x + beta * residual, where that is infinite the largest number.
   void (*combine)(const float* x, size_t count, float gamma, float beta, float* residual);
