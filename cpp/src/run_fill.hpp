@@ -15,12 +15,14 @@ class RunFill {
  public:
   RunFill(std::uint8_t* out, std::size_t count) : next_(out), left_(count) {}
 
+  static constexpr std::size_t kShort = 32 / sizeof(T);  ///< elements
+
   bool done() const { return left_ == 0; }
 
   /// Elements that are missing.
   std::size_t left() const { return left_; }
 
-  /// put() for a run of at most 32 bytes where as many are missing.
+  /// put() for a run of at most kShort elements where as many are missing.
   void put_short(T value, std::size_t run) {
     T block[kShort];
     std::fill_n(block, kShort, value);
@@ -52,8 +54,6 @@ class RunFill {
   }
 
  private:
-  static constexpr std::size_t kShort = 32 / sizeof(T);
-
   void put_long(T value, std::uint64_t run) {
     for (std::uint64_t i = 0; i < run; ++i) std::memcpy(next_ + i * sizeof(T), &value, sizeof(T));
   }
