@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::uint64_t kGroup = 4 * kBlockSize;  // elements that are sampled together
 constexpr std::uint64_t kFewestGroups = 64;
-constexpr std::uint64_t kShare = 24;  // of large arrays, one group in so many
+constexpr std::uint64_t kShare = 24;          // of large arrays, one group in so many
+constexpr std::uint64_t kFewestOthers = 256;  // than the most frequent byte, or more is sampled
 
 /// Memory for a sample, kept by each thread: fresh pages cost more than the fitting.
 struct SampleSpace {
@@ -35,11 +36,11 @@ void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t
   to_bytes({out, static_cast<std::size_t>(end - begin), array.elements.dtype}, zero, out);
 }
 
-/// Groups of blocks evenly over the array, or all of a small one.
-void sample_groups(const ChunkedArray& array, std::uint8_t zero, std::vector<std::uint8_t>& bytes) {
+/// So many groups of blocks evenly over the array, or all of a small one.
+void sample_groups(const ChunkedArray& array, std::uint64_t taken, std::uint8_t zero,
+                   std::vector<std::uint8_t>& bytes) {
   const Elements& all = array.elements;
   const std::uint64_t groups = all.count / kGroup;
-  const std::uint64_t taken = std::max(kFewestGroups, groups / kShare);
   if (taken >= groups) {
     bytes.resize(all.count);
     return bytes_between(array, 0, all.count, zero, bytes.data());
@@ -48,6 +49,21 @@ void sample_groups(const ChunkedArray& array, std::uint8_t zero, std::vector<std
   for (std::uint64_t i = 0; i < taken; ++i) {
     const std::uint64_t begin = (groups / taken * i + groups % taken * i / taken) * kGroup;
     bytes_between(array, begin, begin + kGroup, zero, &bytes[i * kGroup]);
+  }
+}
+
+/// A sample that has enough of what is rare: of some gradients only few rows are not zero.
+ByteCounts take_sample(const ChunkedArray& array, std::uint8_t zero,
+                       std::vector<std::uint8_t>& bytes) {
+  constexpr std::uint64_t kMore = 4;
+  std::uint64_t taken = std::max(kFewestGroups, array.elements.count / kGroup / kShare);
+  for (;; taken *= kMore) {
+    sample_groups(array, taken, zero, bytes);
+    const ByteCounts histogram = count_bytes(bytes);
+    const std::uint64_t most = *std::max_element(histogram.begin(), histogram.end());
+    if (bytes.size() == array.elements.count || bytes.size() - most >= kFewestOthers) {
+      return histogram;
+    }
   }
 }
 
@@ -95,10 +111,9 @@ std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted 
   model.smallest = std::min(range.smallest, last_smallest(array.elements.dtype));
   thread_local SampleSpace space;
   std::vector<std::uint8_t>& sample = space.bytes;
-  sample_groups(array, model.zero(array.elements.dtype), sample);
+  ByteCounts histogram = take_sample(array, model.zero(array.elements.dtype), sample);
   const bool is_whole = sample.size() == array.elements.count && fitted == Fitted::kForThisArray;
   model.has_exceptions = !is_whole;
-  ByteCounts histogram = count_bytes(sample);
   const auto most_frequent = std::max_element(histogram.begin(), histogram.end());
   model.background = static_cast<std::uint8_t>(most_frequent - histogram.begin());
   if (model.background != 0) {
