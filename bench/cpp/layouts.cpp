@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "code_lengths.hpp"
 #include "data.hpp"
 #include "pivot_code.hpp"
 #include "streams.hpp"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "code_lengths.hpp"
 #include "gradwire/error.hpp"
 #include "omega.hpp"
 #include "run_fill.hpp"

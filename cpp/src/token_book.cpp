@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "byte_tables.hpp"
+#include "code_lengths.hpp"
 #include "gradwire/error.hpp"
 #include "prefix_code.hpp"
 

@@ -1,5 +1,6 @@
 #include "value_code.hpp"
 
+#include "code_lengths.hpp"
 #include "exceptions.hpp"
 #include "gradwire/error.hpp"
 #include "narrow.hpp"

@@ -5,6 +5,7 @@
 
 #include "all_kernels.hpp"
 #include "byte_tables.hpp"
+#include "code_lengths.hpp"
 #include "prefix_code.hpp"
 #include "random.hpp"
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "all_kernels.hpp"
+#include "code_lengths.hpp"
 #include "gradwire/error.hpp"
 #include "pivot_code.hpp"
 #include "random.hpp"

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <queue>
 
+#include "code_lengths.hpp"
 #include "gradwire/error.hpp"
 
 using namespace gradwire;
