@@ -7,6 +7,7 @@ import pytest
 import reference
 import reference_gradients
 from conftest import KEYS
+from reference_parts import FormatError
 
 import gradwire as gw
 
@@ -123,13 +124,16 @@ def test_reference_decoder_agrees_on_chunks(pipeline: object, key: str) -> None:
     assert_same_bits(total, np.float32(2.5) + np.float32(0.5) * wanted.astype(np.float32))
 
 
-def test_shared_code_books() -> None:
-    x = GRADIENTS["laplace"]
+@pytest.mark.parametrize("copies", [1, 600], ids=["one chunk", "several"])
+def test_shared_code_books(copies: int) -> None:
+    x = np.tile(GRADIENTS["laplace"], copies)
     codec = gw.Entropy().fit(gw.QSGD(4, 64).quantize(x)[0])
     frame = gw.Compressor(gw.QSGD(4, 64), codec).compress(x)
     shared = reference.read_shared_book(codec.code_book)
     wanted = reference_gradients.decode(frame.tobytes(), shared)
     assert_same_bits(gw.decompress_gradient(frame), wanted)
+    with pytest.raises(FormatError, match="shared code book is missing"):
+        reference_gradients.decode(frame.tobytes())
 
 
 def test_lossless_keeps_every_bit() -> None:

@@ -66,8 +66,7 @@ inline std::uint8_t* result_memory(std::size_t room) {
   return static_cast<std::uint8_t*>(std::malloc(room));
 }
 
-/// Calls write(bytes) without the GIL on memory that is cut to the size it returns: pages that the
-/// result does not reach are never touched.
+/// Calls write(bytes) without the GIL on memory that is then cut to the size it returns.
 template <typename F>
 pybind11::array_t<std::uint8_t> written_bytes(std::size_t room, const F& write) {
   std::unique_ptr<std::uint8_t, Free> memory(result_memory(room));

@@ -5,6 +5,9 @@
 
 namespace gradwire {
 
+/// Previews begin at multiples of so many elements, and end there or at the array's end.
+inline constexpr std::uint64_t kPreviewed = 1024;
+
 /// Makes the elements of arrays that do not lie in memory, chunk by chunk. All arrays of a source
 /// have the same number of elements.
 class ElementSource {

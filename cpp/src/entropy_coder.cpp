@@ -1,7 +1,6 @@
 #include "entropy_coder.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "exceptions.hpp"
 #include "gradwire/error.hpp"

@@ -11,10 +11,12 @@
 namespace gradwire {
 namespace {
 
-constexpr std::uint64_t kGroup = 4 * kBlockSize;  // elements that are sampled together
+constexpr std::uint64_t kGroup = kPreviewed;  // elements that are sampled together
+static_assert(kGroup % kBlockSize == 0);
 constexpr std::uint64_t kFewestGroups = 64;
-constexpr std::uint64_t kShare = 24;          // of large arrays, one group in so many
-constexpr std::uint64_t kFewestOthers = 256;  // than the most frequent byte, or more is sampled
+constexpr std::uint64_t kShare = 24;           // of large arrays, one group in so many
+constexpr std::uint64_t kMostEnlarged = 4096;  // groups, or a larger share
+constexpr std::uint64_t kFewestOthers = 256;   // than the most frequent byte, or more is sampled
 
 /// Memory for a sample, kept by each thread: fresh pages cost more than the fitting.
 struct SampleSpace {
@@ -52,16 +54,21 @@ void sample_groups(const ChunkedArray& array, std::uint64_t taken, std::uint8_t 
   }
 }
 
-/// A sample that has enough of what is rare: of some gradients only few rows are not zero.
+/// A sample, enlarged until it has enough of what is rare (of some gradients only few rows are not
+/// zero), but not for ever.
 ByteCounts take_sample(const ChunkedArray& array, std::uint8_t zero,
                        std::vector<std::uint8_t>& bytes) {
   constexpr std::uint64_t kMore = 4;
-  std::uint64_t taken = std::max(kFewestGroups, array.elements.count / kGroup / kShare);
-  for (;; taken *= kMore) {
+  const std::uint64_t first = std::max(kFewestGroups, array.elements.count / kGroup / kShare);
+  for (std::uint64_t taken = first;; taken *= kMore) {
     sample_groups(array, taken, zero, bytes);
     const ByteCounts histogram = count_bytes(bytes);
-    const std::uint64_t most = *std::max_element(histogram.begin(), histogram.end());
-    if (bytes.size() == array.elements.count || bytes.size() - most >= kFewestOthers) {
+    const std::uint64_t others =
+        bytes.size() - *std::max_element(histogram.begin(), histogram.end());
+    const bool is_constant = others == 0 && taken > first;
+    const bool is_large = taken >= std::max(kMostEnlarged, kMore * first);
+    if (others >= kFewestOthers || is_constant || is_large ||
+        bytes.size() == array.elements.count) {
       return histogram;
     }
   }
@@ -104,12 +111,12 @@ EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dty
   return book;
 }
 
-std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted fitted) {
-  const KeyRange range = key_range(array);
-  if (!range.fits_a_byte()) return std::nullopt;
+namespace {
+
+EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitted,
+                 SampleSpace& space) {
   EntropyModel model{};
-  model.smallest = std::min(range.smallest, last_smallest(array.elements.dtype));
-  thread_local SampleSpace space;
+  model.smallest = std::min(smallest, last_smallest(array.elements.dtype));
   std::vector<std::uint8_t>& sample = space.bytes;
   ByteCounts histogram = take_sample(array, model.zero(array.elements.dtype), sample);
   const bool is_whole = sample.size() == array.elements.count && fitted == Fitted::kForThisArray;
@@ -140,6 +147,17 @@ std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted 
     if (blocks.empty()) blocks = kZero;  // joining has left no block to this class
     model.books.push_back(make_token_book(blocks, count_bytes(blocks), is_whole));
   }
+  return model;
+}
+
+}  // namespace
+
+std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted fitted) {
+  const KeyRange range = key_range(array);
+  if (!range.fits_a_byte()) return std::nullopt;
+  thread_local SampleSpace space;
+  EntropyModel model = fit(array, range.smallest, fitted, space);
+  if (space.bytes.size() > kMostKept) space = {};
   return model;
 }
 

@@ -118,9 +118,10 @@ std::vector<WrittenChunks> write_chunks(const ChunkedArray& array,
         made = places_for_chunk(tracks, next);
         array.source->take(array.borders[i], array.borders[i + 1], made.data());
       }
+      const auto count = static_cast<std::size_t>(array.borders[i + 1] - array.borders[i]);
       for (std::size_t k = 0; k < tracks.size(); ++k) {
-        Elements chunk = array.chunk(i);
-        if (array.source != nullptr) chunk.data = made[k];
+        const Elements chunk =
+            array.source == nullptr ? array.chunk(i) : Elements{made[k], count, tracks[k].dtype};
         WrittenChunk& own = written[k * chunks + i];
         own = write_chunk(tracks[k].encoder, chunk, next[k]);
         next[k] += own.size();
@@ -165,35 +166,39 @@ FrameWriter::FrameWriter(const ArrayView& view, const Options& options, std::spa
   array_.borders = chunk_borders(array_.elements.count, kChunkLog2, overhangs_);
 }
 
-std::size_t FrameWriter::write_raw() { return close(write_payloads(nullptr, 0), {}); }
+std::size_t FrameWriter::write_raw() { return close(write_payloads({}), {}); }
 
+/// Raw, if code words would not make the frame smaller.
 std::size_t FrameWriter::write() {
   if (array_.elements.count == 0) return write_raw();
-  const auto* book = static_cast<const LoadedCodeBook*>(options_.code_book.get());
-  if (book != nullptr && codec_.info.id == CodecId::kEntropy && book->fits(array_)) {
-    std::uint8_t name[kBookNameBytes];
-    const std::uint64_t number = book->name();
-    std::memcpy(name, &number, kBookNameBytes);
-    return write_with(book->encoder(), kSharedBookFlag, name);
+  const Coding coding = choose_coding();
+  if (coding.encoder == nullptr) return write_raw();
+  const WrittenChunks coded = write_payloads(coding);
+  if (coded.size + coding.code_book().size() < array_.elements.nbytes()) {
+    return close(coded, coding);
   }
-  const std::unique_ptr<Encoder> encoder = make_encoder();
-  if (!encoder) return write_raw();
-  return write_with(*encoder, 0, encoder->code_book());
-}
-
-/// Raw, if the code words would not make the frame smaller.
-std::size_t FrameWriter::write_with(const Encoder& encoder, std::uint8_t book_flag,
-                                    std::span<const std::uint8_t> code_book) {
-  const WrittenChunks coded = write_payloads(&encoder, code_book.size(), book_flag);
-  if (coded.size + code_book.size() < array_.elements.nbytes()) return close(coded, code_book);
-  WrittenChunks raw = write_payloads(nullptr, 0);
+  WrittenChunks raw = write_payloads({});
   raw.code_length = coded.code_length;
   return close(raw, {});
 }
 
-WrittenChunks FrameWriter::write_payloads(const Encoder* encoder, std::size_t code_book_size,
-                                          std::uint8_t book_flag) {
-  const ChunkTrack track = open(encoder, code_book_size, book_flag);
+Coding FrameWriter::choose_coding() const {
+  Coding coding;
+  const auto* book = static_cast<const LoadedCodeBook*>(options_.code_book.get());
+  if (book != nullptr && codec_.info.id == CodecId::kEntropy && book->fits(array_)) {
+    const std::uint64_t name = book->name();
+    coding.shared.resize(kBookNameBytes);
+    std::memcpy(coding.shared.data(), &name, kBookNameBytes);
+    coding.encoder = &book->encoder();
+    return coding;
+  }
+  coding.own = codec_.make_encoder(array_, options_);
+  coding.encoder = coding.own.get();
+  return coding;
+}
+
+WrittenChunks FrameWriter::write_payloads(const Coding& coding) {
+  const ChunkTrack track = open(coding);
   return write_chunks(array_, {&track, 1})[0];
 }
 
@@ -206,24 +211,24 @@ std::size_t FrameWriter::raw_size() const {
          (options_.checksum ? kChecksumBytes : 0);
 }
 
-ChunkTrack FrameWriter::open(const Encoder* encoder, std::size_t code_book_size,
-                             std::uint8_t book_flag) {
-  const Layout layout = encoder == nullptr ? Layout::kClassic : encoder->layout();
-  std::vector<std::uint8_t> head = frame_head(view_, options_, layout, book_flag, code_book_size);
+ChunkTrack FrameWriter::open(const Coding& coding) {
+  const Layout layout = coding.encoder == nullptr ? Layout::kClassic : coding.encoder->layout();
+  const std::uint8_t book_flag = coding.shared.empty() ? 0 : kSharedBookFlag;
+  std::vector<std::uint8_t> head =
+      frame_head(view_, options_, layout, book_flag, coding.code_book().size());
   if (codec_.whole_runs) {
     for (const std::uint64_t overhang : overhangs_) append_varint(head, overhang);
   }
   std::uint8_t* const directory = append(out_.data(), head);
   payloads_ = directory + array_.size() * kChunkEntryBytes;
-  return {encoder, directory, payloads_};
+  return {coding.encoder, view_.dtype, directory, payloads_};
 }
 
-std::size_t FrameWriter::close(const WrittenChunks& chunks,
-                               std::span<const std::uint8_t> code_book) {
+std::size_t FrameWriter::close(const WrittenChunks& chunks, const Coding& coding) {
   std::vector<std::uint8_t> code_length;
   append_varint(code_length, chunks.code_length);
   std::uint8_t* const tail = payloads_ + chunks.size;
-  std::uint8_t* end = append(append(tail, code_book), code_length);
+  std::uint8_t* end = append(append(tail, coding.code_book()), code_length);
   if (options_.checksum) {
     Crc32c all({out_.data(), payloads_});
     all.append(chunks.crc);

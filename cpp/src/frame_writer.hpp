@@ -17,6 +17,7 @@ std::size_t chunk_count(std::uint64_t elements);
 /// Where the chunks of a frame go: their payloads, close together, and their directory entries.
 struct ChunkTrack {
   const Encoder* encoder;  ///< null: they are stored raw
+  DType dtype;
   std::uint8_t* directory;
   std::uint8_t* payloads;
 };
@@ -33,6 +34,17 @@ struct WrittenChunks {
 std::vector<WrittenChunks> write_chunks(const ChunkedArray& array,
                                         std::span<const ChunkTrack> tracks);
 
+/// How the chunks of a frame are coded. Nothing of it: they are stored raw.
+struct Coding {
+  std::unique_ptr<Encoder> own;
+  const Encoder* encoder = nullptr;  ///< `own`, or that of a shared code book
+  std::vector<std::uint8_t> shared;  ///< the name of that
+
+  std::span<const std::uint8_t> code_book() const {
+    return own ? own->code_book() : std::span<const std::uint8_t>(shared);
+  }
+};
+
 /// Writes one frame: head, directory, payloads, code book, code length, checksum. What it is made
 /// of must stay.
 class FrameWriter {
@@ -48,18 +60,16 @@ class FrameWriter {
   const ChunkedArray& array() const { return array_; }
   /// Bytes of the frame if it is stored raw.
   std::size_t raw_size() const;
-  std::unique_ptr<Encoder> make_encoder() const { return codec_.make_encoder(array_, options_); }
+  /// With the shared code book, if there is one for this array.
+  Coding choose_coding() const;
 
   /// Writes what comes before the payloads.
-  ChunkTrack open(const Encoder* encoder, std::size_t code_book_size, std::uint8_t book_flag = 0);
+  ChunkTrack open(const Coding& coding);
   /// Writes what comes after them; returns the size.
-  std::size_t close(const WrittenChunks& chunks, std::span<const std::uint8_t> code_book);
+  std::size_t close(const WrittenChunks& chunks, const Coding& coding);
 
  private:
-  std::size_t write_with(const Encoder& encoder, std::uint8_t book_flag,
-                         std::span<const std::uint8_t> code_book);
-  WrittenChunks write_payloads(const Encoder* encoder, std::size_t code_book_size,
-                               std::uint8_t book_flag = 0);
+  WrittenChunks write_payloads(const Coding& coding);
 
   ArrayView view_;
   const Options& options_;

@@ -55,23 +55,21 @@ std::vector<std::size_t> compress_source(const ElementSource& source,
     return sizes;
   }
   std::vector<FrameWriter> writers;
-  std::vector<std::unique_ptr<Encoder>> encoders(arrays.size());
+  std::vector<Coding> codings;
   std::vector<ChunkTrack> tracks;
   std::vector<std::size_t> places;
   for (std::size_t k = 0; k < arrays.size(); ++k) {
     places.push_back(place);
     writers.emplace_back(ArrayView{nullptr, arrays[k].dtype, shape}, options, out.subspan(place),
                          &source, k);
-    if (arrays[k].is_coded) encoders[k] = writers[k].make_encoder();
-    const Encoder* const encoder = encoders[k].get();
-    tracks.push_back(writers[k].open(encoder, encoder ? encoder->code_book().size() : 0));
-    place += encoder ? max_streamed_size(count) : writers[k].raw_size();
+    codings.push_back(arrays[k].is_coded ? writers[k].choose_coding() : Coding{});
+    tracks.push_back(writers[k].open(codings[k]));
+    place += codings[k].encoder ? max_streamed_size(count) : writers[k].raw_size();
   }
   const std::vector<WrittenChunks> chunks = write_chunks(writers[0].array(), tracks);
   place = 0;
   for (std::size_t k = 0; k < arrays.size(); ++k) {
-    const auto code_book = encoders[k] ? encoders[k]->code_book() : std::span<const std::uint8_t>();
-    sizes.push_back(writers[k].close(chunks[k], code_book));
+    sizes.push_back(writers[k].close(chunks[k], codings[k]));
     std::memmove(out.data() + place, out.data() + places[k], sizes[k]);
     place += sizes[k];
   }

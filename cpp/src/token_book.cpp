@@ -109,6 +109,7 @@ Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histo
   const TokenCounts found =
       kernels().tokenize(&table, sample.data(), sample.size(), tokens.data(), nullptr);
   const ByteCounts counts = count_bytes({tokens.data(), found.tokens});
+  if (tokens.size() > kMostKept) tokens = {};
   const std::vector<double> expected = expected_counts(candidate.book.symbols, longest, histogram,
                                                        static_cast<double>(sample.size()));
   choose_lengths(candidate, {counts.data(), expected.size()}, expected, wanted);

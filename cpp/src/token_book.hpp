@@ -18,6 +18,9 @@ inline constexpr std::size_t kMaxTokens = 256;
 /// Sequences shorter than this repay no tables that make coding fast.
 inline constexpr std::size_t kTokenTablesFrom = std::size_t{1} << 14;
 
+/// Bytes of memory for samples that a thread keeps from call to call.
+inline constexpr std::size_t kMostKept = std::size_t{16} << 20;
+
 constexpr std::uint8_t byte_of(const Symbol& symbol) {
   return static_cast<std::uint8_t>(from_key(symbol.key, kBytes));
 }

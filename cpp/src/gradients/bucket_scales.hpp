@@ -13,7 +13,7 @@ namespace gradwire {
 struct BucketStats {
   FloatStats floats{};
   std::uint64_t count = 0;
-  SignSums signs{};  ///< for kTwoMeans only
+  SignSums signs{};  ///< right for kTwoMeans only
 
   void add(const BucketStats& more);
 };

@@ -70,7 +70,7 @@ void for_each_sample(std::uint64_t count, const F& f) {
   }
 }
 
-/// Whether coding a plane is worth its time: by the entropy of a sample.
+/// The planes, of which those are coded that are worth the time: by the entropy of a sample.
 std::vector<StreamedArray> choose_planes(const KeptElements& elements) {
   constexpr double kWorthwhile = 7.5;  // bits of a byte
   const std::size_t width = elements.width();
@@ -166,6 +166,7 @@ class PlaneReader {
         use(first, size, kept);
         continue;
       }
+      std::memset(kept + there * width, 0, kSpareNonzeros * width);
       kernels().floats.put_nonzeros(bits_.data(), first, size, width, kept, piece);
       use(first, size, piece);
     }

@@ -26,7 +26,7 @@ QuantizingSource::QuantizingSource(const GradientView& gradient, std::uint64_t c
   if (bucket_ == 0 || bucket_ > count || is_powers) bucket_ = std::max<std::uint64_t>(count, 1);
   const std::uint64_t buckets = (count + bucket_ - 1) / bucket_;
   scales_.resize(is_powers ? 0 : buckets * scales_per_bucket(quantizer_.norm));
-  on_the_way_ = !is_powers && (kPiece % bucket_ == 0 || scales_.empty());
+  on_the_way_ = !is_powers && (kPreviewed % bucket_ == 0 || scales_.empty());
   const int threads = usable_threads(options.codec.threads);
   // An element that is not finite must be found before the first residual has changed.
   if (reader_.has_residual()) check_finite(threads);
