@@ -53,14 +53,13 @@ def test_zeros_cost_next_to_nothing() -> None:
     assert gw.compress(array).nbytes < 1.1 * dense + 2 * empty
 
 
-@pytest.mark.parametrize(("rows", "dense"), [(2048, 4), (600, 11), (32768, 32)])
-def test_few_rows_that_a_sample_could_miss_are_coded_well(rows: int, dense: int) -> None:
-    rng = np.random.default_rng(4)
-    array = np.zeros((rows, 512), np.int8)
-    places = rng.choice(rows, dense, replace=False)
-    array[places] = ternary(dense * 512, 0.9).reshape(dense, 512)
+@pytest.mark.parametrize("seed", range(10))
+def test_few_rows_that_a_sample_could_miss_are_coded_well(seed: int) -> None:
+    array = np.zeros((2048, 512), np.int8)
+    places = np.random.default_rng(seed).choice(2048, 12, replace=False)
+    array[places] = ternary(12 * 512, 0.9).reshape(12, 512)
     alone = gw.compress(array[places]).nbytes
-    assert gw.compress(array).nbytes < 1.1 * alone + rows * 2 / 8 + 200
+    assert gw.compress(array).nbytes < 1.15 * alone + 100
 
 
 def test_real_gradients_cost_less_than_their_entropy_and_than_rlh() -> None:
