@@ -21,15 +21,6 @@ namespace {
 
 constexpr std::size_t kStep = 4096;  // elements of a sample
 
-/// Places in several planes.
-struct PlanePointers {
-  std::uint8_t* of[kMostWidth];
-
-  void advance(std::size_t elements, std::size_t width) {
-    for (std::size_t k = 0; k < width; ++k) of[k] += elements;
-  }
-};
-
 /// The planes of elements, on their way to the codec.
 class PlaneSource final : public ElementSource {
  public:
@@ -38,20 +29,21 @@ class PlaneSource final : public ElementSource {
   void preview(std::size_t plane, std::uint64_t begin, std::uint64_t end,
                std::uint8_t* out) const override {
     std::uint8_t bytes[kMostWidth][KeptElements::kBlock];
-    PlanePointers scratch;
-    for (std::size_t k = 0; k < kMostWidth; ++k) scratch.of[k] = bytes[k];
+    std::uint8_t* scratch[kMostWidth];
+    for (std::size_t k = 0; k < kMostWidth; ++k) scratch[k] = bytes[k];
     elements_.for_each_piece(begin, end, [&](const std::uint8_t* piece, std::size_t size) {
-      kernels().floats.split(piece, size, elements_.width(), scratch.of);
+      kernels().floats.split(piece, size, elements_.width(), scratch);
       out = std::copy_n(bytes[plane], size, out);
     });
   }
 
   void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* const* outs) const override {
-    PlanePointers next;
-    std::copy_n(outs, elements_.width(), next.of);
+    const std::size_t width = elements_.width();
+    std::uint8_t* next[kMostWidth];
+    std::copy_n(outs, width, next);
     elements_.for_each_piece(begin, end, [&](const std::uint8_t* piece, std::size_t size) {
-      kernels().floats.split(piece, size, elements_.width(), next.of);
-      next.advance(size, elements_.width());
+      kernels().floats.split(piece, size, width, next);
+      for (std::size_t k = 0; k < width; ++k) next[k] += size;
     });
   }
 
