@@ -39,7 +39,7 @@ void checksum(benchmark::State& state, const DataSet& set) {
 
 void run_starts(benchmark::State& state, const DataSet& set) {
   constexpr std::size_t kBlock = 4096;
-  std::uint32_t starts[kBlock + 8];
+  std::uint16_t starts[kBlock + 8];
   std::size_t runs = 0;
   for (auto _ : state) {
     for (std::size_t i = 0; i + kBlock <= set.bytes.size(); i += kBlock) {

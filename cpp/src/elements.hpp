@@ -73,7 +73,7 @@ constexpr std::uint64_t sign_extend(std::uint64_t bits, DType dtype) {
 template <typename T, typename F>
 [[gnu::always_inline]] inline void for_each_run(const Elements& elements, F&& run) {
   constexpr std::size_t kWindow = 4096;
-  std::uint32_t starts[kWindow + 8];
+  std::uint16_t starts[kWindow + 8];
   if (elements.count == 0) return;
   const auto find = kernels().run_starts;
   std::size_t begin = 0;

@@ -27,14 +27,59 @@ T from_mapped(MappedValue value, DType dtype) {
 
 constexpr std::uint32_t kShortRun = 32;  // shorter ones are coded two at once
 
-class EliasEncoder final : public Encoder {
- public:
-  explicit EliasEncoder(DType dtype) {
-    for (unsigned byte = 0; byte < 256 && item_size(dtype) == 1; ++byte) {
-      const MappedValue value = to_mapped(static_cast<std::uint8_t>(byte), dtype);
-      of_byte_[byte] = kSmallOmega[2 * value.magnitude + value.non_negative];
+/// The code words of a byte and of a short run of it: byte * kShortRun + run -> both words |
+/// their length << 27.
+using RunWords = std::array<std::uint32_t, 256 * kShortRun>;
+constexpr unsigned kRunWordBits = 27;
+
+RunWords make_run_words(DType dtype) {
+  RunWords words{};
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const MappedValue value = to_mapped(static_cast<std::uint8_t>(byte), dtype);
+    const SmallOmega a = kSmallOmega[2 * value.magnitude + value.non_negative];
+    for (unsigned run = 1; run < kShortRun; ++run) {
+      const SmallOmega b = kSmallOmega[run];
+      words[byte * kShortRun + run] =
+          a.bits | b.bits << a.length | (a.length + b.length) << kRunWordBits;
     }
   }
+  return words;
+}
+
+const RunWords& run_words(DType dtype) {
+  static const RunWords of_signed = make_run_words(DType::kInt8);
+  static const RunWords of_unsigned = make_run_words(DType::kUInt8);
+  return is_signed(dtype) ? of_signed : of_unsigned;
+}
+
+/// Writes runs of bytes, two at once where both are short.
+struct ByteRuns {
+  const RunWords& words;
+  const Elements& chunk;
+  BitWriter& writer;
+
+  void operator()(std::size_t first, std::uint64_t run) const {
+    write_mapped_run(writer, to_mapped(chunk.data[first], chunk.dtype), run);
+  }
+
+  void pair(std::size_t first, std::size_t second, std::size_t end) const {
+    const std::size_t runs[] = {second - first, end - second};
+    if ((runs[0] | runs[1]) >= kShortRun) {
+      (*this)(first, runs[0]);
+      (*this)(second, runs[1]);
+      return;
+    }
+    constexpr std::uint32_t kWord = (1u << kRunWordBits) - 1;
+    const std::uint32_t a = words[chunk.data[first] * kShortRun + runs[0]];
+    const std::uint32_t b = words[chunk.data[second] * kShortRun + runs[1]];
+    const unsigned length = a >> kRunWordBits;
+    writer.put((a & kWord) | std::uint64_t{b & kWord} << length, length + (b >> kRunWordBits));
+  }
+};
+
+class EliasEncoder final : public Encoder {
+ public:
+  explicit EliasEncoder(DType dtype) : words_(run_words(dtype)) {}
 
   std::span<const std::uint8_t> code_book() const override { return {}; }
 
@@ -42,7 +87,7 @@ class EliasEncoder final : public Encoder {
     return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
       BitWriter writer(out);  // here, so that it can stay in registers
       if constexpr (sizeof(T) == 1) {
-        for_each_run<T>(chunk, ByteRuns{*this, chunk, writer});
+        for_each_run<T>(chunk, ByteRuns{words_, chunk, writer});
       } else {
         for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
           write_mapped_run(writer, to_mapped(load<T>(chunk, first), chunk.dtype), run);
@@ -54,40 +99,7 @@ class EliasEncoder final : public Encoder {
   }
 
  private:
-  /// Writes runs of bytes, two at once where both are short. The sign of a value is hard to
-  /// predict: no branch depends on it.
-  struct ByteRuns {
-    const EliasEncoder& encoder;
-    const Elements& chunk;
-    BitWriter& writer;
-
-    void operator()(std::size_t first, std::uint64_t run) const {
-      const std::uint8_t byte = chunk.data[first];
-      if (run < kSmallOmegas) {
-        write_both(writer, encoder.of_byte_[byte], kSmallOmega[run]);
-      } else {
-        write_mapped_run(writer, to_mapped(byte, chunk.dtype), run);
-      }
-    }
-
-    void pair(std::size_t first, std::size_t second, std::size_t end) const {
-      const std::size_t runs[] = {second - first, end - second};
-      if ((runs[0] | runs[1]) >= kShortRun) {
-        (*this)(first, runs[0]);
-        (*this)(second, runs[1]);
-        return;
-      }
-      const SmallOmega a = joined(encoder.of_byte_[chunk.data[first]], kSmallOmega[runs[0]]);
-      const SmallOmega b = joined(encoder.of_byte_[chunk.data[second]], kSmallOmega[runs[1]]);
-      write_both(writer, a, b);  // of at most 27 bits each
-    }
-
-    static SmallOmega joined(SmallOmega a, SmallOmega b) {
-      return {a.bits | b.bits << a.length, a.length + b.length};
-    }
-  };
-
-  SmallOmega of_byte_[256] = {};  // code words of the values, for elements of one byte
+  const RunWords& words_;
 };
 
 /// One or two short runs of bytes, by the next bits: length of their code words | first run << 4 |

@@ -101,13 +101,13 @@ TEST_CASE("run_starts") {
       const auto data = skewed_bytes(8 * 999, factor, 5, 3);
       for (const std::size_t width : {1u, 2u, 4u, 8u}) {
         for (std::size_t count = 0; count <= data.size() / width; count = count * 3 / 2 + 1) {
-          std::vector<std::uint32_t> expected;
-          for (std::uint32_t i = 0; i < count; ++i) {
+          std::vector<std::uint16_t> expected;
+          for (std::uint16_t i = 0; i < count; ++i) {
             if (i == 0 || std::memcmp(&data[i * width], &data[(i - 1) * width], width) != 0) {
               expected.push_back(i);
             }
           }
-          std::vector<std::uint32_t> starts(count + 8);
+          std::vector<std::uint16_t> starts(count + 8);
           starts.resize(kernels->run_starts(data.data(), count, width, starts.data()));
           CHECK(starts == expected);
         }

@@ -203,8 +203,8 @@ struct Kernels {
   uint32_t (*crc32c)(uint32_t crc, const uint8_t* data, size_t size);
 
   /// Writes the first index of each run of equal elements (width 1, 2, 4 or 8 bytes) to `starts`
-  /// and returns how many runs there are. `starts` has room for count + 8 entries; count < 2^32.
-  size_t (*run_starts)(const uint8_t* data, size_t count, size_t width, uint32_t* starts);
+  /// and returns how many runs there are. `starts` has room for count + 8 entries; count < 2^16.
+  size_t (*run_starts)(const uint8_t* data, size_t count, size_t width, uint16_t* starts);
 
   /// Appends the code words of `size` bytes to [out, out_end), the last byte filled with zeros.
   /// Returns the number of bits, or SIZE_MAX if there is not room for 8 bytes more than the words

@@ -11,7 +11,7 @@ namespace {
 
 #include "floats.inc"
 
-size_t scalar_run_starts(const uint8_t* data, size_t count, size_t width, uint32_t* starts) {
+size_t scalar_run_starts(const uint8_t* data, size_t count, size_t width, uint16_t* starts) {
   if (count == 0) return 0;
   starts[0] = 0;
   return run_starts_from(data, 1, count, width, starts, 1);
