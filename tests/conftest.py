@@ -40,7 +40,7 @@ def corner_cases() -> dict[str, np.ndarray]:
         "zeros past a chunk": np.zeros(600_000, np.int16),
         "all bytes": ramp,
         "all bytes, skewed": np.repeat(ramp, np.arange(256) ** 2 % 97 + 1),
-        "alternating": np.tile(np.array([0, 1], np.uint8), 5000),
+        "alternating": np.tile(np.array([0, 1], np.uint8), 20_000),
         "extremes of int64": np.repeat(extremes, [100, 200, 3000, 5, 1]),
         "extremes of uint64": np.repeat(extremes.view(np.uint64), [1, 20, 3000, 5, 1]),
         "all different int32": rng.permutation(3000).astype(np.int32) * 700_001,

@@ -28,28 +28,48 @@ DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 # Section 5: coded payloads. Each decoder returns the chunk's values and the bits of its code words.
 
 
-def decode_runs(
-    codec, data, count, elements, book, layout
-) -> tuple[list[int], int]:  # 5.1, 5.2, 5.4
+def decode_runs(codec, data, count, elements, book, layout) -> tuple[list[int], int]:  # 5.1, 5.2
     bits = Bits(data)
     values: list[int] = []
     while len(values) < count:
         if codec == "rle":
             value = elements.of_key(int.from_bytes(book[2:], "little") + bits.field(book[0]))
             run = bits.field(book[1]) + 1
-        elif codec == "elias":
+        else:
             mapped = bits.omega(largest_bits=65)
             value = mapped // 2 if mapped % 2 else -(mapped // 2)
             value, run = elements.of_key(value + elements.bias), bits.omega()
-        else:
-            key, run = bits.symbol(book)
-            if (key, run) == ESCAPE:
-                value, run = elements.of_memory(bits.field(elements.width)), bits.omega()
-            else:
-                value = elements.of_key(key)
         require(run <= count - len(values), "a run goes beyond its chunk")
         values += [value] * run
     return values, bits.close()
+
+
+def decode_pairs(codec, data, count, elements, book, layout) -> tuple[list[int], int]:  # 5.4
+    values: list[int] = []
+
+    def add(pair: tuple[int, int], escaped: Bits) -> None:
+        key, run = pair
+        if pair == ESCAPE:
+            value, run = elements.of_memory(escaped.field(elements.width)), escaped.omega()
+        else:
+            value = elements.of_key(key)
+        require(run <= count - len(values), "a run goes beyond its chunk")
+        values.extend([value] * run)
+
+    if len(book) > 256:
+        bits = Bits(data)
+        while len(values) < count:
+            add(bits.symbol(book), bits)
+        return values, bits.close()
+    source, has_escape = Bytes(data), ESCAPE in book.values()
+    escaped = Bits(source.take(source.varint()) if has_escape else b"")
+    tokens = source.varint()
+    require(tokens <= count, "a chunk has more code words than elements")
+    pairs, total = read_code_words(source.take(len(data) - source.at), tokens, book, layout)
+    for pair in pairs:
+        add(pair, escaped)
+    require(len(values) == count, "the runs do not fill their chunk")
+    return values, total + escaped.close()
 
 
 def read_nodes(bits: Bits, size: int, prefix: str, book: Book) -> list[str]:
@@ -65,16 +85,14 @@ def read_nodes(bits: Bits, size: int, prefix: str, book: Book) -> list[str]:
     return [next(children[int(bit)]) for bit in node]
 
 
-def decode_values(codec, data, count, elements, book, layout) -> tuple[list[int], int]:  # 5.3
-    source, total = Bytes(data), 0
-    exceptions = source.take(source.varint()) if codec == "sh" else b""
+def read_code_words(data: bytes, count: int, book: Book, layout: int):  # 5.3
+    """What so many code words stand for, and the bits of all."""
+    source = Bytes(data)
     if layout == 1:
-        bits, values = Bits(source.take(len(data) - source.at)), []
+        bits, words = Bits(source.take(len(data))), []
         for begin in range(0, count, 2**14):
-            words = read_nodes(bits, min(2**14, count - begin), "", book)
-            values += [elements.of_key(book[word][0]) for word in words]
-        total = bits.close() + read_exceptions(exceptions, values, elements)
-        return values, total
+            words += read_nodes(bits, min(2**14, count - begin), "", book)
+        return [book[word] for word in words], bits.close()
     borders, sizes = [0, count], []
     if count >= 2**14:
         each = 64 * (count // 512 | 1)
@@ -82,13 +100,20 @@ def decode_values(codec, data, count, elements, book, layout) -> tuple[list[int]
         sizes = [source.number(4) for _ in range(7)]
     sizes.append(len(data) - source.at - sum(sizes))
     require(sizes[-1] >= 0, "streams are larger than their payload")
-    values: list[int] = []
+    symbols, total = [], 0
     for begin, end, size in zip(borders, borders[1:], sizes):
         bits = Bits(source.take(size))
-        values += [elements.of_key(bits.symbol(book)[0]) for _ in range(begin, end)]
+        symbols += [bits.symbol(book) for _ in range(begin, end)]
         total += bits.close()
-    total += read_exceptions(exceptions, values, elements)
-    return values, total
+    return symbols, total
+
+
+def decode_values(codec, data, count, elements, book, layout) -> tuple[list[int], int]:  # 5.3
+    source = Bytes(data)
+    exceptions = source.take(source.varint()) if codec == "sh" else b""
+    symbols, total = read_code_words(source.take(len(data) - source.at), count, book, layout)
+    values = [elements.of_key(key) for key, _ in symbols]
+    return values, total + read_exceptions(exceptions, values, elements)
 
 
 def read_exceptions(data: bytes, values, elements) -> int:
@@ -203,7 +228,7 @@ def read_frame(
     source = Bytes(frame)
     require(source.take(2) == b"GW" and source.number(1) == 1, "unknown magic or version")
     flags, codec_number, layout, dtype_number, log_chunk, dimensions = source.take(6)
-    require(flags <= 3 and layout <= (codec_number in (1, 3)), "unknown flag or layout")
+    require(flags <= 3 and layout <= (codec_number in (1, 3, 4, 5)), "unknown flag or layout")
     require(codec_number < 7 and dtype_number < 9, "unknown codec or dtype")
     require(log_chunk <= 20 and dimensions <= 64, "chunks too large or too many dimensions")
     codec, elements = CODECS[codec_number], Elements(DTYPES[dtype_number])
@@ -243,11 +268,17 @@ def read_frame(
         require(codec != "elias", "elias has no code book")
         book = read_book(book, codec, elements)
         keys = [key for key, _ in book.values()]
-        narrow = len(keys) > 1 and max(keys) - min(keys) <= 255
-        require(layout == 0 or narrow, "a code book does not fit the pivot layout")
-    decode_chunk = {"huffman": decode_values, "sh": decode_values, "entropy": decode_classes}.get(
-        codec, decode_runs
-    )
+        fits = len(book) <= 256 if codec in ("shs", "rlh") else max(keys) - min(keys) <= 255
+        require(layout == 0 or (fits and len(book) > 1), "a book does not fit the pivot layout")
+    decode_chunk = {
+        "rle": decode_runs,
+        "elias": decode_runs,
+        "huffman": decode_values,
+        "sh": decode_values,
+        "shs": decode_pairs,
+        "rlh": decode_pairs,
+        "entropy": decode_classes,
+    }[codec]
 
     values, counted = [], 0
     for entry, data, begin, end in zip(directory, payloads, borders, borders[1:]):

@@ -54,7 +54,10 @@ def test_every_bit_flip_raises(key: str, name: str) -> None:
         frame[bit // 8] ^= 1 << bit % 8
 
 
-LARGE_ARRAYS = {"pivot layout": ternary(17_000)}
+LARGE_ARRAYS = {
+    "pivot layout": ternary(17_000),
+    "pivot layout of runs": np.tile(np.array([0, 1], np.uint8), 9000),
+}
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -78,9 +81,10 @@ def test_damage_without_a_checksum_stays_in_bounds(key: str, name: str) -> None:
     assert sum(outcomes.values()) == 400 and outcomes["refused"] > 0
 
 
-@pytest.mark.parametrize("array", [np.arange(300, dtype=np.int16), np.zeros(300, np.int16)])
-def test_pivot_layout_of_a_code_book_that_it_does_not_fit(array: np.ndarray) -> None:
-    frame = bytearray(gw.codec("huffman", checksum=False).compress(array))
+@pytest.mark.parametrize("key", ["huffman", "rlh"])
+@pytest.mark.parametrize("values", [np.arange(300, dtype=np.int16), np.zeros(300, np.int16)])
+def test_pivot_layout_of_a_code_book_that_it_does_not_fit(key: str, values: np.ndarray) -> None:
+    frame = bytearray(gw.codec(key, checksum=False).compress(np.tile(values, 20)))
     frame[5] = 1
     with pytest.raises(gw.CorruptFrameError, match="does not fit the pivot layout"):
         gw.decompress(frame)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -33,6 +34,18 @@ struct EncodedChunk {
   std::optional<std::size_t> size;  ///< bytes written; nothing if they found no room
   std::uint64_t code_length;        ///< bits of the chunk's code words, written or not
 };
+
+/// Puts `front`, whose code length is `bits`, before what `encode` writes to the room that is left.
+template <typename F>
+EncodedChunk behind(std::span<const std::uint8_t> front, std::uint64_t bits,
+                    std::span<std::uint8_t> out, F&& encode) {
+  const bool fits = front.size() <= out.size();
+  if (fits) std::copy(front.begin(), front.end(), out.begin());
+  EncodedChunk result = encode(fits ? out.subspan(front.size()) : std::span<std::uint8_t>{});
+  result.code_length += bits;
+  result.size = fits && result.size ? std::optional(*result.size + front.size()) : std::nullopt;
+  return result;
+}
 
 /// The order of the bits of code words (FORMAT.md, section 5.3).
 enum class Layout : std::uint8_t { kClassic, kPivot };

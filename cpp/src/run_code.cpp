@@ -1,171 +1,239 @@
 #include "run_code.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 
+#include "byte_code.hpp"
 #include "code_lengths.hpp"
 #include "gradwire/error.hpp"
 #include "omega.hpp"
 #include "run_fill.hpp"
+#include "run_index.hpp"
+#include "varint.hpp"
 
 namespace gradwire {
 namespace {
 
-/// One or two short runs, by the next bits.
-struct ShortRuns {
-  std::uint16_t symbol[2];
-  std::uint16_t bits;  // of their code words; 0: a longer code word or run, or the escape
-};
-constexpr unsigned kLookBits = 12;
-constexpr std::size_t kLooks = std::size_t{1} << kLookBits;
-constexpr std::uint64_t kLooksFrom = std::uint64_t{1} << 14;  // elements that repay the table
+std::vector<std::uint8_t> token_numbers(std::size_t count) {
+  std::vector<std::uint8_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), std::uint8_t{0});
+  return numbers;
+}
 
-class PairDecoder final : public Decoder {
+/// Room for the tokens of a chunk, kept by each thread for its next chunk.
+std::uint8_t* token_room(std::size_t count) {
+  thread_local std::vector<std::uint8_t> own;
+  if (own.size() < count) own.resize(count);
+  return own.data();
+}
+
+/// A run behind an escape: its value's bits.
+struct EscapedRun {
+  std::uint64_t bits;
+  std::uint64_t run;
+};
+
+void write_run(BitWriter& writer, const EscapedRun& escaped, DType dtype) {
+  writer.put_wide(escaped.bits, bits_of(dtype));
+  write_omega(writer, escaped.run);
+}
+
+EscapedRun read_run(BitReader& reader, DType dtype) {
+  const std::uint64_t bits = reader.get(bits_of(dtype));
+  return {bits, read_omega(reader)};
+}
+
+class RunEncoder final : public Encoder {
  public:
-  PairDecoder(std::span<const std::uint8_t> code_book, const CodedArray& array)
+  RunEncoder(CodeBook book, const RunModel& model, DType dtype)
+      : dtype_(dtype),
+        escape_(book.has_escape ? book.symbols.size() : 0),
+        has_escape_(book.has_escape),
+        book_bytes_(write_code_book(book, dtype, Runs::kListed)),
+        code_(book.lengths, PrefixCode::Use::kEncode),
+        index_(book.symbols, model.max_run, dtype, model.range) {
+    if (code_.size() > kMostRunTokens) return;
+    tokens_.emplace(code_, token_numbers(code_.size()), model.weights, model.total, Layouts::kAny);
+  }
+
+  std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
+  Layout layout() const override { return tokens_ ? tokens_->layout() : Layout::kClassic; }
+
+  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
+    return tokens_ ? encode_tokens(chunk, out) : encode_stream(chunk, out);
+  }
+
+ private:
+  EncodedChunk encode_tokens(const Elements& chunk, std::span<std::uint8_t> out) const {
+    std::uint8_t* const tokens = token_room(chunk.count + RunIndex::kMostCopies);
+    std::uint8_t* next = tokens;
+    std::vector<EscapedRun> escaped;
+    index_.for_each_symbol(
+        chunk,
+        [&](std::uint32_t number, std::uint32_t copies) {
+          std::memset(next, static_cast<int>(number), RunIndex::kMostCopies);
+          next += copies;
+        },
+        [&](std::uint64_t bits, std::uint64_t run) { next = put_rare(next, bits, run, escaped); });
+    const std::size_t count = static_cast<std::size_t>(next - tokens);
+    std::uint64_t list_bits = 0;
+    std::vector<std::uint8_t> front;
+    if (has_escape_) front = escape_list(escaped, list_bits);
+    append_varint(front, count);
+    return behind(front, list_bits, out, [&](std::span<std::uint8_t> rest) {
+      return tokens_->encode({tokens, count}, rest);
+    });
+  }
+
+  // What follows takes places and writers by value and gives them back; see omega.hpp.
+
+  [[gnu::noinline]] std::uint8_t* put_rare(std::uint8_t* next, std::uint64_t bits,
+                                           std::uint64_t run,
+                                           std::vector<EscapedRun>& escaped) const {
+    index_.cut(
+        bits, run, [&](std::uint32_t number) { *next++ = static_cast<std::uint8_t>(number); },
+        [&](std::uint64_t part) {
+          *next++ = static_cast<std::uint8_t>(escape_);
+          escaped.push_back({bits, part});
+        });
+    return next;
+  }
+
+  [[gnu::noinline]] BitWriter write_rare(BitWriter writer, std::uint64_t bits,
+                                         std::uint64_t run) const {
+    index_.cut(
+        bits, run, [&](std::uint32_t number) { code_.write(writer, number); },
+        [&](std::uint64_t part) {
+          code_.write(writer, escape_);
+          if (has_escape_) write_run(writer, {bits, part}, dtype_);
+        });
+    return writer;
+  }
+
+  std::vector<std::uint8_t> escape_list(const std::vector<EscapedRun>& escaped,
+                                        std::uint64_t& bits) const {
+    constexpr std::size_t kMostBytes = 32;  // of a value and an omega
+    std::vector<std::uint8_t> list(escaped.size() * kMostBytes);
+    BitWriter writer(list);
+    for (const EscapedRun& run : escaped) write_run(writer, run, dtype_);
+    list.resize(writer.finish());
+    bits += writer.bit_count();
+    std::vector<std::uint8_t> sized;
+    append_varint(sized, list.size());
+    sized.insert(sized.end(), list.begin(), list.end());
+    return sized;
+  }
+
+  EncodedChunk encode_stream(const Elements& chunk, std::span<std::uint8_t> out) const {
+    BitWriter writer(out);
+    index_.for_each_symbol(
+        chunk,
+        [&](std::uint32_t number, std::uint32_t copies) {
+          for (; copies > 0; --copies) code_.write(writer, number);
+        },
+        [&](std::uint64_t bits, std::uint64_t run) { writer = write_rare(writer, bits, run); });
+    const std::size_t size = writer.finish();
+    return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
+  }
+
+  DType dtype_;
+  // Without an escape, runs that have no code word occur only if another thread has changed the
+  // array meanwhile: they get any one.
+  std::size_t escape_;
+  bool has_escape_;
+  std::vector<std::uint8_t> book_bytes_;
+  PrefixCode code_;
+  RunIndex index_;
+  std::optional<ByteEncoder> tokens_;  // of small books
+};
+
+class RunDecoder final : public Decoder {
+ public:
+  RunDecoder(std::span<const std::uint8_t> code_book, const CodedArray& array)
       : dtype_(array.dtype),
         book_(read_code_book(code_book, dtype_, Runs::kListed)),
         code_(book_.lengths, PrefixCode::Use::kDecode) {
     for (Symbol& symbol : book_.symbols) symbol.key = from_key(symbol.key, dtype_);
-    if (array.count >= kLooksFrom && code_.max_length() > 0) make_looks();
+    book_.symbols.push_back({0, 0});  // the escape, or nothing that is ever read
+    if (code_.size() <= kMostRunTokens) {
+      tokens_.emplace(code_, token_numbers(code_.size()), array.layout, array.count);
+    } else if (array.layout == Layout::kPivot) {
+      throw CorruptFrameError("a code book does not fit the pivot layout");
+    }
   }
 
-  void decode(std::span<const std::uint8_t> payload, const std::uint8_t*, std::uint8_t* out,
-              std::size_t count) const override {
+  void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+              std::uint8_t* out, std::size_t count) const override {
     with_width(dtype_, [&]<typename T>() {
-      BitReader reader(payload);
-      RunFill<T> fill(out, count);
-      while (!fill.done()) {
-        if (!looks_.empty()) fill_short_runs<T>(reader, fill);
-        const std::uint32_t index = code_.read(reader);
-        if (index < book_.symbols.size()) {
-          const Symbol& symbol = book_.symbols[index];
-          fill.put(static_cast<T>(symbol.key), symbol.run);
-        } else {
-          const T bits = static_cast<T>(reader.get(8 * sizeof(T)));
-          fill.put(bits, read_omega(reader));
-        }
-        if (reader.overrun()) break;
+      if (tokens_) {
+        decode_tokens<T>(payload, readable_end, out, count);
+      } else {
+        decode_stream<T>(payload, out, count);
       }
-      fill.finish(reader);
     });
   }
 
  private:
-  void make_looks() {
-    const std::size_t none = book_.symbols.size();
-    const std::uint64_t longest = RunFill<std::uint8_t>::kShort / item_size(dtype_);
-    if (none >= std::size_t{1} << 16) return;
-    const auto look = [&](std::uint64_t bits, unsigned available, ShortRuns& runs) {
-      BitReader reader({reinterpret_cast<const std::uint8_t*>(&bits), sizeof(bits)});
-      const std::uint32_t index = code_.read(reader);
-      const unsigned length = index < none ? code_.length(index) : available + 1;
-      if (length > available || book_.symbols[index].run > longest)
-        return static_cast<std::uint16_t>(none);
-      runs.bits = static_cast<std::uint16_t>(runs.bits + length);
-      return static_cast<std::uint16_t>(index);
-    };
-    looks_.resize(kLooks);
-    for (std::uint64_t bits = 0; bits < kLooks; ++bits) {
-      ShortRuns& runs = looks_[bits];
-      runs = {{static_cast<std::uint16_t>(none), static_cast<std::uint16_t>(none)}, 0};
-      runs.symbol[0] = look(bits, kLookBits, runs);
-      if (runs.bits > 0) runs.symbol[1] = look(bits >> runs.bits, kLookBits - runs.bits, runs);
+  template <typename T>
+  void decode_tokens(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+                     std::uint8_t* out, std::size_t count) const {
+    ByteReader reader(payload);
+    BitReader escaped(book_.has_escape ? reader.take(reader.varint())
+                                       : std::span<const std::uint8_t>{});
+    const std::uint64_t size = reader.varint();
+    if (size > count) throw CorruptFrameError("a chunk has more tokens than elements");
+    const std::size_t token_count = static_cast<std::size_t>(size);
+    std::uint8_t* const tokens = token_room(token_count);
+    tokens_->decode(reader.take(reader.left()), readable_end, tokens, token_count);
+    RunFill<T> fill(out, count);
+    for (std::size_t i = 0; i < token_count; ++i) {
+      const Symbol& symbol = book_.symbols[tokens[i]];
+      if (symbol.run - 1 < RunFill<T>::kShort && fill.left() >= RunFill<T>::kShort) {
+        fill.put_short(static_cast<T>(symbol.key), static_cast<std::size_t>(symbol.run));
+      } else {
+        put(fill, symbol, escaped);
+      }
     }
-    short_ = book_.symbols;
-    short_.push_back({0, 0});  // no run
+    fill.finish(escaped);
   }
 
-  /// Decodes as long as runs and code words are short, and the end is far.
   template <typename T>
-  void fill_short_runs(BitReader& shared, RunFill<T>& fill) const {
-    constexpr unsigned kLooksPerPeek = 4;  // of 12 bits, out of the 56 that peek() shows
-    BitReader reader = shared;
-    unsigned bits = 1;
-    while (bits != 0 && fill.left() >= 2 * kLooksPerPeek * RunFill<T>::kShort &&
-           !reader.overrun()) {
-      std::uint64_t window = reader.peek();
-      unsigned used = 0;
-      for (unsigned k = 0; k < kLooksPerPeek; ++k) {
-        const ShortRuns& runs = looks_[window & (kLooks - 1)];
-        bits = runs.bits;
-        if (bits == 0) break;
-        const Symbol& first = short_[runs.symbol[0]];
-        const Symbol& second = short_[runs.symbol[1]];
-        fill.put_short(static_cast<T>(first.key), static_cast<std::size_t>(first.run));
-        fill.put_short(static_cast<T>(second.key), static_cast<std::size_t>(second.run));
-        window >>= bits;
-        used += bits;
-      }
-      reader.skip(used);
-    }
-    shared = reader;
+  void decode_stream(std::span<const std::uint8_t> payload, std::uint8_t* out,
+                     std::size_t count) const {
+    BitReader reader(payload);
+    RunFill<T> fill(out, count);
+    while (!fill.done() && !reader.overrun()) put(fill, book_.symbols[code_.read(reader)], reader);
+    fill.finish(reader);
+  }
+
+  template <typename T>
+  void put(RunFill<T>& fill, const Symbol& symbol, BitReader& reader) const {
+    if (symbol.run > 0) return fill.put(static_cast<T>(symbol.key), symbol.run);
+    const EscapedRun escaped = read_run(reader, dtype_);
+    fill.put(static_cast<T>(escaped.bits), escaped.run);
   }
 
   DType dtype_;
-  CodeBook book_;  // its keys turned back into the elements' bits
+  CodeBook book_;  // its keys turned back into the elements' bits, and a run of 0 for the escape
   PrefixCode code_;
-  std::vector<ShortRuns> looks_;
-  std::vector<Symbol> short_;  // the symbols, and behind them one for no run
+  std::optional<ByteDecoder> tokens_;  // of small books
 };
 
 }  // namespace
 
-PairWriter::PairWriter(std::vector<Symbol> symbols, std::vector<std::uint64_t> weights,
-                       std::uint64_t escape_weight, DType dtype, bool narrow)
-    : dtype_(dtype), escape_(symbols.size()) {
+std::unique_ptr<Encoder> make_run_encoder(RunModel model, DType dtype) {
   CodeBook book;
-  book.has_escape = escape_weight > 0;
-  if (book.has_escape) weights.push_back(escape_weight);
-  book.lengths = code_lengths(weights, Lengths::kOptimal);
-  code_ = std::make_unique<PrefixCode>(book.lengths, PrefixCode::Use::kEncode);
-  if (narrow) {
-    make_rows(symbols);
-  } else {
-    index_.reserve(symbols.size());
-  }
-  for (std::size_t i = 0; i < symbols.size(); ++i) {
-    const auto [key, run] = symbols[i];
-    if (run < direct_runs_) {
-      const std::size_t row = row_of_[from_key(key, dtype) & 255];
-      direct_[row * direct_runs_ + run] = code_->word(i) << 8 | code_->length(i);
-    } else {
-      index_[symbols[i]] = i;
-    }
-  }
-  book.symbols = std::move(symbols);
-  book_bytes_ = write_code_book(book, dtype, Runs::kListed);
+  book.has_escape = model.escape_weight > 0;
+  if (book.has_escape) model.weights.push_back(model.escape_weight);
+  book.lengths = code_lengths(model.weights, Lengths::kOptimal);
+  book.symbols = std::move(model.symbols);
+  return std::make_unique<RunEncoder>(std::move(book), model, dtype);
 }
 
-void PairWriter::make_rows(std::span<const Symbol> symbols) {
-  constexpr std::uint64_t kMostRuns = 256;
-  std::uint16_t rows = 1;  // row 0 is that of the other values
-  for (const Symbol& symbol : symbols) {
-    direct_runs_ = std::max(direct_runs_, std::min(symbol.run + 1, kMostRuns));
-    std::uint16_t& row = row_of_[from_key(symbol.key, dtype_) & 255];
-    if (row == 0) row = rows++;
-  }
-  direct_.assign(rows * direct_runs_, kNone);
-}
-
-BitWriter PairWriter::write_rare(BitWriter writer, std::uint64_t bits, std::uint64_t run) const {
-  const std::uint64_t* symbol = index_.find({to_key(bits, dtype_), run});
-  if (symbol != nullptr) {
-    code_->write(writer, *symbol);
-    return writer;
-  }
-  if (escape_ == code_->size()) {  // only if another thread has changed the array meanwhile
-    code_->write(writer, 0);
-    return writer;
-  }
-  code_->write(writer, escape_);
-  writer.put_wide(bits, bits_of(dtype_));
-  write_omega(writer, run);
-  return writer;
-}
-
-std::unique_ptr<Decoder> make_pair_decoder(std::span<const std::uint8_t> code_book,
-                                           const CodedArray& array) {
-  return std::make_unique<PairDecoder>(code_book, array);
+std::unique_ptr<Decoder> make_run_decoder(std::span<const std::uint8_t> code_book,
+                                          const CodedArray& array) {
+  return std::make_unique<RunDecoder>(code_book, array);
 }
 
 }  // namespace gradwire

@@ -24,9 +24,7 @@ class RunFill {
 
   /// put() for a run of at most kShort elements where as many are missing.
   void put_short(T value, std::size_t run) {
-    T block[kShort];
-    std::fill_n(block, kShort, value);
-    std::memcpy(next_, block, sizeof(block));
+    store_short(value);
     next_ += run * sizeof(T);
     left_ -= run;
   }
@@ -35,9 +33,7 @@ class RunFill {
   void put(T value, std::uint64_t run) {
     if (run > left_) throw CorruptFrameError("a run passes the end of its chunk");
     if (run <= kShort && left_ >= kShort) {  // one store of fixed size is faster than a loop
-      T block[kShort];
-      std::fill_n(block, kShort, value);
-      std::memcpy(next_, block, sizeof(block));
+      store_short(value);
     } else {
       put_long(value, run);
     }
@@ -54,6 +50,16 @@ class RunFill {
   }
 
  private:
+  void store_short(T value) {
+    if constexpr (sizeof(T) == 1) {
+      std::memset(next_, value, kShort);
+    } else {
+      T block[kShort];
+      std::fill_n(block, kShort, value);
+      std::memcpy(next_, block, sizeof(block));
+    }
+  }
+
   void put_long(T value, std::uint64_t run) {
     for (std::uint64_t i = 0; i < run; ++i) std::memcpy(next_ + i * sizeof(T), &value, sizeof(T));
   }

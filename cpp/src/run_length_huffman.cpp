@@ -5,8 +5,11 @@
 #include <cmath>
 #include <mutex>
 
+#include "byte_runs.hpp"
 #include "codec_table.hpp"
+#include "narrow.hpp"
 #include "run_code.hpp"
+#include "symbol_map.hpp"
 #include "value_counts.hpp"
 
 namespace gradwire {
@@ -20,29 +23,32 @@ struct PairCount {
 };
 
 /// Short runs of values that are told apart by their lowest byte are counted here directly, in
-/// arrays that repay it.
+/// arrays that repay it: every other run in a place of its own, as one count would have to wait for
+/// the one before it.
 constexpr std::uint64_t kDirectRuns = 64;
-constexpr std::size_t direct_index(std::uint64_t bits, std::uint64_t run) {
-  return (bits & 255) * kDirectRuns + run;
-}
-constexpr std::size_t kDirectSize = 256 * kDirectRuns;
+constexpr std::size_t kDirectSize = kDirectRuns * 256;
 
 /// Counts (value, run) pairs of one chunk at a time.
 class PairCounter {
  public:
-  PairCounter(DType dtype, bool direct) : dtype_(dtype), direct_(direct ? kDirectSize : 0) {}
+  /// `range`: of the values. `direct`: whether to count in arrays, if it fits a byte.
+  PairCounter(DType dtype, KeyRange range, bool direct)
+      : dtype_(dtype), range_(range), direct_(direct ? 2 * kDirectSize : 0) {}
 
   void add(const Elements& chunk) {
-    with_width(dtype_, [&]<typename T>() {
-      for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-        const T bits = load<T>(chunk, first);
-        if (!direct_.empty() && run < kDirectRuns) {
-          ++direct_[direct_index(bits, run)];
-        } else {
-          ++map_[{to_key(bits, dtype_), run}];
-        }
+    if (direct_.empty()) {
+      with_width(dtype_, [&]<typename T>() {
+        for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
+          ++map_[{to_key(load<T>(chunk, first), dtype_), run}];
+        });
       });
-    });
+      return;
+    }
+    for_each_byte_run(
+        lowest_bytes(chunk), [&](const ByteRuns& runs) { add_short(runs); },
+        [&](std::uint8_t byte, std::uint64_t run) {
+          ++(run < kDirectRuns ? direct_[run * 256 + byte] : map_[{whole_key(byte), run}]);
+        });
   }
 
   void add(const PairCounter& other) {
@@ -50,21 +56,38 @@ class PairCounter {
     other.map_.for_each([&](const Symbol& pair, std::uint64_t n) { map_[pair] += n; });
   }
 
-  /// All pairs. `smallest`: the smallest key, which the direct places need to find the others.
-  std::vector<PairCount> pairs(std::uint64_t smallest) const {
+  std::vector<PairCount> pairs() const {
     std::vector<PairCount> all;
-    for (std::size_t i = 0; i < direct_.size(); ++i) {
-      if (direct_[i] == 0) continue;
-      const std::uint64_t low = to_key(i / kDirectRuns, dtype_) & 255;
-      const std::uint64_t key = smallest + ((low - smallest) & 255);
-      all.push_back({{key, i % kDirectRuns}, direct_[i]});
+    for (std::size_t i = 0; i < direct_.size() / 2; ++i) {
+      const std::uint64_t count = direct_[i] + direct_[i + kDirectSize];
+      if (count == 0) continue;
+      const Symbol pair{whole_key(static_cast<std::uint8_t>(i)), i / 256};
+      all.push_back({pair, count});
     }
     map_.for_each([&](const Symbol& pair, std::uint64_t n) { all.push_back({pair, n}); });
     return all;
   }
 
  private:
+  void add_short(const ByteRuns& runs) {
+    std::uint64_t* here = direct_.data();
+    std::uint64_t* there = here + kDirectSize;
+    for (std::size_t k = 0; k < runs.count; ++k) {
+      if (runs.length[k] < kDirectRuns) {
+        ++here[runs.length[k] * 256u + runs.value[k]];
+        std::swap(here, there);
+      } else {
+        ++map_[{whole_key(runs.value[k]), runs.length[k]}];
+      }
+    }
+  }
+
+  std::uint64_t whole_key(std::uint8_t byte) const {
+    return range_.smallest + ((to_key(byte, dtype_) - range_.smallest) & 255);
+  }
+
   DType dtype_;
+  KeyRange range_;
   std::vector<std::uint64_t> direct_;
   SymbolMap map_;
 };
@@ -94,53 +117,57 @@ std::uint64_t drop_rare(std::vector<PairCount>& pairs, DType dtype) {
   return runs - kept;
 }
 
-class RunLengthHuffmanEncoder final : public Encoder {
- public:
-  explicit RunLengthHuffmanEncoder(PairWriter pairs) : pairs_(std::move(pairs)) {}
-
-  std::span<const std::uint8_t> code_book() const override { return pairs_.code_book(); }
-
-  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
-      BitWriter writer(out);  // here, so that it can stay in registers
-      for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-        pairs_.write<T>(writer, load<T>(chunk, first), run);
-      });
-      const std::size_t size = writer.finish();
-      return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
-    });
+/// Keeps only as many pairs as there are tokens, if the others are so rare that hardly any bits
+/// are lost; returns how many runs have lost theirs. The pairs are sorted by count.
+std::uint64_t drop_beyond_tokens(std::vector<PairCount>& pairs, DType dtype) {
+  constexpr std::size_t kMost = kMostRunTokens - 1;  // and the escape
+  constexpr double kMostLost = 0.005;
+  if (pairs.size() <= kMost) return 0;
+  std::uint64_t runs = 0;
+  for (const PairCount& p : pairs) runs += p.count;
+  double bits = 0;
+  double lost = 0;
+  std::uint64_t dropped = 0;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const double count = static_cast<double>(pairs[i].count);
+    const double own = std::log2(static_cast<double>(runs) / count);
+    bits += count * own;
+    if (i < kMost) continue;
+    lost += count * (escaped_bits(pairs[i].pair, dtype) - own) - kBookBits;
+    dropped += pairs[i].count;
   }
-
- private:
-  PairWriter pairs_;
-};
+  if (lost > kMostLost * bits) return 0;
+  pairs.resize(kMost);
+  return dropped;
+}
 
 std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&) {
   const DType dtype = array.elements.dtype;
   const KeyRange range = key_range(array);
-  const bool narrow = range.fits_a_byte();
-  const bool direct = narrow && array.elements.count >= kDirectSize;
+  const bool direct = range.fits_a_byte() && array.elements.count >= kDirectSize;
   std::mutex mutex;
-  PairCounter total(dtype, direct);
+  PairCounter total(dtype, range, direct);
   array.for_each_chunk([&](std::size_t, const Elements& chunk) {
-    PairCounter counter(dtype, direct);
+    PairCounter counter(dtype, range, direct);
     counter.add(chunk);
     const std::lock_guard lock(mutex);
     total.add(counter);
   });
-  std::vector<PairCount> pairs = total.pairs(range.smallest);
-  const std::uint64_t escaped = drop_rare(pairs, dtype);
+  std::vector<PairCount> pairs = total.pairs();
+  RunModel model;
+  model.escape_weight = drop_rare(pairs, dtype);
+  model.escape_weight += drop_beyond_tokens(pairs, dtype);
+  model.total = model.escape_weight;
+  model.range = range;
   if (pairs.empty()) return nullptr;
   std::sort(pairs.begin(), pairs.end(),
             [](const PairCount& a, const PairCount& b) { return a.pair < b.pair; });
-  std::vector<Symbol> symbols;
-  std::vector<std::uint64_t> weights;
   for (const PairCount& p : pairs) {
-    symbols.push_back(p.pair);
-    weights.push_back(p.count);
+    model.symbols.push_back(p.pair);
+    model.weights.push_back(p.count);
+    model.total += p.count;
   }
-  return std::make_unique<RunLengthHuffmanEncoder>(
-      PairWriter(std::move(symbols), std::move(weights), escaped, dtype, narrow));
+  return make_run_encoder(std::move(model), dtype);
 }
 
 }  // namespace
@@ -148,10 +175,10 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
 const Codec kRunLengthHuffmanCodec = {
     {CodecId::kRunLengthHuffman, "rlh", "RunLengthHuffman"},
     true,
-    false,
+    true,
     false,
     make_encoder,
-    make_pair_decoder,
+    make_run_decoder,
 };
 
 }  // namespace gradwire

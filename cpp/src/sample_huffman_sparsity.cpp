@@ -2,6 +2,8 @@
 // probabilities that independent zeros would give them (FORMAT.md, section 5.4).
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -14,35 +16,6 @@ namespace {
 
 constexpr std::uint32_t kLargestMaxRun = 4096;
 
-class SparsityEncoder final : public Encoder {
- public:
-  SparsityEncoder(PairWriter pairs, std::uint64_t max_run)
-      : pairs_(std::move(pairs)), max_run_(max_run) {}
-
-  std::span<const std::uint8_t> code_book() const override { return pairs_.code_book(); }
-
-  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
-      BitWriter writer(out);  // here, so that it can stay in registers
-      for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-        const T bits = load<T>(chunk, first);
-        if (bits != 0) {
-          for (; run > 0; --run) pairs_.write<T>(writer, bits, 1);
-          return;
-        }
-        for (; run >= max_run_; run -= max_run_) pairs_.write<T>(writer, 0, max_run_);
-        if (run > 0) pairs_.write<T>(writer, 0, run);
-      });
-      const std::size_t size = writer.finish();
-      return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
-    });
-  }
-
- private:
-  PairWriter pairs_;
-  std::uint64_t max_run_;
-};
-
 /// A code book in the making: symbols with their expected number per element, as integers.
 struct Weights {
   static constexpr double kOne = 1099511627776.0;  // 2^40
@@ -50,6 +23,10 @@ struct Weights {
 
   std::vector<Symbol> symbols;
   std::vector<std::uint64_t> weights;
+
+  double per_element() const {
+    return static_cast<double>(std::accumulate(weights.begin(), weights.end(), 0ull)) / kOne;
+  }
 
   void add(Symbol symbol, double share) {
     symbols.push_back(symbol);
@@ -71,8 +48,17 @@ struct Weights {
   }
 };
 
+/// `max_run`, or what the tokens have room for if longer runs are too unlikely to matter.
+std::uint64_t useful_run(std::uint64_t max_run, double p0, std::size_t values) {
+  constexpr double kUnlikely = Weights::kFloor / Weights::kOne;
+  if (values + 1 >= kMostRunTokens || p0 == 0 || p0 == 1) return max_run;
+  const std::uint64_t room = kMostRunTokens - 1 - values;  // beside the escape
+  const bool unlikely = static_cast<double>(room) * std::log(p0) < std::log(kUnlikely);
+  return unlikely ? std::min(max_run, room) : max_run;
+}
+
 std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& options) {
-  const std::uint64_t max_run = options.max_run;
+  std::uint64_t max_run = options.max_run;
   if (max_run == 0 || max_run > kLargestMaxRun) {
     throw std::invalid_argument("max_run must be 1 to " + std::to_string(kLargestMaxRun) +
                                 ", not " + std::to_string(max_run));
@@ -83,10 +69,14 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
   const std::uint64_t zero_key = to_key(0, dtype);
   std::uint64_t size = 0;
   std::uint64_t seen_once = 0;
+  std::uint64_t zeros = 0;
   for (const ValueCount& value : sample->values) {
     size += value.count;
     seen_once += value.count == 1;
+    if (value.key == zero_key) zeros = value.count;
   }
+  max_run = useful_run(max_run, static_cast<double>(zeros) / static_cast<double>(size),
+                       sample->values.size());
   Weights book;
   for (const ValueCount& value : sample->values) {
     const double share = static_cast<double>(value.count) / static_cast<double>(size);
@@ -102,9 +92,15 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
     const double unseen = static_cast<double>(seen_once) / static_cast<double>(size);
     escape = static_cast<std::uint64_t>(std::max(Weights::kFloor, unseen * Weights::kOne));
   }
-  const bool narrow = key_range(array).fits_a_byte();
-  return std::make_unique<SparsityEncoder>(
-      PairWriter(std::move(book.symbols), std::move(book.weights), escape, dtype, narrow), max_run);
+  RunModel model;
+  model.total =
+      static_cast<std::uint64_t>(book.per_element() * static_cast<double>(array.elements.count));
+  model.symbols = std::move(book.symbols);
+  model.weights = std::move(book.weights);
+  model.escape_weight = escape;
+  model.max_run = max_run;
+  model.range = key_range(array);
+  return make_run_encoder(std::move(model), dtype);
 }
 
 }  // namespace
@@ -112,10 +108,10 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
 const Codec kSampleHuffmanSparsityCodec = {
     {CodecId::kSampleHuffmanSparsity, "shs", "SampleHuffmanSparsity"},
     false,
-    false,
+    true,
     false,
     make_encoder,
-    make_pair_decoder,
+    make_run_decoder,
 };
 
 }  // namespace gradwire

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "code_book.hpp"
+#include "byte_code.hpp"
 #include "codec_table.hpp"
 #include "value_counts.hpp"
 
@@ -9,9 +9,6 @@ namespace gradwire {
 /// One code word per element: the coder of huffman and sh (FORMAT.md, section 5.3).
 
 enum class Exceptions : bool { kNone, kListed };
-
-/// The layouts that an encoder may choose from.
-enum class Layouts : bool { kClassic, kAny };
 
 /// `counts`: the values with code words, ascending, at least one. Exceptions::kListed if the array
 /// may have other values: each chunk then starts with a list of those.

@@ -1,0 +1,44 @@
+#include "run_index.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace gradwire {
+
+RunIndex::RunIndex(std::span<const Symbol> symbols, std::uint64_t max_run, DType dtype,
+                   KeyRange range)
+    : max_run_(max_run), dtype_(dtype), range_(range) {
+  numbers_.reserve(symbols.size());
+  for (std::size_t i = 0; i < symbols.size(); ++i) numbers_[symbols[i]] = i;
+  if (range.fits_a_byte()) make_direct(symbols);
+}
+
+void RunIndex::make_direct(std::span<const Symbol> symbols) {
+  constexpr std::uint64_t kMostRuns = 256;
+  if (max_run_ > 0) direct_runs_ = kMostCopies + 1;
+  std::array<bool, 256> used{};
+  for (const Symbol& symbol : symbols) {
+    direct_runs_ = std::max(direct_runs_, std::min(symbol.run + 1, kMostRuns));
+    used[from_key(symbol.key, dtype_) & 255] = true;
+  }
+  const auto values = static_cast<unsigned>(std::count(used.begin(), used.end(), true));
+  const bool has_others = values < used.size();  // they have column 0
+  std::uint8_t column = has_others;
+  for (std::size_t byte = 0; byte < used.size(); ++byte) {
+    if (used[byte]) column_of_[byte] = column++;
+  }
+  column_bits_ = static_cast<unsigned>(std::bit_width(values + has_others - 1));
+  direct_.resize(static_cast<std::size_t>(direct_runs_ << column_bits_));
+  for (std::size_t i = 0; i < symbols.size(); ++i) {
+    const std::uint64_t bits = from_key(symbols[i].key, dtype_);
+    const std::uint32_t entry = static_cast<std::uint32_t>(i) << 8;
+    const auto put = [&](std::uint64_t run, std::uint32_t copies) {
+      direct_[run << column_bits_ | column_of_[bits & 255]] = entry | copies;
+    };
+    if (symbols[i].run < direct_runs_) put(symbols[i].run, 1);
+    const bool one_by_one = max_run_ > 0 && bits != 0;
+    for (unsigned copies = 1; one_by_one && copies <= kMostCopies; ++copies) put(copies, copies);
+  }
+}
+
+}  // namespace gradwire
