@@ -54,6 +54,13 @@ void sample_groups(const ChunkedArray& array, std::uint64_t taken, std::uint8_t 
   }
 }
 
+/// std::max_element would wait for a load behind each comparison.
+std::uint64_t largest(const ByteCounts& counts) {
+  std::uint64_t most = 0;
+  for (const std::uint64_t count : counts) most = std::max(most, count);
+  return most;
+}
+
 /// A sample, enlarged until it has enough of what is rare (of some gradients only few rows are not
 /// zero), but not for ever.
 ByteCounts take_sample(const ChunkedArray& array, std::uint8_t zero,
@@ -63,8 +70,7 @@ ByteCounts take_sample(const ChunkedArray& array, std::uint8_t zero,
   for (std::uint64_t taken = first;; taken *= kMore) {
     sample_groups(array, taken, zero, bytes);
     const ByteCounts histogram = count_bytes(bytes);
-    const std::uint64_t others =
-        bytes.size() - *std::max_element(histogram.begin(), histogram.end());
+    const std::uint64_t others = bytes.size() - largest(histogram);
     const bool is_constant = others == 0 && taken > first;
     const bool is_large = taken >= std::max(kMostEnlarged, kMore * first);
     if (others >= kFewestOthers || is_constant || is_large ||
@@ -121,7 +127,7 @@ EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitte
   ByteCounts histogram = take_sample(array, model.zero(array.elements.dtype), sample);
   const bool is_whole = sample.size() == array.elements.count && fitted == Fitted::kForThisArray;
   model.has_exceptions = !is_whole;
-  const auto most_frequent = std::max_element(histogram.begin(), histogram.end());
+  const auto most_frequent = std::find(histogram.begin(), histogram.end(), largest(histogram));
   model.background = static_cast<std::uint8_t>(most_frequent - histogram.begin());
   if (model.background != 0) {
     std::rotate(histogram.begin(), most_frequent, histogram.end());

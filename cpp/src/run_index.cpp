@@ -8,9 +8,14 @@ namespace gradwire {
 RunIndex::RunIndex(std::span<const Symbol> symbols, std::uint64_t max_run, DType dtype,
                    KeyRange range)
     : max_run_(max_run), dtype_(dtype), range_(range) {
-  numbers_.reserve(symbols.size());
-  for (std::size_t i = 0; i < symbols.size(); ++i) numbers_[symbols[i]] = i;
-  if (range.fits_a_byte()) make_direct(symbols);
+  if (range.fits_a_byte()) {
+    make_direct(symbols);
+  } else {
+    numbers_.reserve(symbols.size());
+  }
+  for (std::size_t i = 0; i < symbols.size(); ++i) {
+    if (symbols[i].run >= direct_runs_) numbers_[symbols[i]] = i;
+  }
 }
 
 void RunIndex::make_direct(std::span<const Symbol> symbols) {

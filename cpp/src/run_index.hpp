@@ -63,9 +63,8 @@ class RunIndex {
     const std::uint64_t most = max_run_ == 0 ? run : bits == 0 ? max_run_ : 1;
     for (; run > 0; run -= std::min(run, most)) {
       const std::uint64_t part = std::min(run, most);
-      const std::uint64_t* const number = numbers_.find({to_key(bits, dtype_), part});
-      if (number != nullptr) {
-        put(static_cast<std::uint32_t>(*number));
+      if (const auto number = find(bits, part)) {
+        put(*number);
       } else {
         escape(part);
       }
@@ -73,6 +72,15 @@ class RunIndex {
   }
 
  private:
+  std::optional<std::uint32_t> find(std::uint64_t bits, std::uint64_t run) const {
+    if (run < direct_runs_) {
+      const std::uint32_t entry = direct_[run << column_bits_ | column_of_[bits & 255]];
+      return (entry & 255) == 1 ? std::optional(entry >> 8) : std::nullopt;
+    }
+    const std::uint64_t* const number = numbers_.find({to_key(bits, dtype_), run});
+    return number != nullptr ? std::optional(static_cast<std::uint32_t>(*number)) : std::nullopt;
+  }
+
   void make_direct(std::span<const Symbol> symbols);
 
   /// The bits of the one value in the range that has this lowest byte.
@@ -84,7 +92,7 @@ class RunIndex {
   std::uint64_t max_run_;
   DType dtype_;
   KeyRange range_;
-  SymbolMap numbers_;
+  SymbolMap numbers_;  // of the symbols that are not found directly
   // Short runs of narrow values find their symbols at once: a row for each run length, because
   // most are short, and in it number << 8 | copies for each value; 0: none.
   std::uint64_t direct_runs_ = 0;
