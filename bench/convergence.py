@@ -1,9 +1,10 @@
 """Time to an accuracy on a slow network, and final accuracies over several seeds.
 
-    sudo python bench/convergence.py [--models cnn lstm] [--link 100mbit] [--seeds 3]
+    sudo python bench/convergence.py [--models cnn lstm] [--link 100mbit] [--seeds 3] [--ranks 2]
+        [--algorithm auto]
 
-trains on two ranks in network namespaces joined by such links, with plain DDP and with gradwire's
-hook. `time` is the training time until the test is as good as plain DDP's in the end; tests are not
+trains on ranks in network namespaces joined by such links, with plain DDP and with gradwire's hook.
+`time` is the training time until the test is as good as plain DDP's in the end; tests are not
 counted. cnn is tested by its accuracy on 10,000 images, lstm by its loss on held-out words. With
 --seeds the same is trained from so many starts, without limits on the links and without fallback;
 the table has the mean of the final tests, and of their differences to plain DDP of the same start.
@@ -16,6 +17,7 @@ import json
 import statistics
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import workloads
@@ -31,13 +33,23 @@ TESTS = 12
 Curve = Sequence[tuple[float, float]]
 
 
-def train(model: str, method: str, link: str, folder: Path, *more: str) -> Curve:
-    """Seconds and tests of a run."""
-    with tempfile.TemporaryDirectory() as temporary, network(2, LINKS[link]) as commands:
-        out = Path(temporary) / "curve.json"
-        arguments = [model, method, "--folder", str(folder), "--out", str(out), *more]
-        run_ranks(WORKER, commands, [*arguments, "--steps", str(STEPS[model])])
-        return [(seconds, result) for seconds, result in json.loads(out.read_text())]
+@dataclass(frozen=True)
+class Setting:
+    """What all runs have in common."""
+
+    ranks: int
+    algorithm: str
+    folder: Path
+
+    def train(self, model: str, method: str, link: str, *more: str) -> Curve:
+        """Seconds and tests of a run."""
+        ranks = network(self.ranks, LINKS[link])
+        with tempfile.TemporaryDirectory() as temporary, ranks as commands:
+            out = Path(temporary) / "curve.json"
+            arguments = [model, method, "--folder", str(self.folder), "--out", str(out), *more]
+            arguments += ["--algorithm", self.algorithm, "--steps", str(STEPS[model])]
+            run_ranks(WORKER, commands, arguments)
+            return [(seconds, result) for seconds, result in json.loads(out.read_text())]
 
 
 def time_to(curve: Curve, target: float, lower_is_better: bool) -> str:
@@ -48,28 +60,28 @@ def time_to(curve: Curve, target: float, lower_is_better: bool) -> str:
     return "not reached"
 
 
-def compare_times(model: str, link: str, methods: Sequence[str], folder: Path) -> None:
+def compare_times(model: str, link: str, methods: Sequence[str], setting: Setting) -> None:
     """Prints the table of one model."""
     tests = ["--tests", str(TESTS)]
-    curves = {method: train(model, method, link, folder, *tests) for method in methods}
+    curves = {method: setting.train(model, method, link, *tests) for method in methods}
     target = curves[PLAIN][-1][1]
     rows = []
     for method, curve in curves.items():
         total, result = curve[-1]
         reached = time_to(curve, target, model == "lstm")
         rows.append([method, f"{result:.4f}", f"{total:.1f}", reached])
-    title = f"{model}, 2 ranks, links: {link}; plain DDP ends at {target:.4f}"
+    title = f"{model}, {setting.ranks} ranks, links: {link}; plain DDP ends at {target:.4f}"
     print_table(title, ["", "final test", "all steps s", "time s"], rows)
 
 
-def compare_seeds(model: str, seeds: int, methods: Sequence[str], folder: Path) -> None:
+def compare_seeds(model: str, seeds: int, methods: Sequence[str], setting: Setting) -> None:
     """Prints the table of final tests."""
     results: dict[str, list[float]] = {method: [] for method in methods}
     with Progress("seeds", seeds * len(methods)) as progress:
         for seed in range(seeds):
             for method in methods:
                 more = ["--seed", str(seed), "--no-fallback", "--tests", "1"]
-                results[method].append(train(model, method, "none", folder, *more)[-1][1])
+                results[method].append(setting.train(model, method, "none", *more)[-1][1])
                 progress.step(method)
     rows = []
     for method, tests in results.items():
@@ -78,7 +90,7 @@ def compare_seeds(model: str, seeds: int, methods: Sequence[str], folder: Path) 
         rows.append(
             [method, f"{statistics.mean(tests):.4f}", f"{statistics.mean(differences):+.4f}", each]
         )
-    title = f"{model}, 2 ranks, {STEPS[model]} steps, final tests over {seeds} seeds"
+    title = f"{model}, {setting.ranks} ranks, {STEPS[model]} steps, final tests over {seeds} seeds"
     print_table(title, ["", "mean", "less plain DDP", "each"], rows)
 
 
@@ -90,17 +102,20 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=methods, choices=methods)
     parser.add_argument("--link", default="100mbit", choices=list(LINKS))
     parser.add_argument("--seeds", type=int, default=0)
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--algorithm", default="auto", help="of gradwire's hook")
     parser.add_argument("--folder", type=Path, help="keeps the data sets for the next time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         workloads.fetch_text(folder)
+        setting = Setting(options.ranks, options.algorithm, folder)
         for model in options.models:
             if options.seeds:
-                compare_seeds(model, options.seeds, options.methods, folder)
+                compare_seeds(model, options.seeds, options.methods, setting)
             else:
-                compare_times(model, options.link, options.methods, folder)
+                compare_times(model, options.link, options.methods, setting)
 
 
 if __name__ == "__main__":

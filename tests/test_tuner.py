@@ -70,6 +70,17 @@ def test_the_slowest_rank_decides() -> None:
     assert training.asked == 1
 
 
+def test_a_trial_of_short_steps_takes_more_of_them() -> None:
+    training = Training({PLAIN: (0.01, 0.01), COMPRESSED: (0.005, 0.005)})
+    quiet, noise = training.seconds, {PLAIN: (0.01, 0.01), COMPRESSED: (0.012, 0.012)}
+    for step in range(8):  # two to warm up, three of each kind
+        training.seconds = noise if step >= 4 else quiet
+        training.step()
+    training.seconds = quiet
+    assert training.steps(40)[-5:] == [(True, True)] * 5
+    assert training.asked == 2
+
+
 def test_it_looks_again_now_and_then_but_rarely() -> None:
     training = Training({PLAIN: (2.0, 3.0), COMPRESSED: (0.1, 0.2)})
     chosen = training.steps(12_000)

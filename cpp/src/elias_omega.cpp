@@ -53,7 +53,7 @@ const RunWords& run_words(DType dtype) {
 }
 
 /// Writes runs of bytes, two at once where both are short.
-struct ByteRuns {
+struct RunPairs {
   const RunWords& words;
   const Elements& chunk;
   BitWriter& writer;
@@ -87,7 +87,7 @@ class EliasEncoder final : public Encoder {
     return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
       BitWriter writer(out);  // here, so that it can stay in registers
       if constexpr (sizeof(T) == 1) {
-        for_each_run<T>(chunk, ByteRuns{words_, chunk, writer});
+        for_each_run<T>(chunk, RunPairs{words_, chunk, writer});
       } else {
         for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
           write_mapped_run(writer, to_mapped(load<T>(chunk, first), chunk.dtype), run);

@@ -32,7 +32,7 @@ from gradwire.memory import NoMemory, Residual
 from gradwire.quantizers import Lossless, SignSGD, Signum
 
 ALGORITHMS = ("allgather", "sharded")
-FEW_RANKS = 4
+FEW_RANKS = 3
 """Up to so many, ``auto`` takes ``allgather``: fewer round trips, and one compression only."""
 _UNIT = 512  # shards begin at multiples of it, so that they cut few buckets
 _NOT_FINITE = np.empty(0, np.uint8)  # stands for a gradient with NaN or infinity

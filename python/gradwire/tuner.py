@@ -1,11 +1,11 @@
 """Chooses, bucket by bucket, between compressed and plain exchange, by measuring both.
 
-A trial takes steps with all buckets plain and steps with all buckets compressed in turn. The time
-of a bucket is what it takes from its start, or from the end of the bucket before, to its own end;
-the span of a step is the time from its first start to its last end, backward pass included. A
-bucket is compressed if that was clearly faster in the median; and all are plain again if the span
-of such a mix is longer than that of plain steps. All ranks compare the times of the slowest rank,
-so they choose alike.
+A trial takes steps with all buckets plain and steps with all buckets compressed in turn, more of
+them if they are short. The time of a bucket is what it takes from its start, or from the end of
+the bucket before, to its own end; the span of a step is the time from its first start to its last
+end, backward pass included. A bucket is compressed if that was clearly faster in the median; and
+all are plain again if the span of such steps is hardly shorter than that of plain ones. All ranks
+compare the times of the slowest rank, so they choose alike.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from collections.abc import Callable, Sequence
 PLAIN, COMPRESSED, CHOSEN = "plain", "compressed", "chosen"
 _WARM_UP = 2  # steps; DDP forms its buckets anew after the first
 _REPEATS = 3  # of each kind of step
+_MOST_REPEATS = 12
+_LONG_ENOUGH = 0.5  # seconds of a trial; shorter ones are at the mercy of noise and go on
 _WORTH_IT = 0.9  # of the time of a plain bucket; less of a gain may be noise
+_WORTH_THE_STEP = 0.97  # of the span of plain steps
 _SHARE = 0.01  # of all time may be lost on trials
 _SHORTEST_PAUSE = 500  # steps
 
@@ -90,7 +93,7 @@ class Tuner:
     def _decide(self) -> None:
         if CHOSEN in self._times:
             plain, mixed = self._slowest([self._span(PLAIN), self._span(CHOSEN)])
-            if plain < mixed:
+            if mixed > _WORTH_THE_STEP * plain:
                 self._chosen = dict.fromkeys(self._chosen, False)
             self._rest(min(plain, mixed), max(plain, mixed))
             return
@@ -98,15 +101,26 @@ class Tuner:
         mine = [self._seconds(mode, b) for b in buckets for mode in (PLAIN, COMPRESSED)]
         times = self._slowest([self._span(PLAIN), self._span(COMPRESSED), *mine])
         plain, compressed = times[:2]
+        more = self._missing_repeats(plain + compressed)
+        if more > 0:
+            self._ahead = [PLAIN, COMPRESSED] * more
+            return
         self._chosen = {
             b: times[2 * i + 3] < _WORTH_IT * times[2 * i + 2] for i, b in enumerate(buckets)
         }
         if len(set(self._chosen.values())) == 2:
-            self._ahead = [CHOSEN] * _REPEATS
+            self._ahead = [CHOSEN] * len(self._times[PLAIN])
             return
-        if plain < compressed:
+        if compressed > _WORTH_THE_STEP * plain:
             self._chosen = dict.fromkeys(buckets, False)
         self._rest(min(plain, compressed), max(plain, compressed))
+
+    def _missing_repeats(self, seconds: float) -> int:
+        """Of a plain and a compressed step that take so long, until the trial is long enough."""
+        done = len(self._times[PLAIN])
+        if done > _REPEATS:  # it has gone on once
+            return 0
+        return min(_MOST_REPEATS, round(_LONG_ENOUGH / seconds)) - done
 
     def _rest(self, fast: float, slow: float) -> None:
         """Until the next trial, so that its slower steps cost no more than their share."""
