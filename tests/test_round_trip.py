@@ -136,3 +136,9 @@ def test_checksum_can_be_left_out(key: str) -> None:
     assert with_it.size == without.size + 4
     assert gw.inspect(with_it).checksum and not gw.inspect(without).checksum
     assert_same(gw.decompress(without), array)
+
+
+def test_shs_of_as_many_values_as_a_code_book_has_room_for() -> None:
+    array = np.tile(np.arange(65_536, dtype=np.int32), 16)
+    codec = gw.codec("shs", max_run=64, sample_size=10**6)
+    assert np.array_equal(gw.decompress(codec.compress(array)), array)

@@ -81,6 +81,13 @@ def test_a_trial_of_short_steps_takes_more_of_them() -> None:
     assert training.asked == 2
 
 
+def test_trials_of_short_steps_are_as_rare() -> None:
+    training = Training({PLAIN: (0.001, 0.001), COMPRESSED: (0.01, 0.01)})
+    chosen = training.steps(40_000)
+    slow = sum(a for a, _ in chosen) * (0.02 - 0.002)
+    assert 0 < slow < 0.01 * 40_000 * 0.002 + 30 * 0.02
+
+
 def test_it_looks_again_now_and_then_but_rarely() -> None:
     training = Training({PLAIN: (2.0, 3.0), COMPRESSED: (0.1, 0.2)})
     chosen = training.steps(12_000)

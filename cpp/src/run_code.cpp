@@ -1,7 +1,7 @@
 #include "run_code.hpp"
 
-#include <algorithm>
 #include <cstring>
+#include <memory>
 #include <numeric>
 
 #include "byte_code.hpp"
@@ -21,12 +21,27 @@ std::vector<std::uint8_t> token_numbers(std::size_t count) {
   return numbers;
 }
 
-/// Room for the tokens of a chunk, kept by each thread for its next chunk.
-std::uint8_t* token_room(std::size_t count) {
-  thread_local std::vector<std::uint8_t> own;
-  if (own.size() < count) own.resize(count);
-  return own.data();
-}
+/// Room for the tokens of a chunk, kept by each thread for its next chunk, unless a long run has
+/// made this one larger than others.
+class TokenRoom {
+ public:
+  explicit TokenRoom(std::size_t count) {
+    constexpr std::size_t kMostKept = std::size_t{1} << 20;
+    thread_local std::vector<std::uint8_t> kept;
+    if (count > kMostKept) {
+      large_ = std::make_unique_for_overwrite<std::uint8_t[]>(count);
+      bytes_ = large_.get();
+      return;
+    }
+    if (kept.size() < count) kept.resize(count);
+    bytes_ = kept.data();
+  }
+  std::uint8_t* bytes() { return bytes_; }
+
+ private:
+  std::unique_ptr<std::uint8_t[]> large_;
+  std::uint8_t* bytes_;
+};
 
 /// A run behind an escape: its value's bits.
 struct EscapedRun {
@@ -66,7 +81,8 @@ class RunEncoder final : public Encoder {
 
  private:
   EncodedChunk encode_tokens(const Elements& chunk, std::span<std::uint8_t> out) const {
-    std::uint8_t* const tokens = token_room(chunk.count + RunIndex::kMostCopies);
+    TokenRoom room(chunk.count + RunIndex::kMostCopies);
+    std::uint8_t* const tokens = room.bytes();
     std::uint8_t* next = tokens;
     std::vector<EscapedRun> escaped;
     index_.for_each_symbol(
@@ -184,7 +200,8 @@ class RunDecoder final : public Decoder {
     const std::uint64_t size = reader.varint();
     if (size > count) throw CorruptFrameError("a chunk has more tokens than elements");
     const std::size_t token_count = static_cast<std::size_t>(size);
-    std::uint8_t* const tokens = token_room(token_count);
+    TokenRoom room(token_count);
+    std::uint8_t* const tokens = room.bytes();
     tokens_->decode(reader.take(reader.left()), readable_end, tokens, token_count);
     RunFill<T> fill(out, count);
     for (std::size_t i = 0; i < token_count; ++i) {

@@ -8,7 +8,6 @@
 
 #include "byte_runs.hpp"
 #include "elements.hpp"
-#include "narrow.hpp"
 #include "symbol_map.hpp"
 #include "value_counts.hpp"
 
@@ -35,7 +34,7 @@ class RunIndex {
       return;
     }
     for_each_byte_run(
-        lowest_bytes(chunk),
+        chunk,
         [&](const ByteRuns& some) {
           const std::uint8_t* const columns = column_of_.data();
           const std::uint32_t* const direct = direct_.data();

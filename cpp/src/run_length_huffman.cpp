@@ -7,7 +7,6 @@
 
 #include "byte_runs.hpp"
 #include "codec_table.hpp"
-#include "narrow.hpp"
 #include "run_code.hpp"
 #include "symbol_map.hpp"
 #include "value_counts.hpp"
@@ -45,7 +44,7 @@ class PairCounter {
       return;
     }
     for_each_byte_run(
-        lowest_bytes(chunk), [&](const ByteRuns& runs) { add_short(runs); },
+        chunk, [&](const ByteRuns& runs) { add_short(runs); },
         [&](std::uint8_t byte, std::uint64_t run) {
           ++(run < kDirectRuns ? direct_[run * 256 + byte] : map_[{whole_key(byte), run}]);
         });
@@ -119,10 +118,10 @@ std::uint64_t drop_rare(std::vector<PairCount>& pairs, DType dtype) {
 
 /// Keeps only as many pairs as there are tokens, if the others are so rare that hardly any bits
 /// are lost; returns how many runs have lost theirs. The pairs are sorted by count.
-std::uint64_t drop_beyond_tokens(std::vector<PairCount>& pairs, DType dtype) {
+std::uint64_t drop_beyond_tokens(std::vector<PairCount>& pairs, bool has_escape, DType dtype) {
   constexpr std::size_t kMost = kMostRunTokens - 1;  // and the escape
   constexpr double kMostLost = 0.005;
-  if (pairs.size() <= kMost) return 0;
+  if (pairs.size() + has_escape <= kMostRunTokens) return 0;
   std::uint64_t runs = 0;
   for (const PairCount& p : pairs) runs += p.count;
   double bits = 0;
@@ -156,7 +155,7 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
   std::vector<PairCount> pairs = total.pairs();
   RunModel model;
   model.escape_weight = drop_rare(pairs, dtype);
-  model.escape_weight += drop_beyond_tokens(pairs, dtype);
+  model.escape_weight += drop_beyond_tokens(pairs, model.escape_weight > 0, dtype);
   model.total = model.escape_weight;
   model.range = range;
   if (pairs.empty()) return nullptr;

@@ -48,9 +48,11 @@ struct Weights {
   }
 };
 
-/// `max_run`, or what the tokens have room for if longer runs are too unlikely to matter.
+/// `max_run`, or what a code book has room for, or what the tokens have room for if longer runs are
+/// too unlikely to matter.
 std::uint64_t useful_run(std::uint64_t max_run, double p0, std::size_t values) {
   constexpr double kUnlikely = Weights::kFloor / Weights::kOne;
+  max_run = std::min<std::uint64_t>(max_run, kMaxSymbols + 1 - values);
   if (values + 1 >= kMostRunTokens || p0 == 0 || p0 == 1) return max_run;
   const std::uint64_t room = kMostRunTokens - 1 - values;  // beside the escape
   const bool unlikely = static_cast<double>(room) * std::log(p0) < std::log(kUnlikely);

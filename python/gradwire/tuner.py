@@ -43,6 +43,7 @@ class Tuner:
 
     def restart(self) -> None:
         """Forgets all measurements: the buckets have changed."""
+        self._repeats = _REPEATS  # of each kind of step in this trial
         self._ahead = [COMPRESSED] * _WARM_UP + [PLAIN, COMPRESSED] * _REPEATS
         self._warm_up = _WARM_UP
         self._mode = COMPRESSED
@@ -61,6 +62,7 @@ class Tuner:
         self._mode = CHOSEN
         self._pause -= 1
         if self._pause <= 0:
+            self._repeats = _REPEATS
             self._ahead = [PLAIN, COMPRESSED] * _REPEATS
 
     def compresses(self, bucket: int) -> bool:
@@ -101,15 +103,17 @@ class Tuner:
         mine = [self._seconds(mode, b) for b in buckets for mode in (PLAIN, COMPRESSED)]
         times = self._slowest([self._span(PLAIN), self._span(COMPRESSED), *mine])
         plain, compressed = times[:2]
-        more = self._missing_repeats(plain + compressed)
-        if more > 0:
+        if self._repeats == _REPEATS:
+            more = self._missing_repeats(plain + compressed)
+            self._repeats += more
             self._ahead = [PLAIN, COMPRESSED] * more
-            return
+            if more:
+                return
         self._chosen = {
             b: times[2 * i + 3] < _WORTH_IT * times[2 * i + 2] for i, b in enumerate(buckets)
         }
         if len(set(self._chosen.values())) == 2:
-            self._ahead = [CHOSEN] * len(self._times[PLAIN])
+            self._ahead = [CHOSEN] * self._repeats
             return
         if compressed > _WORTH_THE_STEP * plain:
             self._chosen = dict.fromkeys(buckets, False)
@@ -117,15 +121,13 @@ class Tuner:
 
     def _missing_repeats(self, seconds: float) -> int:
         """Of a plain and a compressed step that take so long, until the trial is long enough."""
-        done = len(self._times[PLAIN])
-        if done > _REPEATS:  # it has gone on once
-            return 0
-        return min(_MOST_REPEATS, round(_LONG_ENOUGH / seconds)) - done
+        wanted = _LONG_ENOUGH / max(seconds, _LONG_ENOUGH / _MOST_REPEATS)
+        return max(0, round(wanted) - _REPEATS)
 
     def _rest(self, fast: float, slow: float) -> None:
         """Until the next trial, so that its slower steps cost no more than their share."""
         self._times = {}
-        self._pause = max(_SHORTEST_PAUSE, round(_REPEATS * slow / fast / _SHARE))
+        self._pause = max(_SHORTEST_PAUSE, round(self._repeats * slow / fast / _SHARE))
 
     def _span(self, mode: str) -> float:
         spans = []
