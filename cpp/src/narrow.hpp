@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
-#include <vector>
 
 #include "elements.hpp"
 
@@ -23,16 +21,6 @@ void for_each_narrow_block(const Elements& elements, F&& f) {
     kernels().narrow(part.data, part.count, part.width(), 0, block);
     f(block, part.count);
   }
-}
-
-/// The lowest byte of each element of a chunk: the elements themselves, or in memory that a thread
-/// keeps for its next chunk.
-inline std::span<const std::uint8_t> lowest_bytes(const Elements& chunk) {
-  if (chunk.width() == 1) return {chunk.data, chunk.count};
-  thread_local std::vector<std::uint8_t> own;
-  if (own.size() < chunk.count) own.resize(chunk.count);
-  kernels().narrow(chunk.data, chunk.count, chunk.width(), 0, own.data());
-  return {own.data(), chunk.count};
 }
 
 /// Widens bytes to elements: each is the one value in [smallest, smallest + 255], as keys go,

@@ -66,7 +66,10 @@ class ValueEncoder final : public Encoder {
                              return encode_wide(chunk.slice(begin, end), room);
                            });
     }
-    return bytes_->encode(lowest_bytes(chunk), out);
+    if (chunk.width() == 1) return bytes_->encode({chunk.data, chunk.count}, out);
+    std::uint8_t* const bytes = chunk_bytes(chunk.count);
+    kernels().narrow(chunk.data, chunk.count, chunk.width(), 0, bytes);
+    return bytes_->encode({bytes, chunk.count}, out);
   }
 
   /// Writes what fits into `out`; returns the bits of all code words.
