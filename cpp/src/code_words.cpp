@@ -15,7 +15,7 @@ namespace {
 
 /// Code words of a book, without their symbols.
 std::vector<CodeWord> words_of(const CodeBook& book) {
-  const PrefixCode code(book.lengths, PrefixCode::Use::kEncode);
+  const PrefixCode code(book.lengths);
   std::vector<CodeWord> words(code.size());
   for (std::size_t i = 0; i < code.size(); ++i) {
     for (unsigned b = 0; b < code.length(i); ++b) {

@@ -139,7 +139,7 @@ class EntropyDecoder final : public Decoder {
         smallest_(book.smallest),
         background_(book.background) {
     for (const auto& of_class : book.of_class) {
-      coders_.emplace_back(of_class, static_cast<std::size_t>(count));
+      coders_.emplace_back(of_class, count / book.of_class.size());
     }
   }
 

@@ -1,6 +1,7 @@
 #include "prefix_code.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -56,8 +57,8 @@ constexpr double kMostMeanLength = 5.3;  // from which eight words together are 
 
 void fill_long_words(ByteDecodeTable& table, unsigned max_length) {
   table.long_shift = kMaxCodeLength - max_length;
-  std::uint32_t aligned = table.limit[std::min(kLookupBits, max_length)];
-  unsigned length = kLookupBits + 1;
+  std::uint32_t aligned = table.limit[std::min(table.word_bits, max_length)];
+  unsigned length = table.word_bits + 1;
   for (std::uint32_t i = 0; i < kLongEntries && aligned < table.limit[max_length]; ++i) {
     while (aligned >= table.limit[length]) ++length;
     const std::uint32_t place = table.offset[length] + (aligned >> (kMaxCodeLength - length));
@@ -69,17 +70,27 @@ void fill_long_words(ByteDecodeTable& table, unsigned max_length) {
 /// Mean bits of a code word from which a table of half the size decodes faster.
 constexpr double kFewSymbolsFrom = 3.5;
 
+/// Fills a table with its first 2^word_bits entries, which the higher bits of an index do not
+/// change.
+template <typename T>
+void repeat(T* table, unsigned word_bits) {
+  for (std::size_t size = std::size_t{1} << word_bits; size < std::size_t{1} << kLookupBits;
+       size *= 2) {
+    std::copy_n(table, size, table + size);
+  }
+}
+
 /// Fills `six` or `three` from `single`.
 void fill_multi_symbol_entries(ByteDecodeTable& table) {
   const unsigned most = table.few_symbols ? 3 : 6;
-  for (std::size_t i = 0; i < std::size_t{1} << kLookupBits; ++i) {
+  for (std::size_t i = 0; i < std::size_t{1} << table.word_bits; ++i) {
     std::uint64_t symbols = 0;
     unsigned used = 0;
     unsigned count = 0;
     while (count < most) {
       const std::uint64_t entry = table.single[i >> used];
       const unsigned length = entry & 63;
-      if (length == 0 || used + length > kLookupBits) break;
+      if (length == 0 || used + length > table.word_bits) break;
       symbols |= (entry >> 8) << (8 * count++);
       used += length;
     }
@@ -88,6 +99,11 @@ void fill_multi_symbol_entries(ByteDecodeTable& table) {
     } else {
       table.six[i] = symbols << 16 | count << 8 | used;
     }
+  }
+  if (table.few_symbols) {
+    repeat(table.three, table.word_bits);
+  } else {
+    repeat(table.six, table.word_bits);
   }
 }
 
@@ -135,9 +151,19 @@ void make_rows(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes,
   table.rows = table.word_rows.get();
 }
 
+/// A look-up of more bits yields more symbols, but making one of the table's entries takes as long
+/// as several look-ups.
+unsigned worthwhile_bits(std::uint64_t symbols) {
+  constexpr std::uint64_t kFewest = 8;
+  constexpr std::uint64_t kMost = kLookupBits;
+  return static_cast<unsigned>(
+      std::clamp(static_cast<std::uint64_t>(std::bit_width(symbols / 32)), kFewest, kMost));
+}
+
 }  // namespace
 
-PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, Use use) : lengths_(std::move(lengths)) {
+PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read)
+    : lengths_(std::move(lengths)), lookup_bits_(worthwhile_bits(to_read)) {
   std::uint64_t kraft = 0;
   for (const unsigned length : lengths_) {
     if (length > kMaxCodeLength || (length == 0 && lengths_.size() > 1)) {
@@ -150,7 +176,7 @@ PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, Use use) : lengths_(st
     throw CorruptFrameError("code book is not a complete prefix code");
   }
   assign_words();
-  if (use == Use::kDecode) make_lookup();
+  if (to_read > 0) make_lookup();
 }
 
 void PrefixCode::assign_words() {
@@ -180,10 +206,10 @@ void PrefixCode::assign_words() {
 }
 
 void PrefixCode::make_lookup() {
-  lookup_.assign(std::size_t{1} << std::min(max_length_, kLookupBits), 255);
+  lookup_.assign(std::size_t{1} << std::min(max_length_, lookup_bits_), 255);
   for (std::uint32_t symbol = 0; symbol < size(); ++symbol) {
     const unsigned length = lengths_[symbol];
-    if (length > kLookupBits) continue;
+    if (length > lookup_bits_) continue;
     for (std::size_t i = words_[symbol]; i < lookup_.size(); i += std::size_t{1} << length) {
       lookup_[i] = symbol << 8 | length;
     }
@@ -192,7 +218,7 @@ void PrefixCode::make_lookup() {
 
 std::uint32_t PrefixCode::read_long(std::uint64_t bits, unsigned& length) const {
   const std::uint32_t aligned = reverse_bits(static_cast<std::uint32_t>(bits & 0xFFFFFF), 24);
-  length = kLookupBits + 1;
+  length = lookup_bits_ + 1;
   while (length < max_length_ && aligned >= limit_[length]) ++length;
   return order_[offset_[length] + (aligned >> (kMaxCodeLength - length))];
 }
@@ -226,18 +252,19 @@ std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const 
 
 std::unique_ptr<ByteDecodeTable> PrefixCode::byte_decode_table(
     std::span<const std::uint8_t> bytes) const {
-  auto table = std::make_unique<ByteDecodeTable>();
-  constexpr std::size_t kSize = std::size_t{1} << kLookupBits;
+  auto table = std::make_unique_for_overwrite<ByteDecodeTable>();
+  table->word_bits = lookup_bits_;
   std::memcpy(table->limit, limit_, sizeof(limit_));
   std::memcpy(table->offset, offset_, sizeof(offset_));
   for (std::size_t i = 0; i < size(); ++i) table->order[i] = bytes[order_[i]];
   fill_long_words(*table, max_length_);
-  for (std::size_t i = 0; i < kSize; ++i) {
+  for (std::size_t i = 0; i < std::size_t{1} << lookup_bits_; ++i) {
     const std::uint32_t entry = lookup_[i & (lookup_.size() - 1)];
     const bool is_long = (entry & 255) == 255;
-    if (is_long) continue;
-    table->single[i] = static_cast<std::uint16_t>(bytes[entry >> 8] << 8 | (entry & 255));
+    table->single[i] = is_long ? std::uint16_t{0}
+                               : static_cast<std::uint16_t>(bytes[entry >> 8] << 8 | (entry & 255));
   }
+  repeat(table->single, lookup_bits_);
   table->few_symbols = mean_length() > kFewSymbolsFrom;
   fill_multi_symbol_entries(*table);
   return table;

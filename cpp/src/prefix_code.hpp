@@ -19,11 +19,10 @@ struct OwnedEncodeTable : ByteEncodeTable {
 /// A canonical prefix code, built from its lengths alone (FORMAT.md, section 4).
 class PrefixCode {
  public:
-  /// Whether read() and byte_decode_table() will be called: they need a table that takes time.
-  enum class Use : bool { kEncode, kDecode };
-
-  /// Throws CorruptFrameError unless the Kraft sum is exactly 1.
-  PrefixCode(std::vector<std::uint8_t> lengths, Use use);
+  /// Throws CorruptFrameError unless the Kraft sum is exactly 1. `to_read`: about how many code
+  /// words will be read, which says how large tables may be; 0: read() and byte_decode_table() will
+  /// not be called.
+  explicit PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read = 0);
 
   std::size_t size() const { return lengths_.size(); }
   unsigned length(std::size_t symbol) const { return lengths_[symbol]; }
@@ -58,10 +57,11 @@ class PrefixCode {
   std::vector<std::uint32_t> words_;
   std::vector<std::uint32_t> order_;  // symbols in canonical order: by length, then by number
   std::vector<std::uint32_t>
-      lookup_;  // by the next kLookupBits bits: symbol << 8 | length; 255: longer
+      lookup_;  // by the next lookup_bits_ bits: symbol << 8 | length; 255: longer
   std::uint32_t limit_[kMaxCodeLength + 1] = {};  // as in ByteDecodeTable
   std::uint32_t offset_[kMaxCodeLength + 1] = {};
   unsigned max_length_ = 0;
+  unsigned lookup_bits_;
 };
 
 inline std::uint32_t PrefixCode::read(BitReader& reader) const {

@@ -66,7 +66,7 @@ class RunEncoder final : public Encoder {
         escape_(book.has_escape ? book.symbols.size() : 0),
         has_escape_(book.has_escape),
         book_bytes_(write_code_book(book, dtype, Runs::kListed)),
-        code_(book.lengths, PrefixCode::Use::kEncode),
+        code_(book.lengths),
         index_(book.symbols, model.max_run, dtype, model.range) {
     if (code_.size() > kMostRunTokens) return;
     tokens_.emplace(code_, token_numbers(code_.size()), model.weights, model.total, Layouts::kAny);
@@ -169,7 +169,7 @@ class RunDecoder final : public Decoder {
   RunDecoder(std::span<const std::uint8_t> code_book, const CodedArray& array)
       : dtype_(array.dtype),
         book_(read_code_book(code_book, dtype_, Runs::kListed)),
-        code_(book_.lengths, PrefixCode::Use::kDecode) {
+        code_(book_.lengths, array.count) {
     for (Symbol& symbol : book_.symbols) symbol.key = from_key(symbol.key, dtype_);
     book_.symbols.push_back({0, 0});  // the escape, or nothing that is ever read
     if (code_.size() <= kMostRunTokens) {

@@ -1,6 +1,7 @@
 #include "token_code.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -20,11 +21,21 @@ std::vector<std::uint8_t> coded_bytes(const CodeBook& book, bool plain) {
   return bytes;
 }
 
+/// Of so many bytes, if tokens are as frequent as their code words suggest; at least 1.
+std::uint64_t expected_tokens(const CodeBook& book, std::uint64_t bytes) {
+  double mean_run = 0;
+  for (std::size_t i = 0; i < book.symbols.size(); ++i) {
+    mean_run += std::ldexp(static_cast<double>(book.symbols[i].run), -book.lengths[i]);
+  }
+  // Lengths that are no complete code, which nobody has looked for yet, can make it less than 1.
+  return 1 + static_cast<std::uint64_t>(static_cast<double>(bytes) / std::max(mean_run, 1.0));
+}
+
 }  // namespace
 
 TokenEncoder::TokenEncoder(CodeBook book, bool with_tables)
     : book_bytes_(write_code_book(book, kBytes, Runs::kListed)),
-      code_(book.lengths, PrefixCode::Use::kEncode),
+      code_(book.lengths),
       plain_(is_plain(book)),
       only_byte_(byte_of(book.symbols[0])),
       tokens_(token_table(book.symbols)) {
@@ -84,8 +95,8 @@ void TokenEncoder::write_streams(std::span<const std::uint8_t> tokens, Payload& 
   payload.grow(static_cast<std::size_t>(next - sizes));
 }
 
-TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::size_t longest)
-    : book_(read_token_book(book)), code_(book_.lengths, PrefixCode::Use::kDecode) {
+TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected)
+    : book_(read_token_book(book)), code_(book_.lengths, expected_tokens(book_, expected)) {
   for (std::size_t i = 0; i < book_.symbols.size(); ++i) {
     const std::uint64_t run = book_.symbols[i].run;
     expand_.entry[i] =
@@ -93,7 +104,7 @@ TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::size_t longe
   }
   plain_ = is_plain(book_);
   bytes_ = coded_bytes(book_, plain_);
-  if (code_.max_length() > 0 && longest >= kTokenTablesFrom) {
+  if (code_.max_length() > 0 && expected >= kTokenTablesFrom) {
     table_ = code_.byte_decode_table(bytes_);
   }
 }

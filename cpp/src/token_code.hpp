@@ -86,8 +86,9 @@ class TokenEncoder {
 /// Immutable once made.
 class TokenDecoder {
  public:
-  /// `longest`: bytes of the longest sequence. Throws CorruptFrameError if the book is damaged.
-  TokenDecoder(std::span<const std::uint8_t> book, std::size_t longest);
+  /// `expected`: about how many bytes will be decoded. Throws CorruptFrameError if the book is
+  /// damaged.
+  TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected);
 
   /// Whether all sequences are zeros, which have taken no bits.
   bool has_only_zeros() const { return code_.max_length() == 0 && byte_of(book_.symbols[0]) == 0; }

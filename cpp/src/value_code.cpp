@@ -37,7 +37,7 @@ class ValueEncoder final : public Encoder {
       : exceptions_(exceptions),
         book_(std::move(book)),
         book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
-        code_(book_.lengths, PrefixCode::Use::kEncode) {
+        code_(book_.lengths) {
     const DType dtype = array.elements.dtype;
     if (is_narrow(book_)) {
       bytes_.emplace(code_, low_bytes(book_, dtype), weights, array.elements.count, layouts);
@@ -100,7 +100,7 @@ class ValueDecoder final : public Decoder {
       : dtype_(array.dtype),
         exceptions_(exceptions),
         book_(read_code_book(code_book, dtype_, Runs::kNone)),
-        code_(book_.lengths, PrefixCode::Use::kDecode) {
+        code_(book_.lengths, array.count) {
     if (book_.has_escape) throw CorruptFrameError("a code book of values has no escape");
     if (is_narrow(book_)) {
       bytes_.emplace(code_, low_bytes(book_, dtype_), array.layout, array.count);

@@ -16,7 +16,7 @@
 namespace gradwire {
 
 inline constexpr unsigned kMaxCodeLength = 24;  // FORMAT.md, section 4
-inline constexpr unsigned kLookupBits = 12;     // code words up to this length decode by table
+inline constexpr unsigned kLookupBits = 12;     // of a table that decodes
 inline constexpr uint32_t kLongEntries = 1024;  // of the table for the longer ones
 inline constexpr size_t kMaxStreams = 8;        // of a chunk (FORMAT.md, section 5.3)
 
@@ -48,6 +48,7 @@ struct ByteEncodeTable {
 
 /// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
 struct ByteDecodeTable {
+  unsigned word_bits;  ///< up to kLookupBits; longer code words have no entry in the tables
   bool few_symbols;  ///< a look-up seldom yields more than three symbols: `three` is filled
   /// By the next kLookupBits bits; 0: long code word.
   union {
@@ -56,7 +57,7 @@ struct ByteDecodeTable {
   };
   /// By the same: first symbol << 8 | its length. 0: long code word.
   uint16_t single[1u << kLookupBits];
-  /// By (next 24 bits, the first one highest, - limit[kLookupBits]) >> long_shift: symbol << 8 |
+  /// By (next 24 bits, the first one highest, - limit[word_bits]) >> long_shift: symbol << 8 |
   /// length of a long code word. Those past the end are found by their limits.
   uint16_t long_words[kLongEntries];
   unsigned long_shift;
