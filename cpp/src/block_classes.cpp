@@ -33,16 +33,25 @@ struct Sums {
   }
 };
 
-Sums sums_of(const BlockSigns& block) {
-  const double negative = block.negative;
-  const double positive = block.positive;
-  return {1, {negative, static_cast<double>(kBlockSize) - negative - positive, positive}};
-}
-
 std::vector<Sums> sum_classes(std::span<const BlockSigns> blocks,
                               std::span<const std::uint8_t> classes) {
-  std::vector<Sums> sums(kWanted);
-  for (std::size_t b = 0; b < blocks.size(); ++b) sums[classes[b]].add(sums_of(blocks[b]));
+  struct Counts {
+    std::uint64_t blocks, negative, positive;
+  };
+  Counts counts[kWanted] = {};
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    Counts& own = counts[classes[b]];
+    ++own.blocks;
+    own.negative += blocks[b].negative;
+    own.positive += blocks[b].positive;
+  }
+  std::vector<Sums> sums;
+  for (const Counts& own : counts) {
+    const std::uint64_t zero = own.blocks * kBlockSize - own.negative - own.positive;
+    sums.push_back({static_cast<double>(own.blocks),
+                    {static_cast<double>(own.negative), static_cast<double>(zero),
+                     static_cast<double>(own.positive)}});
+  }
   return sums;
 }
 

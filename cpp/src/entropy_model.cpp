@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t kGroup = kPreviewed;  // elements that are sampled together
 static_assert(kGroup % kBlockSize == 0);
-constexpr std::uint64_t kFewestGroups = 64;
+constexpr std::uint64_t kFewestGroups = 32;
 constexpr std::uint64_t kShare = 24;           // of large arrays, one group in so many
 constexpr std::uint64_t kMostEnlarged = 4096;  // groups, or a larger share
 constexpr std::uint64_t kFewestOthers = 256;   // than the most frequent byte, or more is sampled

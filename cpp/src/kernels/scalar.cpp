@@ -28,7 +28,14 @@ struct ScalarTokenSteps {
   static size_t find(const uint8_t* data, size_t size, size_t, NonZeros& nonzeros) {
     return nonzeros_from(data, 0, size, nonzeros, 0);
   }
-  static bool look_up(const TokenTable&, NonZeros&, size_t) { return false; }
+  static size_t look_up(const TokenTable& table, NonZeros& nonzeros, size_t begin, size_t end) {
+    for (; begin < end; ++begin) {
+      const uint16_t first = table.first[nonzeros.value[begin]];
+      if (first == kNoToken) break;
+      nonzeros.first[begin] = static_cast<uint8_t>(first);
+    }
+    return begin;
+  }
   static size_t run(const NonZeros&, size_t, size_t, size_t, uint8_t*) { return 0; }
 };
 
