@@ -44,7 +44,7 @@ struct Chunk {
     for (std::size_t i = 0; i < weights.size(); ++i) total += weights[i] * code->length(i);
     mean_bits = static_cast<double>(total) / kChunk;
     pivot = std::make_unique<PivotCode>(*code, symbols);
-    encode_table = code->byte_encode_table(symbols, true);
+    encode_table = code->byte_encode_table(symbols, kChunk);
     decode_table = code->byte_decode_table(symbols);
     nodes = *pivot->encode(data, by_node);
     encode_streams();

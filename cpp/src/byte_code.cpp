@@ -53,11 +53,10 @@ ByteEncoder::ByteEncoder(const PrefixCode& code, std::span<const std::uint8_t> b
                          std::span<const std::uint64_t> weights, std::uint64_t total,
                          Layouts layouts) {
   if (code.max_length() == 0) return;
-  const bool is_large = total >= kTablesFrom;
-  if (is_large && layouts == Layouts::kAny && pivot_pays(code, weights)) {
+  if (total >= kTablesFrom && layouts == Layouts::kAny && pivot_pays(code, weights)) {
     pivot_.emplace(code, bytes);
   } else {
-    table_ = code.byte_encode_table(bytes, is_large);
+    table_ = code.byte_encode_table(bytes, total);
   }
 }
 

@@ -31,8 +31,7 @@ class WideEncoder final : public Encoder {
 
 std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&) {
   if (auto model = fit_entropy_model(array, Fitted::kForThisArray)) {
-    return make_entropy_encoder(std::move(*model), array.elements.dtype,
-                                array.elements.count >= kTokenTablesFrom);
+    return make_entropy_encoder(std::move(*model), array.elements.dtype, array.elements.count);
   }
   const auto counts = count_values(array);
   if (!counts) return nullptr;

@@ -31,7 +31,8 @@ std::uint8_t* sized(Bytes& buffer, std::size_t size) {
 
 class EntropyEncoder final : public Encoder {
  public:
-  EntropyEncoder(EntropyModel model, DType dtype, bool with_tables) : model_(std::move(model)) {
+  EntropyEncoder(EntropyModel model, DType dtype, std::uint64_t expected)
+      : model_(std::move(model)) {
     book_bytes_.push_back(static_cast<std::uint8_t>(model_.classes.size |
                                                     (model_.has_exceptions ? kExceptionsFlag : 0)));
     for (std::size_t i = 0; i < item_size(dtype); ++i) {
@@ -39,7 +40,7 @@ class EntropyEncoder final : public Encoder {
     }
     book_bytes_.push_back(model_.background);
     for (CodeBook& book : model_.books) {
-      coders_.emplace_back(std::move(book), with_tables);
+      coders_.emplace_back(std::move(book), expected / model_.classes.size);
       const auto bytes = coders_.back().code_book();
       append_varint(book_bytes_, bytes.size());
       book_bytes_.insert(book_bytes_.end(), bytes.begin(), bytes.end());
@@ -87,7 +88,7 @@ class EntropyEncoder final : public Encoder {
     const std::vector<BlockSigns> signs = block_signs(bytes);
     const ClassOrder order(model_.classes.assign(signs), coders_.size(), bytes.size());
     const TokenEncoder labels(make_token_book(order.classes(), count_bytes(order.classes()), true),
-                              false);
+                              0);
     append_varint(work.payload, labels.code_book().size());
     work.payload.append(labels.code_book());
     labels.encode(order.classes(), work.tokens, work.payload, code_length);
@@ -196,8 +197,9 @@ class EntropyDecoder final : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Encoder> make_entropy_encoder(EntropyModel model, DType dtype, bool with_tables) {
-  return std::make_unique<EntropyEncoder>(std::move(model), dtype, with_tables);
+std::unique_ptr<Encoder> make_entropy_encoder(EntropyModel model, DType dtype,
+                                              std::uint64_t expected) {
+  return std::make_unique<EntropyEncoder>(std::move(model), dtype, expected);
 }
 
 std::unique_ptr<Decoder> make_entropy_decoder(const EntropyBook& book, DType dtype,

@@ -10,9 +10,10 @@
 
 namespace gradwire {
 
-/// With its groups or rows, where there are any.
+/// With its groups, pairs or rows, where there are any.
 struct OwnedEncodeTable : ByteEncodeTable {
   std::unique_ptr<std::uint32_t[]> groups;
+  std::unique_ptr<std::uint32_t[]> pairs;
   std::unique_ptr<WordRows> word_rows;
 };
 
@@ -42,10 +43,11 @@ class PrefixCode {
   std::uint32_t read(BitReader& reader) const;
 
   /// Tables for symbols that are bytes: symbol i of the code is bytes[i]. Needs two symbols or
-  /// more. `for_large`: with what takes time to make, and makes large arrays faster.
+  /// more. `to_write`: about how many code words will be written; many repay tables that take time
+  /// to make.
   std::unique_ptr<ByteDecodeTable> byte_decode_table(std::span<const std::uint8_t> bytes) const;
   std::unique_ptr<OwnedEncodeTable> byte_encode_table(std::span<const std::uint8_t> bytes,
-                                                      bool for_large) const;
+                                                      std::uint64_t to_write) const;
 
  private:
   void assign_words();

@@ -20,7 +20,7 @@ namespace gradwire {
 namespace {
 
 constexpr std::uint8_t kBookMagic[3] = {'G', 'B', 1};
-constexpr std::uint64_t kTablesAlways = ~std::uint64_t{0};
+constexpr std::uint64_t kExpected = std::uint64_t{1} << 20;  // elements of all arrays, for tables
 
 /// FNV-1a, 64 bits (Fowler, Noll and Vo), of the dtype and the code book.
 std::uint64_t hash(DType dtype, std::span<const std::uint8_t> code_book) {
@@ -122,8 +122,8 @@ LoadedCodeBook::LoadedCodeBook(std::span<const std::uint8_t> bytes)
       throw CorruptFrameError("shared code book cannot code every array");
     }
   }
-  encoder_ = make_entropy_encoder(std::move(model), dtype_, true);
-  decoder_ = make_entropy_decoder(book, dtype_, kTablesAlways);
+  encoder_ = make_entropy_encoder(std::move(model), dtype_, kExpected);
+  decoder_ = make_entropy_decoder(book, dtype_, kExpected);
   if (!std::ranges::equal(encoder_->code_book(), code_book_)) {
     throw CorruptFrameError("shared code book is not in its shortest form");
   }
@@ -164,7 +164,7 @@ std::shared_ptr<const SharedCodeBook> SharedCodeBook::fit(const ArrayView& sampl
   std::vector<std::uint8_t> bytes(std::begin(kBookMagic), std::end(kBookMagic));
   bytes.push_back(static_cast<std::uint8_t>(sample.dtype));
   const BlockClasses classes = model->classes;
-  const auto encoder = make_entropy_encoder(std::move(*model), sample.dtype, false);
+  const auto encoder = make_entropy_encoder(std::move(*model), sample.dtype, 0);
   append_varint(bytes, encoder->code_book().size());
   bytes.insert(bytes.end(), encoder->code_book().begin(), encoder->code_book().end());
   append_costs(bytes, classes.costs, classes.size);

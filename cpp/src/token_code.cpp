@@ -33,14 +33,14 @@ std::uint64_t expected_tokens(const CodeBook& book, std::uint64_t bytes) {
 
 }  // namespace
 
-TokenEncoder::TokenEncoder(CodeBook book, bool with_tables)
+TokenEncoder::TokenEncoder(CodeBook book, std::uint64_t expected)
     : book_bytes_(write_code_book(book, kBytes, Runs::kListed)),
       code_(book.lengths),
       plain_(is_plain(book)),
       only_byte_(byte_of(book.symbols[0])),
       tokens_(token_table(book.symbols)) {
   if (code_.max_length() > 0) {
-    table_ = code_.byte_encode_table(coded_bytes(book, plain_), with_tables);
+    table_ = code_.byte_encode_table(coded_bytes(book, plain_), expected_tokens(book, expected));
   }
 }
 

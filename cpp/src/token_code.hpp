@@ -57,8 +57,8 @@ class Payload {
 /// Immutable once made.
 class TokenEncoder {
  public:
-  /// `with_tables`: long sequences follow.
-  TokenEncoder(CodeBook book, bool with_tables);
+  /// `expected`: about how many bytes will be encoded.
+  TokenEncoder(CodeBook book, std::uint64_t expected);
 
   std::span<const std::uint8_t> code_book() const { return book_bytes_; }
   /// Whether the only bytes that can be coded are zeros, which take no bits.

@@ -14,7 +14,7 @@ using namespace gradwire;
 namespace {
 
 struct Coder {
-  explicit Coder(const std::vector<std::uint8_t>& data) {
+  explicit Coder(const std::vector<std::uint8_t>& data, std::uint64_t to_write = 10000) {
     std::uint64_t counts[256] = {};
     for (const auto byte : data) ++counts[byte];
     std::vector<std::uint64_t> weights;
@@ -24,7 +24,7 @@ struct Coder {
       weights.push_back(counts[s]);
     }
     const PrefixCode code(code_lengths(weights, Lengths::kShort), data.size());
-    encode = code.byte_encode_table(bytes, true);
+    encode = code.byte_encode_table(bytes, to_write);
     decode = code.byte_decode_table(bytes);
   }
   std::vector<std::uint8_t> bytes;
@@ -117,26 +117,32 @@ TEST_CASE("run_starts") {
 }
 
 TEST_CASE("bytes there and back, the same bits everywhere") {
+  constexpr std::uint64_t kMany = std::uint64_t{1} << 20;
+  std::size_t with_pairs = 0;
   for (const double factor : {1.0, 0.97, 0.9, 0.6, 0.4, 0.1}) {
     for (const unsigned alphabet : {2u, 3u, 8u, 9u, 200u}) {
       for (const std::size_t size : {2u, 7u, 100u, 5000u, 10000u, 100000u}) {
         auto data = skewed_bytes(size, factor, 6, alphabet);
         data[0] = 0;
         data[1] = 37;  // two different symbols at least
-        const Coder coder(data);
-        const std::vector<std::uint8_t> reference = code_words(kScalarKernels, coder, data);
-        for (const Kernels* kernels : all_kernels()) {
-          const std::vector<std::uint8_t> out = code_words(*kernels, coder, data);
-          CHECK(out == reference);
-          std::vector<std::uint8_t> back(size);
-          const DecodeStream stream{out.data(), out.data() + out.size(), back.data(),
-                                    back.data() + size};
-          CHECK(kernels->decode_bytes(coder.decode.get(), &stream, 1, out.data() + out.size()));
-          CHECK(back == data);
+        for (const std::uint64_t to_write : {std::uint64_t{size}, kMany}) {
+          const Coder coder(data, to_write);
+          with_pairs += coder.encode->pair != nullptr;
+          const std::vector<std::uint8_t> reference = code_words(kScalarKernels, coder, data);
+          for (const Kernels* kernels : all_kernels()) {
+            const std::vector<std::uint8_t> out = code_words(*kernels, coder, data);
+            CHECK(out == reference);
+            std::vector<std::uint8_t> back(size);
+            const DecodeStream stream{out.data(), out.data() + out.size(), back.data(),
+                                      back.data() + size};
+            CHECK(kernels->decode_bytes(coder.decode.get(), &stream, 1, out.data() + out.size()));
+            CHECK(back == data);
+          }
         }
       }
     }
   }
+  CHECK(with_pairs > 0);
 }
 
 TEST_CASE("several streams, of unequal lengths") {

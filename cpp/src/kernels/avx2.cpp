@@ -93,6 +93,7 @@ TokenCounts avx2_tokenize(const TokenTable* table, const uint8_t* data, size_t s
 
 const Kernels kAvx2Kernels = {
     "avx2",
+    true,
     avx2_histogram,
     avx2_find_outside,
     avx2_crc32c,

@@ -111,6 +111,7 @@ TokenCounts avx512_tokenize(const TokenTable* table, const uint8_t* data, size_t
 
 const Kernels kAvx512Kernels = {
     "avx512",
+    true,
     avx2_histogram,
     avx2_find_outside,
     avx2_crc32c,

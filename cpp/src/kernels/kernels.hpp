@@ -20,9 +20,11 @@ inline constexpr unsigned kLookupBits = 12;     // of a table that decodes
 inline constexpr uint32_t kLongEntries = 1024;  // of the table for the longer ones
 inline constexpr size_t kMaxStreams = 8;        // of a chunk (FORMAT.md, section 5.3)
 
-/// Longest group of code words in one entry of ByteEncodeTable::group.
+/// Longest group of code words in one entry of ByteEncodeTable::group or ::pair.
 inline constexpr unsigned kGroupBits = 26;
 inline constexpr size_t kGroups = 4096;
+inline constexpr size_t kPairs = 65536;
+inline constexpr uint32_t kTooLong = 63;
 
 /// Code words of up to 16 bits of those bytes that lie in at most kMostWordRows rows of 16: a word
 /// is low | high << 8. The length is 0 where there is no such word: other bytes are rare.
@@ -43,6 +45,9 @@ struct ByteEncodeTable {
   /// Where the bytes in use differ in their lowest 3 bits, or null. By these bits of 4 symbols:
   /// their code words | length << kGroupBits; 0: too long.
   const uint32_t* group;
+  /// By two bytes, the first one lowest: their code words | length << kGroupBits, and a length of
+  /// kTooLong where they are too long. Or null.
+  const uint32_t* pair;
   const WordRows* rows;  ///< where few rows have nearly all symbols, and words are short, or null
 };
 
@@ -193,6 +198,7 @@ struct PivotKernels {
 
 struct Kernels {
   const char* name;
+  bool encodes_rows;  ///< encode_bytes makes use of WordRows
 
   /// Adds the number of times each byte occurs to `counts`.
   void (*histogram)(const uint8_t* data, size_t size, uint64_t counts[256]);

@@ -166,6 +166,7 @@ uint32_t scalar_crc32c(uint32_t crc, const uint8_t* data, size_t size) {
 
 const Kernels kScalarKernels = {
     "scalar",
+    false,
     count_bytes,
     portable_find_outside,
     scalar_crc32c,
