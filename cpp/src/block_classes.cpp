@@ -113,14 +113,6 @@ void join(std::vector<Sums>& classes, double all, double share) {
   }
 }
 
-/// memcpy, but in small steps: compilers turn one of unknown size into a slow instruction.
-void copy_block(const std::uint8_t* block, std::size_t size, std::uint8_t* out) {
-  constexpr std::size_t kStep = 64;
-  std::size_t i = 0;
-  for (; i + kStep <= size; i += kStep) std::memcpy(out + i, block + i, kStep);
-  std::memcpy(out + i, block + i, size - i);
-}
-
 }  // namespace
 
 std::vector<std::uint8_t> BlockClasses::assign(std::span<const BlockSigns> blocks) const {
@@ -174,17 +166,6 @@ std::size_t ClassOrder::size(std::size_t k) const {
   const auto own = blocks(k);
   if (own.empty()) return 0;
   return (own.size() - 1) * kBlockSize + block_bytes(own.back(), bytes_);
-}
-
-std::size_t ClassOrder::gather(std::span<const std::uint8_t> bytes, std::size_t k,
-                               std::uint8_t* out) const {
-  const std::uint8_t* const begin = out;
-  for (const std::uint32_t b : blocks(k)) {
-    const std::size_t size = block_bytes(b, bytes.size());
-    copy_block(bytes.data() + b * kBlockSize, size, out);
-    out += size;
-  }
-  return static_cast<std::size_t>(out - begin);
 }
 
 }  // namespace gradwire

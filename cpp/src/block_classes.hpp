@@ -51,8 +51,10 @@ class ClassOrder {
   }
   /// Bytes of these blocks.
   std::size_t size(std::size_t k) const;
-  /// Writes these bytes, block by block, and returns how many.
-  std::size_t gather(std::span<const std::uint8_t> bytes, std::size_t k, std::uint8_t* out) const;
+  /// The same blocks of these bytes.
+  Blocks blocks_of(const std::uint8_t* bytes, std::size_t k) const {
+    return {bytes, blocks(k).data(), size(k)};
+  }
 
  private:
   std::vector<std::uint8_t> classes_;

@@ -76,8 +76,8 @@ class EntropyEncoder final : public Encoder {
   ExceptionList encode_whole(const Elements& chunk, std::span<const std::uint8_t> bytes,
                              Workspace& work, std::uint64_t& code_length) const {
     ExceptionList exceptions(chunk.dtype);
-    for (const std::uint32_t place :
-         coders_[0].encode(bytes, work.tokens, work.payload, code_length)) {
+    for (const std::uint32_t place : coders_[0].encode({bytes.data(), nullptr, bytes.size()},
+                                                       work.tokens, work.payload, code_length)) {
       exceptions.add(chunk, place);
     }
     return exceptions;
@@ -91,9 +91,9 @@ class EntropyEncoder final : public Encoder {
                               0);
     append_varint(work.payload, labels.code_book().size());
     work.payload.append(labels.code_book());
-    labels.encode(order.classes(), work.tokens, work.payload, code_length);
+    labels.encode({order.classes().data(), nullptr, order.classes().size()}, work.tokens,
+                  work.payload, code_length);
 
-    std::uint8_t* const own = sized(work.of_class, bytes.size());
     std::vector<std::size_t> unknown;
     for (std::size_t k = 0; k < coders_.size(); ++k) {
       const auto blocks = order.blocks(k);
@@ -102,9 +102,8 @@ class EntropyEncoder final : public Encoder {
         find_nonzeros(bytes, blocks, signs, unknown);
         continue;
       }
-      const std::size_t size = order.gather(bytes, k, own);
-      for (const std::uint32_t place :
-           coders_[k].encode({own, size}, work.tokens, work.payload, code_length)) {
+      for (const std::uint32_t place : coders_[k].encode(order.blocks_of(bytes.data(), k),
+                                                         work.tokens, work.payload, code_length)) {
         unknown.push_back(blocks[place / kBlockSize] * kBlockSize + place % kBlockSize);
       }
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "gather.hpp"
 #include "gradwire/error.hpp"
 #include "token_book.hpp"
 #include "value_counts.hpp"
@@ -148,8 +149,8 @@ EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitte
   space.of_class.resize(sample.size());
   for (std::size_t k = 0; k < model.classes.size; ++k) {
     static constexpr std::uint8_t kZero[1] = {0};
-    std::span<const std::uint8_t> blocks(space.of_class.data(),
-                                         order.gather(sample, k, space.of_class.data()));
+    gather(order.blocks_of(sample.data(), k), space.of_class.data());
+    std::span<const std::uint8_t> blocks(space.of_class.data(), order.size(k));
     if (blocks.empty()) blocks = kZero;  // joining has left no block to this class
     model.books.push_back(make_token_book(blocks, count_bytes(blocks), is_whole));
   }

@@ -106,8 +106,8 @@ Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histo
   thread_local std::vector<std::uint8_t> tokens;
   tokens.resize(std::max(tokens.size(), sample.size() + kSpareTokens));
   const TokenTable table = token_table(candidate.book.symbols);
-  const TokenCounts found =
-      kernels().tokenize(&table, sample.data(), sample.size(), tokens.data(), nullptr);
+  const Blocks blocks{sample.data(), nullptr, sample.size()};
+  const TokenCounts found = kernels().tokenize(&table, &blocks, tokens.data(), nullptr);
   const ByteCounts counts = count_bytes({tokens.data(), found.tokens});
   if (tokens.size() > kMostKept) tokens = {};
   const std::vector<double> expected = expected_counts(candidate.book.symbols, longest, histogram,

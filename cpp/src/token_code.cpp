@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "gather.hpp"
 #include "gradwire/error.hpp"
 #include "streams.hpp"
 
@@ -44,19 +45,22 @@ TokenEncoder::TokenEncoder(CodeBook book, std::uint64_t expected)
   }
 }
 
-std::span<const std::uint32_t> TokenEncoder::encode(std::span<const std::uint8_t> bytes,
-                                                    TokenBuffer& buffer, Payload& payload,
+std::span<const std::uint32_t> TokenEncoder::encode(const Blocks& blocks, TokenBuffer& buffer,
+                                                    Payload& payload,
                                                     std::uint64_t& code_length) const {
-  TokenCounts counts{bytes.size(), 0};
-  std::span<const std::uint8_t> tokens = bytes;
+  TokenCounts counts{blocks.size, 0};
+  std::uint8_t* const room = buffer.tokens_for(blocks.size);
+  std::span<const std::uint8_t> tokens{blocks.data, blocks.size};
   if (!plain_) {
-    counts = kernels().tokenize(&tokens_, bytes.data(), bytes.size(),
-                                buffer.tokens_for(bytes.size()), buffer.unknown_for(bytes.size()));
-    tokens = {buffer.tokens.data(), counts.tokens};
+    counts = kernels().tokenize(&tokens_, &blocks, room, buffer.unknown_for(blocks.size));
+    tokens = {room, counts.tokens};
+  } else if (blocks.numbers != nullptr) {
+    gather(blocks, room);
+    tokens = {room, blocks.size};
   }
   const std::span<const std::uint32_t> unknown{buffer.unknown.data(), counts.unknown};
   if (!table_) return unknown;
-  if (bytes.size() < kShortSequence) {
+  if (blocks.size < kShortSequence) {
     write_short(tokens, payload, code_length);
   } else {
     if (!plain_) append_varint(payload, tokens.size());

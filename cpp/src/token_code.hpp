@@ -66,8 +66,8 @@ class TokenEncoder {
 
   /// Appends the code of a sequence that has bytes, and adds its bits to `code_length`. Returns the
   /// places of the bytes that cannot be coded, in `buffer`: others are coded instead.
-  std::span<const std::uint32_t> encode(std::span<const std::uint8_t> bytes, TokenBuffer& buffer,
-                                        Payload& payload, std::uint64_t& code_length) const;
+  std::span<const std::uint32_t> encode(const Blocks& blocks, TokenBuffer& buffer, Payload& payload,
+                                        std::uint64_t& code_length) const;
 
  private:
   void write_short(std::span<const std::uint8_t> tokens, Payload& payload,

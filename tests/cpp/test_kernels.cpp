@@ -268,14 +268,15 @@ TEST_CASE("tokens there and back") {
       for (const std::size_t size : {1u, 63u, 64u, 4096u, 4097u, 70001u}) {
         auto data = skewed_bytes(size, factor, 7);
         for (auto& byte : data) byte &= 3;
+        const Blocks blocks{data.data(), nullptr, size};
         std::vector<std::uint8_t> tokens(size + kSpareTokens);
         std::vector<std::uint32_t> unknown(size);
         const TokenCounts counts =
-            kernels->tokenize(&code.table, data.data(), size, tokens.data(), unknown.data());
+            kernels->tokenize(&code.table, &blocks, tokens.data(), unknown.data());
         CHECK(counts.unknown == 0);
         std::vector<std::uint8_t> by_scalar(size + kSpareTokens);
-        const TokenCounts scalar = kScalarKernels.tokenize(&code.table, data.data(), size,
-                                                           by_scalar.data(), unknown.data());
+        const TokenCounts scalar =
+            kScalarKernels.tokenize(&code.table, &blocks, by_scalar.data(), unknown.data());
         REQUIRE(counts.tokens == scalar.tokens);
         CHECK(std::equal(tokens.begin(),
                          tokens.begin() + static_cast<std::ptrdiff_t>(counts.tokens),
@@ -290,14 +291,48 @@ TEST_CASE("tokens there and back") {
   }
 }
 
+TEST_CASE("tokens of some blocks") {
+  const Tokens code;
+  const std::size_t size = 40 * kBlockSize + 7;
+  const std::vector<std::uint32_t> numbers = {3,  0,  4,  5,  5,  9,  17, 18, 19, 20,
+                                              21, 22, 23, 24, 25, 26, 27, 28, 31, 40};
+  for (const double factor : {0.9, 0.5, 0.05}) {
+    auto data = skewed_bytes(size, factor, 8);
+    for (std::size_t i = 0; i < size; ++i)
+      data[i] = i % 501 == 0 ? 77 : data[i] & 3;  // 77: unknown
+    std::vector<std::uint8_t> chosen;
+    for (const std::size_t b : numbers) {
+      const auto begin = data.begin() + static_cast<std::ptrdiff_t>(b * kBlockSize);
+      chosen.insert(chosen.end(), begin, b == 40 ? data.end() : begin + kBlockSize);
+    }
+    const Blocks blocks{data.data(), numbers.data(), chosen.size()};
+    const Blocks in_line{chosen.data(), nullptr, chosen.size()};
+    std::vector<std::uint8_t> tokens[2];
+    std::vector<std::uint32_t> unknown[2];
+    for (const Kernels* kernels : all_kernels()) {
+      for (int i = 0; i < 2; ++i) {
+        tokens[i].resize(chosen.size() + kSpareTokens);
+        unknown[i].resize(chosen.size());
+        const TokenCounts counts = kernels->tokenize(&code.table, i == 0 ? &blocks : &in_line,
+                                                     tokens[i].data(), unknown[i].data());
+        tokens[i].resize(counts.tokens);
+        unknown[i].resize(counts.unknown);
+      }
+      CHECK(tokens[0] == tokens[1]);
+      CHECK(unknown[0] == unknown[1]);
+      CHECK(unknown[0].size() >= chosen.size() / 501);
+    }
+  }
+}
+
 TEST_CASE("bytes without a token pass for zeros") {
   const Tokens code;
   const std::vector<std::uint8_t> data = {0, 9, 1, 0, 0, 0, 0, 7, 2, 200};
   for (const Kernels* kernels : all_kernels()) {
     std::uint8_t tokens[10 + kSpareTokens];
     std::uint32_t unknown[10];
-    const TokenCounts counts =
-        kernels->tokenize(&code.table, data.data(), data.size(), tokens, unknown);
+    const Blocks blocks{data.data(), nullptr, data.size()};
+    const TokenCounts counts = kernels->tokenize(&code.table, &blocks, tokens, unknown);
     REQUIRE(counts.unknown == 3);
     CHECK(unknown[0] == 1);
     CHECK(unknown[1] == 7);

@@ -84,9 +84,9 @@ struct Avx2Words {
   }
 };
 
-TokenCounts avx2_tokenize(const TokenTable* table, const uint8_t* data, size_t size,
-                          uint8_t* tokens, uint32_t* unknown) {
-  return tokenize_with<Avx2TokenSteps>(*table, data, size, tokens, unknown);
+TokenCounts avx2_tokenize(const TokenTable* table, const Blocks* blocks, uint8_t* tokens,
+                          uint32_t* unknown) {
+  return tokenize_with<Avx2TokenSteps>(*table, *blocks, tokens, unknown);
 }
 
 }  // namespace

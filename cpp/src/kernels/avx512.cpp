@@ -70,15 +70,15 @@ void avx512_map_bytes(const ByteMap* map, const uint8_t* in, size_t size, uint8_
 
 struct Avx512TokenSteps : Avx2TokenSteps {
   // The places and values of 64 bytes are compressed at once; places take two registers.
-  static size_t find(const uint8_t* data, size_t size, size_t, NonZeros& nonzeros) {
+  static size_t find(const TokenWindow& window, size_t, NonZeros& nonzeros) {
     const __m512i zero = _mm512_setzero_si512();
     const __m512i step = _mm512_set1_epi16(64);
     __m512i low = iota(0);
     __m512i high = iota(32);
     size_t found = 0;
-    size_t i = 0;
-    for (; i + 64 <= size; i += 64) {
-      const __m512i v = Avx512Words::load(data + i);
+    const size_t whole = window.whole_blocks();
+    for (size_t i = 0; i < whole * kBlockSize; i += 64) {
+      const __m512i v = Avx512Words::load(window.block[i / kBlockSize] + i % kBlockSize);
       const uint64_t mask = _mm512_cmpneq_epi8_mask(v, zero);
       const uint32_t first = static_cast<uint32_t>(mask);
       Avx512Words::store(nonzeros.value + found, _mm512_maskz_compress_epi8(mask, v));
@@ -90,7 +90,7 @@ struct Avx512TokenSteps : Avx2TokenSteps {
       low = _mm512_add_epi16(low, step);
       high = _mm512_add_epi16(high, step);
     }
-    return nonzeros_from(data, i, size, nonzeros, found);
+    return nonzeros_from(window, whole, nonzeros, found);
   }
 
  private:
@@ -102,9 +102,9 @@ struct Avx512TokenSteps : Avx2TokenSteps {
   }
 };
 
-TokenCounts avx512_tokenize(const TokenTable* table, const uint8_t* data, size_t size,
-                            uint8_t* tokens, uint32_t* unknown) {
-  return tokenize_with<Avx512TokenSteps>(*table, data, size, tokens, unknown);
+TokenCounts avx512_tokenize(const TokenTable* table, const Blocks* blocks, uint8_t* tokens,
+                            uint32_t* unknown) {
+  return tokenize_with<Avx512TokenSteps>(*table, *blocks, tokens, unknown);
 }
 
 }  // namespace

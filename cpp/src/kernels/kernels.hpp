@@ -54,7 +54,7 @@ struct ByteEncodeTable {
 /// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
 struct ByteDecodeTable {
   unsigned word_bits;  ///< up to kLookupBits; longer code words have no entry in the tables
-  bool few_symbols;  ///< a look-up seldom yields more than three symbols: `three` is filled
+  bool few_symbols;    ///< a look-up seldom yields more than three symbols: `three` is filled
   /// By the next kLookupBits bits; 0: long code word.
   union {
     uint64_t six[1u << kLookupBits];    ///< symbols << 16 | how many << 8 | bits used
@@ -84,6 +84,13 @@ struct DecodeStream {
 /// Elements of a block (FORMAT.md, section 5.5).
 inline constexpr size_t kBlockSize = 256;
 inline constexpr size_t kMaxClasses = 16;
+
+/// A sequence of blocks, of which the last may be shorter.
+struct Blocks {
+  const uint8_t* data;
+  const uint32_t* numbers;  ///< of those blocks of `data` that follow each other; null: all
+  size_t size;              ///< of the sequence, in bytes
+};
 
 /// How many bytes of a block are below and above zero, taken as int8.
 struct BlockSigns {
@@ -232,10 +239,10 @@ struct Kernels {
                            uint8_t* classes);
 
   /// Turns bytes into tokens; the last may stand for more zeros than there are. Bytes that have no
-  /// token pass for zeros, and their places are written to `unknown`. There is room for `size`
-  /// entries in both, and for kSpareTokens more in `tokens`.
-  TokenCounts (*tokenize)(const TokenTable* table, const uint8_t* data, size_t size,
-                          uint8_t* tokens, uint32_t* unknown);
+  /// token pass for zeros, and their places in the sequence are written to `unknown`. There is room
+  /// for as many entries as bytes in both, and for kSpareTokens more in `tokens`.
+  TokenCounts (*tokenize)(const TokenTable* table, const Blocks* blocks, uint8_t* tokens,
+                          uint32_t* unknown);
 
   /// Turns tokens, which must have entries, into exactly `size` bytes; false if they are others.
   bool (*expand)(const ExpandTable* table, const uint8_t* tokens, size_t count, uint8_t* out,

@@ -25,8 +25,8 @@ void scalar_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
 }
 
 struct ScalarTokenSteps {
-  static size_t find(const uint8_t* data, size_t size, size_t, NonZeros& nonzeros) {
-    return nonzeros_from(data, 0, size, nonzeros, 0);
+  static size_t find(const TokenWindow& window, size_t, NonZeros& nonzeros) {
+    return nonzeros_from(window, 0, nonzeros, 0);
   }
   static size_t look_up(const TokenTable& table, NonZeros& nonzeros, size_t begin, size_t end) {
     for (; begin < end; ++begin) {
@@ -39,9 +39,9 @@ struct ScalarTokenSteps {
   static size_t run(const NonZeros&, size_t, size_t, size_t, uint8_t*) { return 0; }
 };
 
-TokenCounts scalar_tokenize(const TokenTable* table, const uint8_t* data, size_t size,
-                            uint8_t* tokens, uint32_t* unknown) {
-  return tokenize_with<ScalarTokenSteps>(*table, data, size, tokens, unknown);
+TokenCounts scalar_tokenize(const TokenTable* table, const Blocks* blocks, uint8_t* tokens,
+                            uint32_t* unknown) {
+  return tokenize_with<ScalarTokenSteps>(*table, *blocks, tokens, unknown);
 }
 
 // 64 bytes and a bit for each, eight bytes at a time; see pivot.inc.
