@@ -1,7 +1,6 @@
 #include "token_code.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -24,12 +23,14 @@ std::vector<std::uint8_t> coded_bytes(const CodeBook& book, bool plain) {
 
 /// Of so many bytes, if tokens are as frequent as their code words suggest; at least 1.
 std::uint64_t expected_tokens(const CodeBook& book, std::uint64_t bytes) {
-  double mean_run = 0;
+  constexpr std::uint64_t kOne = std::uint64_t{1} << kMaxCodeLength;
+  std::uint64_t mean_run = 0;  // times kOne
   for (std::size_t i = 0; i < book.symbols.size(); ++i) {
-    mean_run += std::ldexp(static_cast<double>(book.symbols[i].run), -book.lengths[i]);
+    mean_run += book.symbols[i].run
+                << (kMaxCodeLength - std::min<unsigned>(book.lengths[i], kMaxCodeLength));
   }
   // Lengths that are no complete code, which nobody has looked for yet, can make it less than 1.
-  return 1 + static_cast<std::uint64_t>(static_cast<double>(bytes) / std::max(mean_run, 1.0));
+  return 1 + bytes / std::max<std::uint64_t>(mean_run / kOne, 1);
 }
 
 }  // namespace
