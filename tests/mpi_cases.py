@@ -24,7 +24,11 @@ def check_lossless(algorithm: str) -> None:
     expected = np.mean([gradient(r).astype(np.float64) for r in range(COMM.size)], axis=0)
     average = averager.average(gradient(COMM.rank), "a")
     assert average.shape == expected.shape
+    assert average.dtype == np.float32
     np.testing.assert_allclose(average, expected, atol=1e-6)
+    exact = averager.average(gradient(COMM.rank) / np.float64(3), "b")
+    assert exact.dtype == np.float64
+    np.testing.assert_allclose(exact, expected / 3, atol=1e-14)
 
 
 def check_error_feedback(algorithm: str) -> None:

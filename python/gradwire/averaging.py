@@ -81,10 +81,18 @@ class Averager(ABC):
                 new one.
         """
         if out is None:
-            exact = isinstance(self.compressor.pipeline, Lossless) and "float64" in str(x.dtype)
-            out = np.empty(int(np.prod(x.shape)), np.float64 if exact else np.float32)
+            out = self.room_for(x)
         self.complete(self.compress(x.reshape(-1), name), name, out)
         return out
+
+    def keeps_float64(self, x: Any) -> bool:
+        """Whether averages of ``x`` are float64: of float64, with :class:`Lossless`."""
+        return isinstance(self.compressor.pipeline, Lossless) and "float64" in str(x.dtype)
+
+    def room_for(self, x: Any) -> Output:
+        """A flat array for the average of ``x``: float32, unless float64 is kept."""
+        dtype = np.float64 if self.keeps_float64(x) else np.float32
+        return np.empty(int(np.prod(x.shape)), dtype)
 
     def compress(self, x: Any, name: str) -> list[ByteArray]:
         """Frames of a flat gradient. One that is not finite makes averages NaN, as a sum would."""

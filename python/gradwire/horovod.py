@@ -23,7 +23,6 @@ from gradwire.agreement import agree, settings_of
 from gradwire.averaging import Allgather, largest_frame, make_averager
 from gradwire.compressor import Compressor
 from gradwire.exchange import Exchange, check_sizes
-from gradwire.quantizers import Lossless
 
 with needs("horovod", "torch"):
     import torch
@@ -195,8 +194,7 @@ class _Gradients:
 
     def _compressed(self, name: str, flat: torch.Tensor) -> Callable[[], torch.Tensor]:
         averager = self._averager
-        exact = isinstance(averager.compressor.pipeline, Lossless) and flat.dtype == torch.float64
-        out = np.empty(flat.numel(), np.float64 if exact else np.float32)
+        out = averager.room_for(flat)
         frames = averager.compress(flat.cpu(), name)
         arrive = None
         if isinstance(averager, Allgather):

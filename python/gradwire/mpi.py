@@ -18,9 +18,8 @@ import numpy as np
 
 from gradwire._arrays import ByteArray
 from gradwire._extras import needs
-from gradwire._floats import Float32Array
 from gradwire.agreement import agree, settings_of
-from gradwire.averaging import Allgather, largest_frame, make_averager
+from gradwire.averaging import Allgather, Output, largest_frame, make_averager
 from gradwire.compressor import Compressor
 from gradwire.exchange import Exchange, check_sizes
 
@@ -91,8 +90,10 @@ class Averager:
             settings_of(compressor, algorithm=type(self._averager).__name__),
         )
 
-    def average(self, x: Any, name: str) -> Float32Array:
-        """The average over all ranks: a new float32 array of the shape of ``x``.
+    def average(self, x: Any, name: str) -> Output:
+        """The average over all ranks: a new array of the shape of ``x``.
+
+        It is float32, or float64 for float64 with :class:`gradwire.Lossless`.
 
         Args:
             x: floats, any shape; a NumPy array or torch CPU tensor.
@@ -108,14 +109,14 @@ class Averager:
             name: as for :meth:`average`.
         """
         averager, shape = self._averager, tuple(x.shape)
-        out = np.empty(int(np.prod(shape)), np.float32)
+        out = averager.room_for(x)
         frames = averager.compress(x.reshape(-1), name)
         if not isinstance(averager, Allgather):
             averager.complete(frames, name, out)
             return Pending(lambda: out.reshape(shape))
         arrive = self._exchange.start_allgather(frames[0], largest_frame(out.size))
 
-        def finish() -> Float32Array:
+        def finish() -> Output:
             averager.add_up(arrive(), out)
             return out.reshape(shape)
 
@@ -125,9 +126,9 @@ class Averager:
 class Pending:
     """An average on its way."""
 
-    def __init__(self, finish: Callable[[], Float32Array]) -> None:
+    def __init__(self, finish: Callable[[], Output]) -> None:
         self._finish = finish
 
-    def wait(self) -> Float32Array:
-        """The average: float32, of the shape of the gradient."""
+    def wait(self) -> Output:
+        """The average: see :meth:`Averager.average`."""
         return self._finish()

@@ -15,7 +15,7 @@ from gradwire.agreement import agree, settings_of
 from gradwire.averaging import make_averager
 from gradwire.compressor import Compressor
 from gradwire.memory import Residual
-from gradwire.quantizers import QSGD, Lossless
+from gradwire.quantizers import QSGD
 from gradwire.torch.buckets import Buckets
 from gradwire.torch.collectives import GroupExchange
 from gradwire.torch.stage import Stage
@@ -223,8 +223,7 @@ class CompressionState:
     ) -> None:
         try:
             self._check_failure()
-            exact = host.dtype == torch.float64 and isinstance(self.compressor.pipeline, Lossless)
-            in_place = host.dtype == torch.float32 or exact
+            in_place = host.dtype == torch.float32 or self.averager.keeps_float64(host)
             average = host if in_place else torch.empty(host.numel(), dtype=torch.float32)
             self.averager.complete(frames, str(index), average.numpy())
             if average is not buffer:

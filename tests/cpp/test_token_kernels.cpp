@@ -1,0 +1,168 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "all_kernels.hpp"
+#include "byte_tables.hpp"
+#include "random.hpp"
+
+using namespace gradwire;
+
+TEST_CASE("block signs") {
+  for (const Kernels* kernels : all_kernels()) {
+    for (const std::size_t size : {1u, 255u, 256u, 257u, 70001u}) {
+      const auto data = skewed_bytes(size, 0.9, 5);
+      std::vector<BlockSigns> signs((size + kBlockSize - 1) / kBlockSize);
+      kernels->block_signs(data.data(), data.size(), signs.data());
+      for (std::size_t b = 0; b < signs.size(); ++b) {
+        unsigned negative = 0;
+        unsigned positive = 0;
+        for (std::size_t i = b * kBlockSize; i < size && i < (b + 1) * kBlockSize; ++i) {
+          negative += static_cast<std::int8_t>(data[i]) < 0;
+          positive += static_cast<std::int8_t>(data[i]) > 0;
+        }
+        CHECK(signs[b].negative == negative);
+        CHECK(signs[b].positive == positive);
+      }
+    }
+  }
+}
+
+TEST_CASE("the cheapest class, and the lower one of two equals") {
+  ClassCosts costs{};
+  std::fill_n(costs.label, kMaxClasses, 1 << 24);
+  for (const int k : {2, 5, 7}) costs.label[k] = 100;
+  costs.negative[7] = 1;  // like 5, but for negative bytes
+  costs.positive[2] = 1;
+  const BlockSigns signs[] = {{0, 0}, {0, 9}, {9, 0}, {9, 9}};
+  for (const Kernels* kernels : all_kernels()) {
+    std::uint8_t classes[4];
+    kernels->cheapest_classes(&costs, signs, 4, classes);
+    CHECK(classes[0] == 2);
+    CHECK(classes[1] == 5);
+    CHECK(classes[2] == 2);
+    CHECK(classes[3] == 5);
+  }
+}
+
+namespace {
+
+/// Tokens of the bytes 1 to 3, with 0 to 4 zeros before them, and of 5 zeros.
+struct Tokens {
+  Tokens() {
+    std::fill_n(table.first, 256, kNoToken);
+    table.max_zeros = 5;
+    table.zeros = 15;
+    expand.entry[15] = 4 << 8 | 5 << 16;
+    const std::vector<std::uint8_t> bytes = {1, 2, 3};
+    table.known = byte_set(bytes);
+    set_rows(table.firsts, bytes);
+    for (std::uint32_t byte = 1; byte <= 3; ++byte) {
+      table.first[byte] = static_cast<std::uint16_t>(5 * (byte - 1));
+      table.firsts.to[byte] = static_cast<std::uint8_t>(table.first[byte]);
+      for (std::uint32_t zeros = 0; zeros < 5; ++zeros) {
+        expand.entry[5 * (byte - 1) + zeros] = byte | zeros << 8 | (zeros + 1) << 16;
+      }
+    }
+  }
+  TokenTable table{};
+  ExpandTable expand{};
+};
+
+}  // namespace
+
+TEST_CASE("tokens there and back") {
+  const Tokens code;
+  for (const Kernels* kernels : all_kernels()) {
+    for (const double factor : {0.9, 0.5, 0.05}) {
+      for (const std::size_t size : {1u, 63u, 64u, 4096u, 4097u, 70001u}) {
+        auto data = skewed_bytes(size, factor, 7);
+        for (auto& byte : data) byte &= 3;
+        const Blocks blocks{data.data(), nullptr, size};
+        std::vector<std::uint8_t> tokens(size + kSpareTokens);
+        std::vector<std::uint32_t> unknown(size);
+        const TokenCounts counts =
+            kernels->tokenize(&code.table, &blocks, tokens.data(), unknown.data());
+        CHECK(counts.unknown == 0);
+        std::vector<std::uint8_t> by_scalar(size + kSpareTokens);
+        const TokenCounts scalar =
+            kScalarKernels.tokenize(&code.table, &blocks, by_scalar.data(), unknown.data());
+        REQUIRE(counts.tokens == scalar.tokens);
+        CHECK(std::equal(tokens.begin(),
+                         tokens.begin() + static_cast<std::ptrdiff_t>(counts.tokens),
+                         by_scalar.begin()));
+        std::vector<std::uint8_t> back(size, 255);
+        CHECK(kernels->expand(&code.expand, tokens.data(), counts.tokens, back.data(), size));
+        CHECK(back == data);
+        CHECK_FALSE(
+            kernels->expand(&code.expand, tokens.data(), counts.tokens - 1, back.data(), size));
+      }
+    }
+  }
+}
+
+TEST_CASE("tokens of some blocks") {
+  const Tokens code;
+  const std::size_t size = 40 * kBlockSize + 7;
+  const std::vector<std::uint32_t> numbers = {3,  0,  4,  5,  5,  9,  17, 18, 19, 20,
+                                              21, 22, 23, 24, 25, 26, 27, 28, 31, 40};
+  for (const double factor : {0.9, 0.5, 0.05}) {
+    auto data = skewed_bytes(size, factor, 8);
+    for (std::size_t i = 0; i < size; ++i)
+      data[i] = i % 501 == 0 ? 77 : data[i] & 3;  // 77: unknown
+    std::vector<std::uint8_t> chosen;
+    for (const std::size_t b : numbers) {
+      const auto begin = data.begin() + static_cast<std::ptrdiff_t>(b * kBlockSize);
+      chosen.insert(chosen.end(), begin, b == 40 ? data.end() : begin + kBlockSize);
+    }
+    const Blocks blocks{data.data(), numbers.data(), chosen.size()};
+    const Blocks in_line{chosen.data(), nullptr, chosen.size()};
+    std::vector<std::uint8_t> tokens[2];
+    std::vector<std::uint32_t> unknown[2];
+    for (const Kernels* kernels : all_kernels()) {
+      for (int i = 0; i < 2; ++i) {
+        tokens[i].resize(chosen.size() + kSpareTokens);
+        unknown[i].resize(chosen.size());
+        const TokenCounts counts = kernels->tokenize(&code.table, i == 0 ? &blocks : &in_line,
+                                                     tokens[i].data(), unknown[i].data());
+        tokens[i].resize(counts.tokens);
+        unknown[i].resize(counts.unknown);
+      }
+      CHECK(tokens[0] == tokens[1]);
+      CHECK(unknown[0] == unknown[1]);
+      CHECK(unknown[0].size() >= chosen.size() / 501);
+    }
+  }
+}
+
+TEST_CASE("bytes without a token pass for zeros") {
+  const Tokens code;
+  const std::vector<std::uint8_t> data = {0, 9, 1, 0, 0, 0, 0, 7, 2, 200};
+  for (const Kernels* kernels : all_kernels()) {
+    std::uint8_t tokens[10 + kSpareTokens];
+    std::uint32_t unknown[10];
+    const Blocks blocks{data.data(), nullptr, data.size()};
+    const TokenCounts counts = kernels->tokenize(&code.table, &blocks, tokens, unknown);
+    REQUIRE(counts.unknown == 3);
+    CHECK(unknown[0] == 1);
+    CHECK(unknown[1] == 7);
+    CHECK(unknown[2] == 9);
+    std::uint8_t back[10];
+    REQUIRE(kernels->expand(&code.expand, tokens, counts.tokens, back, 10));
+    const std::vector<std::uint8_t> expected = {0, 0, 1, 0, 0, 0, 0, 0, 2, 0};
+    CHECK(std::vector<std::uint8_t>(back, back + 10) == expected);
+  }
+}
+
+TEST_CASE("tokens that do not fill their place are refused") {
+  const Tokens code;
+  const std::uint8_t tokens[] = {15, 15, 4};  // 5 zeros, 5 zeros, 4 zeros and 1
+  for (const Kernels* kernels : all_kernels()) {
+    std::uint8_t out[16];
+    CHECK(kernels->expand(&code.expand, tokens, 3, out, 15));
+    CHECK_FALSE(kernels->expand(&code.expand, tokens, 3, out, 14));  // a value passes the end
+    CHECK_FALSE(kernels->expand(&code.expand, tokens, 3, out, 16));  // too few
+    CHECK(kernels->expand(&code.expand, tokens, 2, out, 7));         // zeros may
+    CHECK_FALSE(kernels->expand(&code.expand, tokens, 2, out, 5));   // a token too many
+  }
+}
