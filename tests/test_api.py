@@ -62,6 +62,15 @@ def test_floats_are_told_what_to_do(dtype: str) -> None:
         gw.compress(np.zeros(3, dtype))
 
 
+def test_masked_arrays_are_refused() -> None:
+    masked = np.ma.masked_array([1, 2, 3], [False, True, False])
+    with pytest.raises(TypeError, match=r"mask.*pass data.filled\(0\)"):
+        gw.compress(masked)
+    with pytest.raises(TypeError, match="mask"):
+        gw.Compressor(gw.QSGD(4)).compress(masked.astype(np.float32))
+    assert np.array_equal(gw.decompress(gw.compress(masked.filled(0))), [1, 0, 3])
+
+
 @pytest.mark.parametrize("given", [np.array(["a"]), np.array([object()]), np.zeros(2, "M8[s]")])
 def test_other_types_are_refused(given: np.ndarray) -> None:
     with pytest.raises(TypeError, match=r"codes arrays of bool, int8.*uint64, got"):

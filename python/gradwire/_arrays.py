@@ -33,6 +33,8 @@ _UINT8 = np.dtype(np.uint8)
 
 def to_numpy(data: Any) -> npt.NDArray[Any]:
     if isinstance(data, np.ndarray):
+        if isinstance(data, np.ma.MaskedArray):
+            raise TypeError("a frame cannot keep the mask of a masked array; pass data.filled(0)")
         return data
     if isinstance(data, np.generic):
         return np.asarray(data)
