@@ -1,9 +1,7 @@
 #include "block_classes.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 namespace gradwire {

@@ -13,7 +13,7 @@ namespace gradwire {
 
 /// One code word per byte, in one of the layouts of FORMAT.md, section 5.3.
 
-/// Sequences of so many bytes repay the tables that make coding fast.
+/// Sequences of so many bytes repay tables to decode them, short code words, and the pivot layout.
 inline constexpr std::uint64_t kTablesFrom = std::uint64_t{1} << 14;
 
 /// The layouts that an encoder may choose from.

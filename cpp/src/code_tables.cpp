@@ -25,7 +25,7 @@ void make_groups(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes) {
   for (const unsigned byte : bytes) of_low_bits[byte & 7] = table.word[byte];
   table.groups = std::make_unique<std::uint32_t[]>(kGroups);
   table.group = table.groups.get();
-  for (std::uint32_t i = 0; i < 4096; ++i) {
+  for (std::uint32_t i = 0; i < kGroups; ++i) {
     std::uint64_t words = 0;
     unsigned length = 0;
     bool all_used = true;

@@ -1,5 +1,3 @@
-#include <string>
-
 #include "code_book.hpp"
 #include "entropy_model.hpp"
 #include "frame_header.hpp"
@@ -15,7 +13,7 @@ namespace {
 
 /// Code words of a book, without their symbols.
 std::vector<CodeWord> words_of(const CodeBook& book) {
-  const PrefixCode code(book.lengths);
+  const PrefixCode code(book.lengths, PrefixCode::kNeverRead);
   std::vector<CodeWord> words(code.size());
   for (std::size_t i = 0; i < code.size(); ++i) {
     for (unsigned b = 0; b < code.length(i); ++b) {

@@ -13,8 +13,8 @@ using Bytes = std::vector<std::uint8_t>;
 
 /// Memory for one chunk, kept by each thread: fresh pages cost more than the coding.
 struct Workspace {
-  Bytes bytes;  // of the elements, in their order
-  Bytes of_class;
+  Bytes bytes;     // of the elements, in their order
+  Bytes of_class;  // for decoders
   Payload payload;
   TokenBuffer tokens;
 };

@@ -16,9 +16,9 @@ constexpr std::uint64_t kGroup = kPreviewed;  // elements that are sampled toget
 static_assert(kGroup % kBlockSize == 0);
 constexpr std::uint64_t kFewestGroups = 32;
 constexpr std::uint64_t kMostGroups = 1024;
-constexpr std::uint64_t kShare = 24;           // one group in so many
-constexpr std::uint64_t kMostEnlarged = 4096;  // groups, or a larger share
-constexpr std::uint64_t kFewestOthers = 256;   // than the most frequent byte, or more is sampled
+constexpr std::uint64_t kShare = 24;  // one group in so many
+constexpr std::uint64_t kMostEnlarged = 4096;
+constexpr std::uint64_t kFewestOthers = 256;  // than the most frequent byte, or more is sampled
 
 /// Memory for a sample, kept by each thread: fresh pages cost more than the fitting.
 struct SampleSpace {
@@ -40,7 +40,7 @@ void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t
   to_bytes({out, static_cast<std::size_t>(end - begin), array.elements.dtype}, zero, out);
 }
 
-/// So many groups of blocks evenly over the array, or all of one that has less than twice as many.
+/// So many groups of blocks evenly over the array, or all of one that has at most twice as many.
 void sample_groups(const ChunkedArray& array, std::uint64_t taken, std::uint8_t zero,
                    std::vector<std::uint8_t>& bytes) {
   const Elements& all = array.elements;
@@ -70,12 +70,11 @@ ByteCounts take_sample(const ChunkedArray& array, std::uint8_t zero,
   constexpr std::uint64_t kMore = 4;
   const std::uint64_t first =
       std::clamp(array.elements.count / kGroup / kShare, kFewestGroups, kMostGroups);
-  for (std::uint64_t taken = first;; taken *= kMore) {
+  for (std::uint64_t taken = first;; taken = std::min(kMore * taken, kMostEnlarged)) {
     sample_groups(array, taken, zero, bytes);
     const ByteCounts histogram = count_bytes(bytes);
     const std::uint64_t others = bytes.size() - largest(histogram);
-    const bool is_large = taken >= std::max(kMostEnlarged, kMore * first);
-    if (others >= kFewestOthers || is_large || bytes.size() == array.elements.count) {
+    if (others >= kFewestOthers || taken == kMostEnlarged || bytes.size() == array.elements.count) {
       return histogram;
     }
   }

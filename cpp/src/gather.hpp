@@ -16,7 +16,7 @@ inline void copy_block(const std::uint8_t* block, std::size_t size, std::uint8_t
   std::memcpy(out + i, block + i, size - i);
 }
 
-/// Writes numbered blocks close together.
+/// Writes numbered blocks close together; `numbers` is not null.
 inline void gather(const Blocks& blocks, std::uint8_t* out) {
   for (std::size_t i = 0; i < blocks.size; i += kBlockSize) {
     const std::uint8_t* const block = blocks.data + blocks.numbers[i / kBlockSize] * kBlockSize;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
-#include <numeric>
 
 #include "gradwire/error.hpp"
 
@@ -45,7 +43,7 @@ PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read)
     throw CorruptFrameError("code book is not a complete prefix code");
   }
   assign_words();
-  if (to_read > 0) make_lookup();
+  if (to_read != kNeverRead) make_lookup();
 }
 
 void PrefixCode::assign_words() {

@@ -20,10 +20,12 @@ struct OwnedEncodeTable : ByteEncodeTable {
 /// A canonical prefix code, built from its lengths alone (FORMAT.md, section 4).
 class PrefixCode {
  public:
+  /// In the place of `to_read`: read() and byte_decode_table() will not be called.
+  static constexpr std::uint64_t kNeverRead = ~std::uint64_t{0};
+
   /// Throws CorruptFrameError unless the Kraft sum is exactly 1. `to_read`: about how many code
-  /// words will be read, which says how large tables may be; 0: read() and byte_decode_table() will
-  /// not be called.
-  explicit PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read = 0);
+  /// words will be read, which says how large tables may be.
+  PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read);
 
   std::size_t size() const { return lengths_.size(); }
   unsigned length(std::size_t symbol) const { return lengths_[symbol]; }

@@ -66,7 +66,7 @@ class RunEncoder final : public Encoder {
         escape_(book.has_escape ? book.symbols.size() : 0),
         has_escape_(book.has_escape),
         book_bytes_(write_code_book(book, dtype, Runs::kListed)),
-        code_(book.lengths),
+        code_(book.lengths, PrefixCode::kNeverRead),
         index_(book.symbols, model.max_run, dtype, model.range) {
     if (code_.size() > kMostRunTokens) return;
     tokens_.emplace(code_, token_numbers(code_.size()), model.weights, model.total, Layouts::kAny);

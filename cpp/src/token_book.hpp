@@ -15,7 +15,7 @@ namespace gradwire {
 inline constexpr DType kBytes = DType::kInt8;  ///< how code books number the bytes
 inline constexpr std::size_t kMaxTokens = 256;
 
-/// Sequences shorter than this repay no tables that make coding fast.
+/// Sequences shorter than this repay neither tables to decode them nor short code words.
 inline constexpr std::size_t kTokenTablesFrom = std::size_t{1} << 14;
 
 /// Bytes of memory for samples that a thread keeps from call to call.

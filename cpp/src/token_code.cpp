@@ -37,7 +37,7 @@ std::uint64_t expected_tokens(const CodeBook& book, std::uint64_t bytes) {
 
 TokenEncoder::TokenEncoder(CodeBook book, std::uint64_t expected)
     : book_bytes_(write_code_book(book, kBytes, Runs::kListed)),
-      code_(book.lengths),
+      code_(book.lengths, PrefixCode::kNeverRead),
       plain_(is_plain(book)),
       only_byte_(byte_of(book.symbols[0])),
       tokens_(token_table(book.symbols)) {
@@ -49,18 +49,21 @@ TokenEncoder::TokenEncoder(CodeBook book, std::uint64_t expected)
 std::span<const std::uint32_t> TokenEncoder::encode(const Blocks& blocks, TokenBuffer& buffer,
                                                     Payload& payload,
                                                     std::uint64_t& code_length) const {
-  TokenCounts counts{blocks.size, 0};
-  std::uint8_t* const room = buffer.tokens_for(blocks.size);
   std::span<const std::uint8_t> tokens{blocks.data, blocks.size};
+  std::span<const std::uint32_t> unknown;
   if (!plain_) {
-    counts = kernels().tokenize(&tokens_, &blocks, room, buffer.unknown_for(blocks.size));
+    std::uint8_t* const room = buffer.tokens_for(blocks.size);
+    std::uint32_t* const places = buffer.unknown_for(blocks.size);
+    const TokenCounts counts = kernels().tokenize(&tokens_, &blocks, room, places);
     tokens = {room, counts.tokens};
-  } else if (blocks.numbers != nullptr) {
+    unknown = {places, counts.unknown};
+  }
+  if (!table_) return unknown;
+  if (plain_ && blocks.numbers != nullptr) {
+    std::uint8_t* const room = buffer.tokens_for(blocks.size);
     gather(blocks, room);
     tokens = {room, blocks.size};
   }
-  const std::span<const std::uint32_t> unknown{buffer.unknown.data(), counts.unknown};
-  if (!table_) return unknown;
   if (blocks.size < kShortSequence) {
     write_short(tokens, payload, code_length);
   } else {

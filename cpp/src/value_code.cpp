@@ -37,7 +37,7 @@ class ValueEncoder final : public Encoder {
       : exceptions_(exceptions),
         book_(std::move(book)),
         book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
-        code_(book_.lengths) {
+        code_(book_.lengths, PrefixCode::kNeverRead) {
     const DType dtype = array.elements.dtype;
     if (is_narrow(book_)) {
       bytes_.emplace(code_, low_bytes(book_, dtype), weights, array.elements.count, layouts);

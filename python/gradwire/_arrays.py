@@ -34,7 +34,10 @@ _UINT8 = np.dtype(np.uint8)
 def to_numpy(data: Any) -> npt.NDArray[Any]:
     if isinstance(data, np.ndarray):
         if isinstance(data, np.ma.MaskedArray):
-            raise TypeError("a frame cannot keep the mask of a masked array; pass data.filled(0)")
+            raise TypeError(
+                "masked arrays are not taken, because their mask would be lost; pass "
+                "array.filled(0), or array.data to write into it"
+            )
         return data
     if isinstance(data, np.generic):
         return np.asarray(data)

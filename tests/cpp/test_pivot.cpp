@@ -183,7 +183,7 @@ TEST_CASE("bytes are mapped") {
 
 TEST_CASE("pivot tree: flat subtrees have leaves of one depth") {
   // Lengths 1, 3, 3, 3, 4, 4: the right half of the root is not flat, its left child is.
-  const PrefixCode code({3, 1, 3, 4, 3, 4});
+  const PrefixCode code({3, 1, 3, 4, 3, 4}, PrefixCode::kNeverRead);
   const auto tree = pivot_tree(code);
   const PivotNode& root = tree.back();
   CHECK(root.pivot == 1);
@@ -193,7 +193,7 @@ TEST_CASE("pivot tree: flat subtrees have leaves of one depth") {
   CHECK(!right.is_flat());
   CHECK(tree[right.child[0]].depth == 1);
   CHECK(root.passes == 5);
-  const PrefixCode even(std::vector<std::uint8_t>(16, 4));
+  const PrefixCode even(std::vector<std::uint8_t>(16, 4), PrefixCode::kNeverRead);
   CHECK(pivot_tree(even).back().depth == 4);
   CHECK(pivot_tree(even).back().passes == 4);
 }
@@ -213,7 +213,7 @@ TEST_CASE("pivot layout there and back; every other size is an error") {
           weights.push_back(static_cast<std::uint64_t>(count));
         }
         INFO("factor ", factor, ", ", alphabet, " symbols, ", size, " bytes");
-        const PrefixCode code(code_lengths(weights, Lengths::kShort));
+        const PrefixCode code(code_lengths(weights, Lengths::kShort), PrefixCode::kNeverRead);
         const PivotCode pivot(code, symbols);
         std::uint64_t expected = 0;
         for (unsigned s = 0; s < alphabet; ++s) expected += weights[s] * code.length(s);

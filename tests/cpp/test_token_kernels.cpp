@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <random>
+#include <utility>
+#include <vector>
 
 #include "all_kernels.hpp"
 #include "byte_tables.hpp"
@@ -71,6 +74,22 @@ struct Tokens {
 
 }  // namespace
 
+namespace {
+
+using TokensAndUnknown = std::pair<std::vector<std::uint8_t>, std::vector<std::uint32_t>>;
+
+TokensAndUnknown tokens_of(const Kernels& kernels, const TokenTable& table, const Blocks& blocks) {
+  TokensAndUnknown found{std::vector<std::uint8_t>(blocks.size + kSpareTokens),
+                         std::vector<std::uint32_t>(blocks.size)};
+  const TokenCounts counts =
+      kernels.tokenize(&table, &blocks, found.first.data(), found.second.data());
+  found.first.resize(counts.tokens);
+  found.second.resize(counts.unknown);
+  return found;
+}
+
+}  // namespace
+
 TEST_CASE("tokens there and back") {
   const Tokens code;
   for (const Kernels* kernels : all_kernels()) {
@@ -79,23 +98,14 @@ TEST_CASE("tokens there and back") {
         auto data = skewed_bytes(size, factor, 7);
         for (auto& byte : data) byte &= 3;
         const Blocks blocks{data.data(), nullptr, size};
-        std::vector<std::uint8_t> tokens(size + kSpareTokens);
-        std::vector<std::uint32_t> unknown(size);
-        const TokenCounts counts =
-            kernels->tokenize(&code.table, &blocks, tokens.data(), unknown.data());
-        CHECK(counts.unknown == 0);
-        std::vector<std::uint8_t> by_scalar(size + kSpareTokens);
-        const TokenCounts scalar =
-            kScalarKernels.tokenize(&code.table, &blocks, by_scalar.data(), unknown.data());
-        REQUIRE(counts.tokens == scalar.tokens);
-        CHECK(std::equal(tokens.begin(),
-                         tokens.begin() + static_cast<std::ptrdiff_t>(counts.tokens),
-                         by_scalar.begin()));
+        const auto [tokens, unknown] = tokens_of(*kernels, code.table, blocks);
+        CHECK(unknown.empty());
+        CHECK(tokens == tokens_of(kScalarKernels, code.table, blocks).first);
         std::vector<std::uint8_t> back(size, 255);
-        CHECK(kernels->expand(&code.expand, tokens.data(), counts.tokens, back.data(), size));
+        CHECK(kernels->expand(&code.expand, tokens.data(), tokens.size(), back.data(), size));
         CHECK(back == data);
         CHECK_FALSE(
-            kernels->expand(&code.expand, tokens.data(), counts.tokens - 1, back.data(), size));
+            kernels->expand(&code.expand, tokens.data(), tokens.size() - 1, back.data(), size));
       }
     }
   }
@@ -117,20 +127,46 @@ TEST_CASE("tokens of some blocks") {
     }
     const Blocks blocks{data.data(), numbers.data(), chosen.size()};
     const Blocks in_line{chosen.data(), nullptr, chosen.size()};
-    std::vector<std::uint8_t> tokens[2];
-    std::vector<std::uint32_t> unknown[2];
+    const auto [tokens, unknown] = tokens_of(kScalarKernels, code.table, in_line);
+    CHECK(unknown.size() >= chosen.size() / 501);
     for (const Kernels* kernels : all_kernels()) {
-      for (int i = 0; i < 2; ++i) {
-        tokens[i].resize(chosen.size() + kSpareTokens);
-        unknown[i].resize(chosen.size());
-        const TokenCounts counts = kernels->tokenize(&code.table, i == 0 ? &blocks : &in_line,
-                                                     tokens[i].data(), unknown[i].data());
-        tokens[i].resize(counts.tokens);
-        unknown[i].resize(counts.unknown);
+      CHECK(tokens_of(*kernels, code.table, blocks) == std::pair(tokens, unknown));
+      CHECK(tokens_of(*kernels, code.table, in_line) == std::pair(tokens, unknown));
+    }
+  }
+}
+
+TEST_CASE("tokens of any bytes, the same everywhere") {
+  std::mt19937_64 random(9);
+  for (const std::uint32_t max_zeros : {2u, 30u, 127u, 254u}) {
+    for (const unsigned bytes : {1u, 3u, 20u}) {
+      if (bytes * max_zeros >= 256) continue;
+      std::vector<std::uint8_t> known;
+      TokenTable table{};
+      std::fill_n(table.first, 256, kNoToken);
+      table.max_zeros = max_zeros;
+      table.zeros = 255;
+      while (known.size() < bytes) {  // anywhere in the alphabet
+        const auto byte = static_cast<std::uint8_t>(1 + random() % 255);
+        if (table.first[byte] != kNoToken) continue;
+        table.first[byte] = static_cast<std::uint16_t>(known.size() * max_zeros);
+        table.firsts.to[byte] = static_cast<std::uint8_t>(table.first[byte]);
+        known.push_back(byte);
       }
-      CHECK(tokens[0] == tokens[1]);
-      CHECK(unknown[0] == unknown[1]);
-      CHECK(unknown[0].size() >= chosen.size() / 501);
+      table.known = byte_set(known);
+      set_rows(table.firsts, known);
+      for (const unsigned one_in : {1u, 5u, 30u, 300u}) {
+        std::vector<std::uint8_t> data(20000 + random() % kBlockSize);
+        for (auto& byte : data) {
+          const bool strange = random() % 50 == 0;
+          if (random() % one_in == 0) byte = strange ? 255 : known[random() % bytes];
+        }
+        const Blocks blocks{data.data(), nullptr, data.size()};
+        const auto expected = tokens_of(kScalarKernels, table, blocks);
+        for (const Kernels* kernels : all_kernels()) {
+          CHECK(tokens_of(*kernels, table, blocks) == expected);
+        }
+      }
     }
   }
 }

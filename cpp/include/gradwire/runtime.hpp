@@ -15,7 +15,7 @@ int get_threads();
 /// Whether chunks are coded in parallel: the library was built with OpenMP.
 bool has_openmp();
 
-/// Name of the instruction set in use: "scalar" or "avx2".
+/// Name of the instruction set in use: "scalar", "avx2" or "avx512".
 /// The environment variable GRADWIRE_ISA forces one; std::invalid_argument if it is unknown here.
 std::string_view isa();
 
