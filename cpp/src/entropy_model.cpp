@@ -68,13 +68,17 @@ std::uint64_t largest(const ByteCounts& counts) {
 ByteCounts take_sample(const ChunkedArray& array, std::uint8_t zero,
                        std::vector<std::uint8_t>& bytes) {
   constexpr std::uint64_t kMore = 4;
+  constexpr std::uint64_t kSmall = 2 * kMostGroups * kGroup;  // elements, all of which are sampled
   const std::uint64_t first =
       std::clamp(array.elements.count / kGroup / kShare, kFewestGroups, kMostGroups);
   for (std::uint64_t taken = first;; taken = std::min(kMore * taken, kMostEnlarged)) {
     sample_groups(array, taken, zero, bytes);
     const ByteCounts histogram = count_bytes(bytes);
     const std::uint64_t others = bytes.size() - largest(histogram);
-    if (others >= kFewestOthers || taken == kMostEnlarged || bytes.size() == array.elements.count) {
+    const std::uint64_t all = array.elements.count;
+    const bool seems_constant = others == 0 && taken > first && all > kSmall;
+    if (others >= kFewestOthers || seems_constant || taken == kMostEnlarged ||
+        bytes.size() == all) {
       return histogram;
     }
   }
