@@ -121,10 +121,10 @@ std::size_t compress_gradient(const GradientView& gradient, const GradientOption
     header.base = static_cast<std::uint8_t>(source.base());
     if (source.scales().size() <= kFewScales) {
       header.few_scales.assign(source.scales().begin(), source.scales().end());
-      return put_header(header, {parts, 1}, out);
+      return put_header(header, {parts, 1}, head, out);
     }
     parts[1] = write_scales(source.scales(), options.codec, header, out.subspan(head + parts[0]));
-    return put_header(header, parts, out);
+    return put_header(header, parts, head, out);
   } catch (const NotFinite&) {
     report_nonfinite(gradient, options);
   }
@@ -150,7 +150,8 @@ std::size_t compress_sparse(const SparseView& gradient, FloatType value_type,
     throw std::invalid_argument("values of sparse gradients take no residual");
   }
   check_indices(gradient.indices, header.count);
-  std::size_t place = max_header_size(gradient.shape.size());
+  const std::size_t head = max_header_size(gradient.shape.size());
+  std::size_t place = head;
   std::vector<std::size_t> parts;
   if (gradient.random_stream) {
     const auto drawn = random_indices(header.count, kept, header.stream);
@@ -170,7 +171,7 @@ std::size_t compress_sparse(const SparseView& gradient, FloatType value_type,
   if (sent != nullptr) {
     decompress_gradient(rest.first(parts.back()), {sent, kept}, false, 1, options.codec.threads);
   }
-  return put_header(header, parts, out);
+  return put_header(header, parts, head, out);
 }
 
 void quantize(const GradientView& gradient, const GradientOptions& options, std::int8_t* levels,

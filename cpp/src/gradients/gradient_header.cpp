@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -178,8 +179,8 @@ std::size_t max_header_size(std::size_t dimensions) {
   return kFixedBytes + (dimensions + kMostParts) * kMaxVarint + kParameters + kChecksumBytes;
 }
 
-std::size_t put_header(const GradientHeader& header, std::span<const std::size_t> parts,
-                       std::span<std::uint8_t> out) {
+std::vector<std::uint8_t> header_bytes(const GradientHeader& header,
+                                       std::span<const std::size_t> parts) {
   std::vector<std::uint8_t> bytes = {
       kMagic[0],
       kGradientMagic,
@@ -191,14 +192,19 @@ std::size_t put_header(const GradientHeader& header, std::span<const std::size_t
   };
   for (const std::uint64_t dimension : header.shape) append_varint(bytes, dimension);
   append_parameters(bytes, header);
-  std::size_t total = 0;
-  for (const std::size_t size : parts) {
-    append_varint(bytes, size);
-    total += size;
-  }
+  for (const std::size_t size : parts) append_varint(bytes, size);
   if (header.checksum) append_u32(bytes, Crc32c(bytes).value());
+  return bytes;
+}
+
+std::size_t put_header(const GradientHeader& header, std::span<const std::size_t> parts,
+                       std::size_t place, std::span<std::uint8_t> out) {
+  const std::vector<std::uint8_t> bytes = header_bytes(header, parts);
+  const std::size_t total = std::accumulate(parts.begin(), parts.end(), std::size_t{0});
+  if (place != bytes.size()) {
+    std::memmove(out.data() + bytes.size(), out.data() + place, total);
+  }
   std::memcpy(out.data(), bytes.data(), bytes.size());
-  std::memmove(out.data() + bytes.size(), out.data() + max_header_size(header.shape.size()), total);
   return bytes.size() + total;
 }
 

@@ -40,10 +40,14 @@ struct GradientHeader {
 /// Upper bound of a header's bytes.
 std::size_t max_header_size(std::size_t dimensions);
 
-/// Writes the header before `parts`, whose sizes it tells, and moves them to its end. They lie one
-/// after the other from out[max_header_size()] on. Returns the size of the frame.
+/// A header that tells the sizes of the parts behind it.
+std::vector<std::uint8_t> header_bytes(const GradientHeader& header,
+                                       std::span<const std::size_t> parts);
+
+/// Writes the header, and moves the parts to its end: they lie one after the other from out[place]
+/// on. Returns the size of the frame.
 std::size_t put_header(const GradientHeader& header, std::span<const std::size_t> parts,
-                       std::span<std::uint8_t> out);
+                       std::size_t place, std::span<std::uint8_t> out);
 
 struct ParsedGradient {
   GradientHeader header;

@@ -191,14 +191,18 @@ std::size_t compress_planes(const GradientView& gradient, const Options& options
   Options own;
   own.threads = options.threads;
   own.checksum = options.checksum;
-  std::vector<std::size_t> sizes;
-  std::size_t place = max_header_size(gradient.shape.size());
   header.without_zeros = has_zeros(elements, count, width);
   const KeptElements kept(
       elements, count, width,
       header.without_zeros ? KeptElements::Zeros::kLeftOut : KeptElements::Zeros::kKept,
       usable_threads(options.threads));
   header.sent = kept.count();
+  // Large frames that need not be moved save time: numbers of this size mostly take as many bytes.
+  std::vector<std::size_t> sizes(width, static_cast<std::size_t>(kept.count()));
+  if (header.without_zeros) sizes.push_back(kept.bits().size());
+  const std::size_t head = header_bytes(header, sizes).size();
+  sizes.clear();
+  std::size_t place = head;
   if (header.without_zeros) {
     const std::uint64_t bytes[] = {kept.bits().size()};
     sizes.push_back(
@@ -208,7 +212,7 @@ std::size_t compress_planes(const GradientView& gradient, const Options& options
   const auto planes = compress_source(PlaneSource(kept), choose_planes(kept), kept.count(), own,
                                       out.subspan(place));
   sizes.insert(sizes.end(), planes.begin(), planes.end());
-  return put_header(header, sizes, out);
+  return put_header(header, sizes, head, out);
 }
 
 void decompress_planes(const ParsedGradient& parsed, std::span<std::uint8_t> out, int threads) {
