@@ -68,7 +68,7 @@ std::uint64_t largest(const ByteCounts& counts) {
 ByteCounts take_sample(const ChunkedArray& array, std::uint8_t zero,
                        std::vector<std::uint8_t>& bytes) {
   constexpr std::uint64_t kMore = 4;
-  constexpr std::uint64_t kSmall = 2 * kMostGroups * kGroup;  // elements, all of which are sampled
+  constexpr std::uint64_t kSmall = 2 * kMostGroups * kGroup;  // elements: all may be sampled
   const std::uint64_t first =
       std::clamp(array.elements.count / kGroup / kShare, kFewestGroups, kMostGroups);
   for (std::uint64_t taken = first;; taken = std::min(kMore * taken, kMostEnlarged)) {
