@@ -39,7 +39,7 @@ struct Chunk {
       symbols.push_back(static_cast<std::uint8_t>(s));
       weights.push_back(counts[s]);
     }
-    code = std::make_unique<PrefixCode>(code_lengths(weights, Lengths::kShort), kChunk);
+    code = std::make_unique<PrefixCode>(code_lengths(weights, kFastCode), kChunk);
     std::uint64_t total = 0;
     for (std::size_t i = 0; i < weights.size(); ++i) total += weights[i] * code->length(i);
     mean_bits = static_cast<double>(total) / kChunk;

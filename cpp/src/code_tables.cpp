@@ -120,11 +120,16 @@ void fill_multi_symbol_entries(ByteDecodeTable& table) {
 }
 
 /// The rows that have nearly all symbols, as frequent as their code words suggest; few or none.
+/// Those of the longest words are rarer than that, because a limit may have shortened many.
 std::vector<std::uint8_t> heaviest_rows(std::span<const std::uint8_t> bytes,
                                         std::span<const std::uint8_t> lengths) {
   constexpr double kOthers = 1.0 / 256;
+  const std::uint8_t longest = *std::max_element(lengths.begin(), lengths.end());
   double weight[16] = {};
+  double all = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (lengths[i] == longest) continue;
+    all += std::ldexp(1.0, -lengths[i]);
     if (lengths[i] <= kMostWordBits) weight[bytes[i] >> 4] += std::ldexp(1.0, -lengths[i]);
   }
   std::vector<std::uint8_t> rows(16);
@@ -134,7 +139,7 @@ std::vector<std::uint8_t> heaviest_rows(std::span<const std::uint8_t> bytes,
   for (const std::size_t taken : {2u, 4u, 8u}) {
     double sum = 0;
     for (std::size_t k = 0; k < taken; ++k) sum += weight[rows[k]];
-    if (sum < 1 - kOthers) continue;
+    if (sum < all - kOthers) continue;
     rows.resize(taken);
     return rows;
   }
@@ -196,6 +201,7 @@ std::unique_ptr<ByteDecodeTable> PrefixCode::byte_decode_table(
     std::span<const std::uint8_t> bytes) const {
   auto table = std::make_unique_for_overwrite<ByteDecodeTable>();
   table->word_bits = lookup_bits_;
+  table->has_long_words = max_length_ > lookup_bits_;
   std::memcpy(table->limit, limit_, sizeof(limit_));
   std::memcpy(table->offset, offset_, sizeof(offset_));
   for (std::size_t i = 0; i < size(); ++i) table->order[i] = bytes[order_[i]];

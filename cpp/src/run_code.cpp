@@ -243,7 +243,7 @@ std::unique_ptr<Encoder> make_run_encoder(RunModel model, DType dtype) {
   CodeBook book;
   book.has_escape = model.escape_weight > 0;
   if (book.has_escape) model.weights.push_back(model.escape_weight);
-  book.lengths = code_lengths(model.weights, Lengths::kOptimal);
+  book.lengths = code_lengths(model.weights, kOptimalCode);
   book.symbols = std::move(model.symbols);
   return std::make_unique<RunEncoder>(std::move(book), model, dtype);
 }

@@ -20,7 +20,7 @@ struct Candidate {
 
 /// `expected`: counts to be mixed in; where tokens are few, those of the sample vary by chance.
 void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
-                    std::span<const double> expected, Lengths wanted) {
+                    std::span<const double> expected, double allowance) {
   constexpr double kSeen = 8;  // weight of a token seen once; one never seen has 1
   constexpr double kTrust = 4;
   constexpr double kMost = 8;
@@ -32,7 +32,7 @@ void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
     const double more = expected.empty() ? 0 : mixed * expected[i];
     weights.push_back(static_cast<std::uint64_t>(kSeen * (static_cast<double>(counts[i]) + more)));
   }
-  candidate.book.lengths = code_lengths(weights, wanted);
+  candidate.book.lengths = code_lengths(weights, allowance);
   for (std::size_t i = 0; i < counts.size(); ++i) {
     candidate.bits += counts[i] * candidate.book.lengths[i];
   }
@@ -44,7 +44,7 @@ std::uint64_t book_bits(const Candidate& candidate) {
 }
 
 /// All bytes have code words, unless those of the sample are all there are.
-Candidate plain_book(const ByteCounts& histogram, bool is_whole, Lengths wanted) {
+Candidate plain_book(const ByteCounts& histogram, bool is_whole, double allowance) {
   Candidate candidate;
   std::vector<std::uint64_t> counts;
   for (std::uint64_t key = 0; key < 256; ++key) {
@@ -53,7 +53,7 @@ Candidate plain_book(const ByteCounts& histogram, bool is_whole, Lengths wanted)
     candidate.book.symbols.push_back({key, 1});
     counts.push_back(count);
   }
-  choose_lengths(candidate, counts, {}, wanted);
+  choose_lengths(candidate, counts, {}, allowance);
   return candidate;
 }
 
@@ -92,7 +92,7 @@ std::vector<double> expected_counts(std::span<const Symbol> symbols, std::uint64
 }
 
 Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                   std::uint64_t longest, Lengths wanted) {
+                   std::uint64_t longest, double allowance) {
   Candidate candidate;
   candidate.book.symbols.reserve(kMaxTokens);
   for (std::uint64_t key = 0; key < 256; ++key) {
@@ -112,7 +112,7 @@ Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histo
   if (tokens.size() > kMostKept) tokens = {};
   const std::vector<double> expected = expected_counts(candidate.book.symbols, longest, histogram,
                                                        static_cast<double>(sample.size()));
-  choose_lengths(candidate, {counts.data(), expected.size()}, expected, wanted);
+  choose_lengths(candidate, {counts.data(), expected.size()}, expected, allowance);
   return candidate;
 }
 
@@ -155,7 +155,7 @@ CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts&
   constexpr double kFewZeros = 0.2;   // make tokens with runs cost more time than they save
   constexpr double kManyZeros = 0.8;  // make a plain code lose for sure
   constexpr double kWorthRuns = 0.98;
-  const Lengths wanted = sample.size() >= kTokenTablesFrom ? Lengths::kShort : Lengths::kOptimal;
+  const double allowance = sample.size() >= kTokenTablesFrom ? kSmallCode : kOptimalCode;
   const double all = static_cast<double>(sample.size());
   const double zeros = static_cast<double>(histogram[0]);
   if (zeros == all) return {{{to_key(0, kBytes), kMaxTokenRun}}, false, {0}};
@@ -163,10 +163,10 @@ CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts&
   const std::uint64_t longest =
       zeros < kFewZeros * all ? 0
                               : longest_run(zeros, all, static_cast<std::uint64_t>(255 - unseen));
-  if (longest < 2) return std::move(plain_book(histogram, is_whole, wanted).book);
-  Candidate runs = run_book(sample, histogram, longest, wanted);
+  if (longest < 2) return std::move(plain_book(histogram, is_whole, allowance).book);
+  Candidate runs = run_book(sample, histogram, longest, allowance);
   if (zeros > kManyZeros * all) return std::move(runs.book);
-  Candidate plain = plain_book(histogram, is_whole, wanted);
+  Candidate plain = plain_book(histogram, is_whole, allowance);
   const bool better = static_cast<double>(runs.bits + book_bits(runs)) <
                       kWorthRuns * static_cast<double>(plain.bits + book_bits(plain));
   return std::move(better ? runs.book : plain.book);

@@ -169,7 +169,7 @@ std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
     weights.push_back(value.count);
   }
   book.lengths = code_lengths(
-      weights, array.elements.count >= kTablesFrom ? Lengths::kShort : Lengths::kOptimal);
+      weights, array.elements.count >= kTablesFrom ? kFastCode : kOptimalCode);
   return std::make_unique<ValueEncoder>(array, std::move(book), exceptions, weights, layouts);
 }
 

@@ -23,7 +23,7 @@ struct Coder {
       bytes.push_back(static_cast<std::uint8_t>(s));
       weights.push_back(counts[s]);
     }
-    const PrefixCode code(code_lengths(weights, Lengths::kShort), data.size());
+    const PrefixCode code(code_lengths(weights, kSmallCode), data.size());
     encode = code.byte_encode_table(bytes, to_write);
     decode = code.byte_decode_table(bytes);
   }

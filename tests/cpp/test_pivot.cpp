@@ -213,7 +213,7 @@ TEST_CASE("pivot layout there and back; every other size is an error") {
           weights.push_back(static_cast<std::uint64_t>(count));
         }
         INFO("factor ", factor, ", ", alphabet, " symbols, ", size, " bytes");
-        const PrefixCode code(code_lengths(weights, Lengths::kShort), PrefixCode::kNeverRead);
+        const PrefixCode code(code_lengths(weights, kFastCode), PrefixCode::kNeverRead);
         const PivotCode pivot(code, symbols);
         std::uint64_t expected = 0;
         for (unsigned s = 0; s < alphabet; ++s) expected += weights[s] * code.length(s);

@@ -54,7 +54,8 @@ struct ByteEncodeTable {
 /// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
 struct ByteDecodeTable {
   unsigned word_bits;  ///< up to kLookupBits; longer code words have no entry in the tables
-  bool few_symbols;    ///< a look-up seldom yields more than three symbols: `three` is filled
+  bool has_long_words;
+  bool few_symbols;  ///< a look-up seldom yields more than three symbols: `three` is filled
   /// By the next kLookupBits bits; 0: long code word.
   union {
     uint64_t six[1u << kLookupBits];    ///< symbols << 16 | how many << 8 | bits used
