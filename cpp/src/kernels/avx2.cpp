@@ -101,7 +101,7 @@ const Kernels kAvx2Kernels = {
     avx2_encode_bytes,
     portable_decode_bytes,
     avx2_block_signs,
-    portable_cheapest_classes,
+    avx2_cheapest_classes,
     avx2_tokenize,
     portable_expand,
     portable_narrow,

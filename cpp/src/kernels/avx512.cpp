@@ -119,7 +119,7 @@ const Kernels kAvx512Kernels = {
     avx2_encode_bytes,
     portable_decode_bytes,
     avx2_block_signs,
-    portable_cheapest_classes,
+    avx2_cheapest_classes,
     avx512_tokenize,
     portable_expand,
     portable_narrow,
