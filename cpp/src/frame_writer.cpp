@@ -87,6 +87,26 @@ std::vector<std::uint8_t*> places_for_chunk(std::span<const ChunkTrack> tracks,
   return places;
 }
 
+/// memmove to a lower place, on all threads: a piece no longer than the way it goes does not overlap
+/// itself.
+void move_down(std::uint8_t* to, const std::uint8_t* from, std::size_t size, int threads) {
+  constexpr std::size_t kWorthThreads = std::size_t{1} << 20;
+  const std::size_t way = static_cast<std::size_t>(from - to);
+  if (threads == 1 || way < kWorthThreads) {
+    std::memmove(to, from, size);
+    return;
+  }
+  for (std::size_t done = 0; done < size; done += way) {
+    const std::size_t piece = std::min(way, size - done);
+    const std::size_t shares = piece < kWorthThreads ? 1 : static_cast<std::size_t>(threads);
+    for_each(shares, threads, [&](std::size_t i) {
+      const std::size_t begin = piece * i / shares;
+      const std::size_t end = piece * (i + 1) / shares;
+      std::memcpy(to + done + begin, from + done + begin, end - begin);
+    });
+  }
+}
+
 std::uint8_t* append(std::uint8_t* place, std::span<const std::uint8_t> bytes) {
   return std::copy(bytes.begin(), bytes.end(), place);
 }
@@ -137,8 +157,8 @@ std::vector<WrittenChunks> write_chunks(const ChunkedArray& array,
     WrittenChunks& total = totals[k];
     for (std::size_t region = 0; region < regions; ++region) {
       const std::size_t size = region_size[k * regions + region];
-      std::memmove(tracks[k].payloads + total.size, tracks[k].payloads + region_place(region),
-                   size);
+      move_down(tracks[k].payloads + total.size, tracks[k].payloads + region_place(region), size,
+                array.threads);
       total.size += size;
     }
     for (std::size_t i = 0; i < chunks; ++i) {

@@ -29,6 +29,28 @@ TEST_CASE("every codec of the table, through the public interface") {
   }
 }
 
+TEST_CASE("the number of threads changes nothing, also where payloads move far") {
+  std::vector<std::uint8_t> data(11'000'000);
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    data[i] = static_cast<std::uint8_t>(i * i >> 7 & 63);  // 6 of 8 bits
+  }
+  const std::uint64_t size = data.size();
+  const ArrayView array{data.data(), DType::kUInt8, {&size, 1}};
+  std::vector<std::uint8_t> frames[4];
+  for (const int threads : {1, 2, 3}) {
+    Options options;
+    options.codec = CodecId::kHuffman;
+    options.threads = threads;
+    std::vector<std::uint8_t>& frame = frames[threads];
+    frame.resize(max_compressed_size(array));
+    frame.resize(compress_into(array, options, frame));
+    CHECK(frame == frames[1]);
+  }
+  std::vector<std::uint8_t> back(data.size());
+  decompress_into(frames[3], back);
+  CHECK(back == data);
+}
+
 TEST_CASE("wrong arguments") {
   const std::uint64_t shape[1] = {4};
   const ArrayView array{"abc", DType::kUInt8, shape};
