@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import pytest
+
 from gradwire.tuner import COMPRESSED, PLAIN, Tuner
 
 
@@ -60,7 +63,7 @@ def test_a_mix_that_does_not_pay_is_dropped() -> None:
     training = Training({PLAIN: (0.1, 0.9), COMPRESSED: (0.2, 0.3)})
     while training.asked < 1:
         training.step()
-    training.seconds = {PLAIN: (0.5, 0.9), COMPRESSED: (0.2, 0.8)}
+    training.seconds = {PLAIN: (0.5, 0.9), COMPRESSED: (0.2, 0.95)}
     assert training.steps(20)[-5:] == [(False, False)] * 5
 
 
@@ -78,7 +81,25 @@ def test_a_trial_of_short_steps_takes_more_of_them() -> None:
         training.step()
     training.seconds = quiet
     assert training.steps(40)[-5:] == [(True, True)] * 5
-    assert training.asked == 2
+    assert training.asked == 3  # after 3, 11 and 12 steps of each kind
+
+
+@pytest.mark.parametrize(("compressed", "least", "most"), [(0.5, 95, 100), (1, 0, 10), (1.1, 0, 1)])
+def test_noise_is_no_gain(compressed: float, least: int, most: int) -> None:
+    """Steps that vary by a quarter; `compressed` is their mean time relative to plain ones."""
+    chosen = 0
+    for seed in range(100):
+        noise = np.random.default_rng(seed)
+        training = Training({PLAIN: (0.0, 0.0), COMPRESSED: (0.0, 0.0)})
+        for _ in range(80):
+            plain, other = noise.uniform(0.75, 1.25, 2)
+            training.seconds = {
+                PLAIN: (0.1 * plain, 0.3 * plain),
+                COMPRESSED: (0.1 * compressed * other, 0.3 * compressed * other),
+            }
+            last = training.step()
+        chosen += any(last)
+    assert least <= chosen <= most
 
 
 def test_trials_of_short_steps_are_as_rare() -> None:

@@ -1,11 +1,12 @@
 """Chooses, bucket by bucket, between compressed and plain exchange, by measuring both.
 
 A trial takes steps with all buckets plain and steps with all buckets compressed in turn, more of
-them if they are short. The time of a bucket is what it takes from its start, or from the end of
-the bucket before, to its own end; the span of a step is the time from its first start to its last
-end, backward pass included. A bucket is compressed if that was clearly faster in the median; and
-all are plain again if the span of such steps is hardly shorter than that of plain ones. All ranks
-compare the times of the slowest rank, so they choose alike.
+them if they are short, or if neither kind is clearly the faster one. The time of a bucket is what
+it takes from its start, or from the end of the bucket before, to its own end; the span of a step is
+the time from its first start to its last end, backward pass included. Those buckets are compressed
+for which that was clearly faster in the median, provided that the spans of such steps are shorter
+than those of plain ones, nearly whenever two are compared; where only some buckets are, another
+trial tells. All ranks compare the times of the slowest rank, so they choose alike.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from collections.abc import Callable, Sequence
 
 PLAIN, COMPRESSED, CHOSEN = "plain", "compressed", "chosen"
 _WARM_UP = 2  # steps; DDP forms its buckets anew after the first
-_REPEATS = 3  # of each kind of step
+_REPEATS = 3  # of each kind of step, or more
 _MOST_REPEATS = 12
 _LONG_ENOUGH = 0.5  # seconds of a trial; shorter ones are at the mercy of noise and go on
+_SURE = 0.9  # of the pairs of a step of each kind one kind is the shorter one: it is so
+_SURE_AT_LAST = 0.75  # the same, after the most repeats
 _WORTH_IT = 0.9  # of the time of a plain bucket; less of a gain may be noise
 _WORTH_THE_STEP = 0.97  # of the span of plain steps
 _SHARE = 0.01  # of all time may be lost on trials
@@ -62,8 +65,7 @@ class Tuner:
         self._mode = CHOSEN
         self._pause -= 1
         if self._pause <= 0:
-            self._repeats = _REPEATS
-            self._ahead = [PLAIN, COMPRESSED] * _REPEATS
+            self._begin_trial(COMPRESSED)
 
     def compresses(self, bucket: int) -> bool:
         """Whether this bucket is compressed in this step."""
@@ -93,47 +95,55 @@ class Tuner:
         return self._mode != CHOSEN or bool(self._times)
 
     def _decide(self) -> None:
-        if CHOSEN in self._times:
-            plain, mixed = self._slowest([self._span(PLAIN), self._span(CHOSEN)])
-            if mixed > _WORTH_THE_STEP * plain:
-                self._chosen = dict.fromkeys(self._chosen, False)
-            self._rest(min(plain, mixed), max(plain, mixed))
-            return
+        kind = CHOSEN if CHOSEN in self._times else COMPRESSED
         buckets = sorted(self._times[PLAIN][0])
-        mine = [self._seconds(mode, b) for b in buckets for mode in (PLAIN, COMPRESSED)]
-        times = self._slowest([self._span(PLAIN), self._span(COMPRESSED), *mine])
-        plain, compressed = times[:2]
-        if self._repeats == _REPEATS:
-            more = self._missing_repeats(plain + compressed)
+        mine = [self._seconds(mode, b) for b in buckets for mode in (PLAIN, kind)]
+        times = self._slowest([*self._spans(PLAIN), *self._spans(kind), *mine])
+        plain, other = times[: self._repeats], times[self._repeats : 2 * self._repeats]
+        shorter = statistics.fmean(o < p for o in other for p in plain)
+        fast, slow = sorted([statistics.median(plain), statistics.median(other)])
+        if more := self._missing_repeats(fast + slow, shorter):
             self._repeats += more
-            self._ahead = [PLAIN, COMPRESSED] * more
-            if more:
-                return
-        self._chosen = {
-            b: times[2 * i + 3] < _WORTH_IT * times[2 * i + 2] for i, b in enumerate(buckets)
-        }
-        if len(set(self._chosen.values())) == 2:
-            self._ahead = [CHOSEN] * self._repeats
+            self._ahead = [PLAIN, kind] * more
             return
-        if compressed > _WORTH_THE_STEP * plain:
+        if kind == COMPRESSED:
+            seconds = iter(times[2 * self._repeats :])
+            self._chosen = {b: _WORTH_IT * next(seconds) > next(seconds) for b in buckets}
+            if len(set(self._chosen.values())) == 2:
+                self._begin_trial(CHOSEN)
+                return
+        is_worth_it = statistics.median(other) < _WORTH_THE_STEP * statistics.median(plain)
+        if not is_worth_it or shorter < _SURE_AT_LAST:
             self._chosen = dict.fromkeys(buckets, False)
-        self._rest(min(plain, compressed), max(plain, compressed))
+        self._times = {}
+        self._rest(fast, slow)
 
-    def _missing_repeats(self, seconds: float) -> int:
-        """Of a plain and a compressed step that take so long, until the trial is long enough."""
+    def _missing_repeats(self, seconds: float, shorter: float) -> int:
+        """Of a plain and another step that take so long, until the trial is long and clear."""
+        room = _MOST_REPEATS - self._repeats
         wanted = _LONG_ENOUGH / max(seconds, _LONG_ENOUGH / _MOST_REPEATS)
-        return max(0, round(wanted) - _REPEATS)
+        if round(wanted) > self._repeats:
+            return min(room, round(wanted) - self._repeats)
+        is_clear = not 1 - _SURE < shorter < _SURE
+        return 0 if is_clear else min(room, _REPEATS)
+
+    def _begin_trial(self, kind: str) -> None:
+        """Of plain steps and these."""
+        self._times = {}
+        self._repeats = _REPEATS
+        self._ahead = [PLAIN, kind] * _REPEATS
 
     def _rest(self, fast: float, slow: float) -> None:
         """Until the next trial, so that its slower steps cost no more than their share."""
-        self._times = {}
         self._pause = max(_SHORTEST_PAUSE, round(self._repeats * slow / fast / _SHARE))
 
-    def _span(self, mode: str) -> float:
-        spans = []
-        for step in self._times[mode]:
-            spans.append(max(e for _, e in step.values()) - min(b for b, _ in step.values()))
-        return statistics.median(spans)
+    def _spans(self, mode: str) -> list[float]:
+        """Of as many steps as all ranks have, also if one here could not be measured."""
+        spans = [
+            max(e for _, e in step.values()) - min(b for b, _ in step.values())
+            for step in self._times[mode]
+        ]
+        return (spans * self._repeats)[: self._repeats]
 
     def _seconds(self, mode: str, bucket: int) -> float:
         seconds = []
