@@ -60,11 +60,16 @@ def test_buckets_are_chosen_one_by_one() -> None:
 
 
 def test_a_mix_that_does_not_pay_is_dropped() -> None:
-    training = Training({PLAIN: (0.1, 0.9), COMPRESSED: (0.2, 0.3)})
+    training = Training({PLAIN: (0.1, 0.9), COMPRESSED: (1.0, 0.3)})
     while training.asked < 1:
         training.step()
     training.seconds = {PLAIN: (0.5, 0.9), COMPRESSED: (0.2, 0.95)}
     assert training.steps(20)[-5:] == [(False, False)] * 5
+
+
+def test_all_are_compressed_where_a_mix_is_no_better() -> None:
+    training = Training({PLAIN: (0.1, 0.9), COMPRESSED: (0.1, 0.3)})  # the first gains nothing
+    assert training.steps(20)[-5:] == [(True, True)] * 5
 
 
 def test_the_slowest_rank_decides() -> None:

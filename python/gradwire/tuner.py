@@ -5,8 +5,9 @@ them if they are short, or if neither kind is clearly the faster one. The time o
 it takes from its start, or from the end of the bucket before, to its own end; the span of a step is
 the time from its first start to its last end, backward pass included. Those buckets are compressed
 for which that was clearly faster in the median, provided that the spans of such steps are shorter
-than those of plain ones, nearly whenever two are compared; where only some buckets are, another
-trial tells. All ranks compare the times of the slowest rank, so they choose alike.
+than those of plain ones, nearly whenever two are compared. Where that are only some buckets,
+another trial compares such steps with the better of the other kinds. All ranks compare the times
+of the slowest rank, so they choose alike.
 """
 
 from __future__ import annotations
@@ -42,15 +43,16 @@ class Tuner:
         self._slowest = slowest
         self._clock = clock
         self._chosen: dict[int, bool] = {}
+        self._ahead: list[str] = []  # kinds of the next steps
+        self._times: dict[str, list[dict[int, tuple[float, float]]]] = {}
         self.restart()
 
     def restart(self) -> None:
         """Forgets all measurements: the buckets have changed."""
-        self._repeats = _REPEATS  # of each kind of step in this trial
-        self._ahead = [COMPRESSED] * _WARM_UP + [PLAIN, COMPRESSED] * _REPEATS
+        self._begin_trial(PLAIN, COMPRESSED)
+        self._ahead[:0] = [COMPRESSED] * _WARM_UP
         self._warm_up = _WARM_UP
         self._mode = COMPRESSED
-        self._times: dict[str, list[dict[int, tuple[float, float]]]] = {}
         self._pause = 0
         self._now: dict[int, list[float]] = {}
 
@@ -65,7 +67,7 @@ class Tuner:
         self._mode = CHOSEN
         self._pause -= 1
         if self._pause <= 0:
-            self._begin_trial(COMPRESSED)
+            self._begin_trial(PLAIN, COMPRESSED)
 
     def compresses(self, bucket: int) -> bool:
         """Whether this bucket is compressed in this step."""
@@ -95,28 +97,30 @@ class Tuner:
         return self._mode != CHOSEN or bool(self._times)
 
     def _decide(self) -> None:
-        kind = CHOSEN if CHOSEN in self._times else COMPRESSED
-        buckets = sorted(self._times[PLAIN][0])
-        mine = [self._seconds(mode, b) for b in buckets for mode in (PLAIN, kind)]
-        times = self._slowest([*self._spans(PLAIN), *self._spans(kind), *mine])
-        plain, other = times[: self._repeats], times[self._repeats : 2 * self._repeats]
-        shorter = statistics.fmean(o < p for o in other for p in plain)
-        fast, slow = sorted([statistics.median(plain), statistics.median(other)])
+        base, kind = self._kinds
+        buckets = sorted(self._times[base][0])
+        mine = [self._seconds(mode, b) for b in buckets for mode in (base, kind)]
+        times = self._slowest([*self._spans(base), *self._spans(kind), *mine])
+        before, after = times[: self._repeats], times[self._repeats : 2 * self._repeats]
+        shorter = statistics.fmean(a < b for a in after for b in before)
+        slow, fast = statistics.median(before), statistics.median(after)
         if more := self._missing_repeats(fast + slow, shorter):
             self._repeats += more
-            self._ahead = [PLAIN, kind] * more
+            self._ahead = [base, kind] * more
             return
+        best = kind if fast < _WORTH_THE_STEP * slow and shorter >= _SURE_AT_LAST else base
         if kind == COMPRESSED:
             seconds = iter(times[2 * self._repeats :])
             self._chosen = {b: _WORTH_IT * next(seconds) > next(seconds) for b in buckets}
             if len(set(self._chosen.values())) == 2:
-                self._begin_trial(CHOSEN)
+                self._begin_trial(best, CHOSEN)
                 return
-        is_worth_it = statistics.median(other) < _WORTH_THE_STEP * statistics.median(plain)
-        if not is_worth_it or shorter < _SURE_AT_LAST:
+        if best == PLAIN:
             self._chosen = dict.fromkeys(buckets, False)
+        elif kind == CHOSEN and best == COMPRESSED:
+            self._chosen = dict.fromkeys(buckets, True)
         self._times = {}
-        self._rest(fast, slow)
+        self._rest(*sorted([fast, slow]))
 
     def _missing_repeats(self, seconds: float, shorter: float) -> int:
         """Of a plain and another step that take so long, until the trial is long and clear."""
@@ -127,11 +131,12 @@ class Tuner:
         is_clear = not 1 - _SURE < shorter < _SURE
         return 0 if is_clear else min(room, _REPEATS)
 
-    def _begin_trial(self, kind: str) -> None:
-        """Of plain steps and these."""
+    def _begin_trial(self, base: str, kind: str) -> None:
+        """Whether steps of one kind are shorter than those of a simpler one."""
+        self._kinds = base, kind
         self._times = {}
-        self._repeats = _REPEATS
-        self._ahead = [PLAIN, kind] * _REPEATS
+        self._repeats = _REPEATS  # of each kind in this trial
+        self._ahead = [base, kind] * _REPEATS
 
     def _rest(self, fast: float, slow: float) -> None:
         """Until the next trial, so that its slower steps cost no more than their share."""
