@@ -14,6 +14,10 @@ from hypothesis import strategies as st
 import gradwire as gw
 
 
+NEAR = 1.0052
+"""What words of at most 12 bits may cost, which large arrays get (cpp/src/code_lengths.hpp)."""
+
+
 def code_length(key: str, array: np.ndarray) -> int:
     codec = gw.codec(key)
     codec.compress(array)
@@ -26,7 +30,7 @@ def value_counts(array: np.ndarray) -> list[int]:
 
 def test_huffman_is_optimal(corner_case: np.ndarray) -> None:
     best = textbook.huffman_bits(value_counts(corner_case))
-    assert best <= code_length("huffman", corner_case) <= best * 1.001
+    assert best <= code_length("huffman", corner_case) <= best * NEAR
 
 
 @settings(max_examples=50, deadline=None)
@@ -34,7 +38,7 @@ def test_huffman_is_optimal(corner_case: np.ndarray) -> None:
 def test_huffman_is_optimal_for_any_histogram(counts: list[int]) -> None:
     array = np.repeat(np.arange(len(counts), dtype=np.uint8), counts)
     best = textbook.huffman_bits(counts)
-    assert best <= code_length("huffman", array) <= best * 1.001
+    assert best <= code_length("huffman", array) <= best * NEAR
 
 
 def test_huffman_with_counts_that_bind_the_length_limit() -> None:
@@ -45,7 +49,7 @@ def test_huffman_with_counts_that_bind_the_length_limit() -> None:
         array = np.repeat(np.arange(29).astype(dtype) * 9, fibonacci)
         best = textbook.huffman_bits(fibonacci)
         frame = gw.compress(array, codec="huffman")
-        assert best <= gw.inspect(frame).code_length <= best * 1.001
+        assert best <= gw.inspect(frame).code_length <= best * NEAR
         assert np.array_equal(gw.decompress(frame), array)
 
 
