@@ -135,7 +135,11 @@ class RunLength(Codec):
 
 @dataclass(frozen=True)
 class Huffman(Codec):
-    """Canonical Huffman code of the values, from the exact histogram (Huffman, 1952)."""
+    """Canonical Huffman code of the values, from the exact histogram (Huffman, 1952).
+
+    Arrays of 16,384 elements and more get code words of at most 12 bits where these take at most
+    0.5 % more than the best ones: they are decoded faster.
+    """
 
     key: ClassVar[str] = "huffman"
 

@@ -83,6 +83,25 @@ TEST_CASE("histogram") {
   }
 }
 
+TEST_CASE("histogram of few neighbours") {
+  for (const Kernels* kernels : all_kernels()) {
+    for (const unsigned first : {0u, 5u, 254u, 255u}) {
+      for (const std::vector<unsigned>& others :
+           {std::vector<unsigned>{}, {1}, {255}, {254, 255}, {1, 2, 3}}) {
+        std::vector<std::uint8_t> data(700, static_cast<std::uint8_t>(first));
+        for (std::size_t i = 0; i < others.size(); ++i) {
+          data[1 + i] = data[600 + i] = static_cast<std::uint8_t>(first + others[i]);
+        }
+        std::uint64_t expected[256] = {};
+        for (const auto byte : data) ++expected[byte];
+        std::uint64_t counts[256] = {};
+        kernels->histogram(data.data(), data.size(), counts);
+        CHECK(std::memcmp(counts, expected, sizeof(counts)) == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("crc32c") {
   for (const Kernels* kernels : all_kernels()) {
     const char* digits = "123456789";
