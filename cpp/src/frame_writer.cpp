@@ -87,8 +87,8 @@ std::vector<std::uint8_t*> places_for_chunk(std::span<const ChunkTrack> tracks,
   return places;
 }
 
-/// memmove to a lower place, on all threads: a piece no longer than the way it goes does not overlap
-/// itself.
+/// memmove to a lower place, on all threads: a piece no longer than the way it goes does not
+/// overlap itself.
 void move_down(std::uint8_t* to, const std::uint8_t* from, std::size_t size, int threads) {
   constexpr std::size_t kWorthThreads = std::size_t{1} << 20;
   const std::size_t way = static_cast<std::size_t>(from - to);

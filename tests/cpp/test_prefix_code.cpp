@@ -59,8 +59,7 @@ TEST_CASE("lengths are optimal, complete and limited") {
 }
 
 TEST_CASE("one symbol has the empty code word") {
-  CHECK(code_lengths(std::vector<std::uint64_t>{9}, kFastCode) ==
-        std::vector<std::uint8_t>{0});
+  CHECK(code_lengths(std::vector<std::uint64_t>{9}, kFastCode) == std::vector<std::uint8_t>{0});
   CHECK(PrefixCode({0}, 1).max_length() == 0);
 }
 

@@ -122,46 +122,53 @@ class PlaneReader {
     begin_ = places_of(bits_, header_.count, begin_);
   }
 
-  /// Calls use(index of the first, number, bytes) for pieces of up to kPiece elements, on several
-  /// threads, in any order.
-  template <typename F>
-  void for_each_piece(int threads, const F& use) const {
-    if (planes_[0].chunks() == 0) return spread(0, header_.count, nullptr, use);
+  /// Makes pieces of up to kPiece elements, on several threads, in any order, each at
+  /// place(index of the first, room for a piece), and calls use(index of the first, number, place).
+  template <typename Place, typename Use>
+  void for_each_piece(int threads, const Place& place, const Use& use) const {
+    if (planes_[0].chunks() == 0) return spread(0, header_.count, nullptr, place, use);
     for_each(planes_[0].chunks(), usable_threads(threads), [&](std::size_t i) {
       thread_local std::array<std::vector<std::uint8_t>, kMostWidth> buffers;
       const std::uint8_t* bytes[kMostWidth];
       for (std::size_t k = 0; k < planes_.size(); ++k) bytes[k] = planes_[k].read(i, buffers[k]);
-      spread(begin_[i], begin_[i + 1], bytes, use);
+      spread(begin_[i], begin_[i + 1], bytes, place, use);
     });
   }
 
  private:
   /// Elements begin to end, whose bytes that are there the planes have.
-  template <typename F>
+  template <typename Place, typename Use>
   void spread(std::uint64_t begin, std::uint64_t end, const std::uint8_t** planes,
-              const F& use) const {
+              const Place& place, const Use& use) const {
     const std::size_t width = planes_.size();
-    alignas(kMostWidth) std::uint8_t kept[(kPiece + kSpareNonzeros) * kMostWidth];
-    alignas(kMostWidth) std::uint8_t piece[kPiece * kMostWidth];
-    alignas(kMostWidth) static constexpr std::uint8_t kZeros[kPiece * kMostWidth] = {};
+    alignas(kMostWidth) std::uint8_t room[kPiece * kMostWidth];
     for (std::uint64_t first = begin; first < end; first += kPiece) {
       const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, end - first));
-      const std::size_t there =
-          header_.without_zeros ? kernels().floats.count_ones(bits_.data(), first, size) : size;
-      if (there == 0) {
-        use(first, size, kZeros);
-        continue;
-      }
-      kernels().floats.join(planes, there, width, kept);
-      for (std::size_t k = 0; k < width; ++k) planes[k] += there;
-      if (there == size) {
-        use(first, size, kept);
-        continue;
-      }
-      std::memset(kept + there * width, 0, kSpareNonzeros * width);
-      kernels().floats.put_nonzeros(bits_.data(), first, size, width, kept, piece);
+      std::uint8_t* const piece = place(first, room);
+      make_piece(first, size, width, planes, piece);
       use(first, size, piece);
     }
+  }
+
+  /// Moves the planes on behind the elements that are there.
+  void make_piece(std::uint64_t first, std::size_t size, std::size_t width,
+                  const std::uint8_t** planes, std::uint8_t* piece) const {
+    const FloatKernels& floats = kernels().floats;
+    const std::size_t there =
+        header_.without_zeros ? floats.count_ones(bits_.data(), first, size) : size;
+    if (there == 0) {
+      std::memset(piece, 0, size * width);
+      return;
+    }
+    if (there == size) {
+      floats.join(planes, there, width, piece);
+    } else {
+      alignas(kMostWidth) std::uint8_t kept[(kPiece + kSpareNonzeros) * kMostWidth];
+      floats.join(planes, there, width, kept);
+      std::memset(kept + there * width, 0, kSpareNonzeros * width);
+      floats.put_nonzeros(bits_.data(), first, size, width, kept, piece);
+    }
+    for (std::size_t k = 0; k < width; ++k) planes[k] += there;
   }
 
   const GradientHeader& header_;
@@ -218,14 +225,14 @@ std::size_t compress_planes(const GradientView& gradient, const Options& options
 void decompress_planes(const ParsedGradient& parsed, std::span<std::uint8_t> out, int threads) {
   const std::size_t width = item_size(parsed.header.type);
   PlaneReader(parsed).for_each_piece(
-      threads, [&](std::uint64_t first, std::size_t count, const std::uint8_t* elements) {
-        std::memcpy(out.data() + first * width, elements, count * width);
-      });
+      threads, [&](std::uint64_t first, std::uint8_t*) { return out.data() + first * width; },
+      [](std::uint64_t, std::size_t, const std::uint8_t*) {});
 }
 
 void read_planes(const ParsedGradient& parsed, float* out, bool add, float scale, int threads) {
   PlaneReader(parsed).for_each_piece(
-      threads, [&](std::uint64_t first, std::size_t count, const std::uint8_t* elements) {
+      threads, [](std::uint64_t, std::uint8_t* room) { return room; },
+      [&](std::uint64_t first, std::size_t count, const std::uint8_t* elements) {
         const std::uint64_t shape[] = {count};
         float scratch[kPiece];
         const FloatReader reader({elements, parsed.header.type, shape}, {});
