@@ -27,11 +27,13 @@ unsigned place_of_one(std::uint64_t word, unsigned n) {
 }  // namespace
 
 KeptElements::KeptElements(const std::uint8_t* elements, std::uint64_t count, std::size_t width,
-                           Zeros zeros, int threads)
+                           Zeros zeros, int threads, std::vector<std::uint8_t>& bits)
     : elements_(elements), count_(count), width_(width), kept_(count) {
   if (zeros == Zeros::kKept) return;
   const auto blocks = static_cast<std::size_t>((count + kBlock - 1) / kBlock);
-  bits_.resize(static_cast<std::size_t>((count + 7) / 8));
+  const auto bytes = static_cast<std::size_t>((count + 7) / 8);
+  bits.resize(std::max(bits.size(), bytes));
+  bits_ = std::span(bits).first(bytes);
   before_.resize(blocks + 1);
   constexpr std::size_t kPart = 256;  // blocks that a thread looks at
   for_each((blocks + kPart - 1) / kPart, threads, [&](std::size_t part) {

@@ -15,13 +15,14 @@ inline constexpr std::size_t kMostWidth = 8;  ///< bytes of an element
 class KeptElements {
  public:
   enum class Zeros : bool { kKept, kLeftOut };
+  /// `bits`: memory that this will need, best kept for the next array: fresh pages cost much.
   KeptElements(const std::uint8_t* elements, std::uint64_t count, std::size_t width, Zeros zeros,
-               int threads);
+               int threads, std::vector<std::uint8_t>& bits);
 
   std::uint64_t count() const { return kept_; }
   std::size_t width() const { return width_; }
   /// If zeros are left out: a bit per element of the array, lowest first, whether it is kept.
-  const std::vector<std::uint8_t>& bits() const { return bits_; }
+  std::span<const std::uint8_t> bits() const { return bits_; }
 
   /// Elements that are looked at together.
   static constexpr std::size_t kBlock = 1024;
@@ -34,7 +35,7 @@ class KeptElements {
   std::uint64_t count_;
   std::size_t width_;
   std::uint64_t kept_;
-  std::vector<std::uint8_t> bits_;
+  std::span<std::uint8_t> bits_;
   std::vector<std::uint64_t> before_;  // kept elements before each block, and all of them
 };
 

@@ -199,26 +199,31 @@ std::size_t compress_planes(const GradientView& gradient, const Options& options
   own.threads = options.threads;
   own.checksum = options.checksum;
   header.without_zeros = has_zeros(elements, count, width);
+  thread_local std::vector<std::uint8_t> bits;
   const KeptElements kept(
       elements, count, width,
       header.without_zeros ? KeptElements::Zeros::kLeftOut : KeptElements::Zeros::kKept,
-      usable_threads(options.threads));
+      usable_threads(options.threads), bits);
   header.sent = kept.count();
-  // Large frames that need not be moved save time: numbers of this size mostly take as many bytes.
-  std::vector<std::size_t> sizes(width, static_cast<std::size_t>(kept.count()));
-  if (header.without_zeros) sizes.push_back(kept.bits().size());
-  const std::size_t head = header_bytes(header, sizes).size();
-  sizes.clear();
-  std::size_t place = head;
+  std::vector<std::size_t> sizes;
   if (header.without_zeros) {
     const std::uint64_t bytes[] = {kept.bits().size()};
-    sizes.push_back(
-        compress_into({kept.bits().data(), DType::kUInt8, bytes}, own, out.subspan(place)));
-    place += sizes.back();
+    sizes.push_back(compress_into({kept.bits().data(), DType::kUInt8, bytes}, own, out));
+  }
+  // Planes that need not be moved save time: numbers of this size mostly take as many bytes.
+  std::vector<std::size_t> expected = sizes;
+  expected.resize(sizes.size() + width, static_cast<std::size_t>(kept.count()));
+  const std::size_t head = header_bytes(header, expected).size();
+  std::size_t place = head;
+  if (header.without_zeros) {
+    std::memmove(out.data() + place, out.data(), sizes[0]);
+    place += sizes[0];
   }
   const auto planes = compress_source(PlaneSource(kept), choose_planes(kept), kept.count(), own,
                                       out.subspan(place));
   sizes.insert(sizes.end(), planes.begin(), planes.end());
+  constexpr std::size_t kMostKept = std::size_t{16} << 20;
+  if (bits.size() > kMostKept) bits = {};
   return put_header(header, sizes, head, out);
 }
 
