@@ -68,7 +68,7 @@ def test_a_mix_that_does_not_pay_is_dropped() -> None:
 
 
 def test_all_are_compressed_where_a_mix_is_no_better() -> None:
-    training = Training({PLAIN: (0.1, 0.9), COMPRESSED: (0.1, 0.3)})  # the first gains nothing
+    training = Training({PLAIN: (0.125, 0.875), COMPRESSED: (0.125, 0.25)})
     assert training.steps(20)[-5:] == [(True, True)] * 5
 
 

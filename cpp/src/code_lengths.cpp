@@ -33,11 +33,12 @@ std::vector<std::uint8_t> huffman_depths(std::span<const std::uint64_t> weights)
 }
 
 /// Depths of at most `limit` over ascending weights, nearly optimal ones: the lightest symbols are
-/// taken for heavier, no more than needed. Needs 2^limit >= weights.size().
+/// taken for heavier, hardly more than needed. Needs 2^limit >= weights.size().
 std::vector<std::uint8_t> limited_depths(std::span<const std::uint64_t> weights, unsigned limit) {
   std::vector<std::uint64_t> raised(weights.begin(), weights.end());
   const std::uint64_t total = std::accumulate(raised.begin(), raised.end(), std::uint64_t{0});
-  for (std::uint64_t least = total >> (limit + 1);; least += least / 4 + 1) {
+  const std::uint64_t first = std::max(total >> (limit + 1), raised.front() + 1);
+  for (std::uint64_t least = first;; least += least / 4 + 1) {
     for (std::size_t i = 0; i < raised.size() && raised[i] < least; ++i) raised[i] = least;
     std::vector<std::uint8_t> depths = huffman_depths(raised);
     if (depths.front() <= limit) return depths;
@@ -56,9 +57,10 @@ double cost(std::span<const std::uint64_t> weights, std::span<const std::uint8_t
 std::vector<std::uint8_t> depths_for(std::span<const std::uint64_t> weights, double allowance) {
   constexpr unsigned kShortLimits[] = {kLookupBits, 14, 16, 19};
   std::vector<std::uint8_t> best = huffman_depths(weights);
+  if (best.front() <= kMaxCodeLength && allowance == kOptimalCode) return best;
   const double most = (1 + allowance) * cost(weights, best);
   for (const unsigned limit : kShortLimits) {
-    if (allowance == kOptimalCode || best.front() <= limit) break;
+    if (best.front() <= limit) break;
     if (weights.size() > std::size_t{1} << (limit - 1)) continue;
     std::vector<std::uint8_t> depths = limited_depths(weights, limit);
     if (cost(weights, depths) <= most) return depths;

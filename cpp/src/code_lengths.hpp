@@ -6,8 +6,8 @@
 
 namespace gradwire {
 
-/// Allowances: by how much of its bits a code may grow where that spares it long words, which code
-/// slowly. Finding such a code takes longer.
+/// Allowances: by how much of its bits a code may grow if that limits its words to 12, 14, 16 or 19
+/// bits: long ones code slowly. Finding such a code takes longer.
 inline constexpr double kOptimalCode = 0;
 inline constexpr double kSmallCode = 0.0008;
 inline constexpr double kFastCode = 0.005;

@@ -120,7 +120,7 @@ void fill_multi_symbol_entries(ByteDecodeTable& table) {
 }
 
 /// The rows that have nearly all symbols, as frequent as their code words suggest; few or none.
-/// Those of the longest words are rarer than that, because a limit may have shortened many.
+/// The longest words are rarer than that where a limit has shortened many.
 std::vector<std::uint8_t> heaviest_rows(std::span<const std::uint8_t> bytes,
                                         std::span<const std::uint8_t> lengths) {
   constexpr double kOthers = 1.0 / 256;
@@ -128,7 +128,7 @@ std::vector<std::uint8_t> heaviest_rows(std::span<const std::uint8_t> bytes,
   double weight[16] = {};
   double all = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (lengths[i] == longest) continue;
+    if (longest >= kLookupBits && lengths[i] == longest) continue;
     all += std::ldexp(1.0, -lengths[i]);
     if (lengths[i] <= kMostWordBits) weight[bytes[i] >> 4] += std::ldexp(1.0, -lengths[i]);
   }

@@ -87,17 +87,17 @@ std::vector<std::uint8_t*> places_for_chunk(std::span<const ChunkTrack> tracks,
   return places;
 }
 
-/// memmove to a lower place, on all threads: a piece no longer than the way it goes does not
+/// memmove to a lower place, on all threads: a piece no longer than the distance it moves does not
 /// overlap itself.
 void move_down(std::uint8_t* to, const std::uint8_t* from, std::size_t size, int threads) {
   constexpr std::size_t kWorthThreads = std::size_t{1} << 20;
-  const std::size_t way = static_cast<std::size_t>(from - to);
-  if (threads == 1 || way < kWorthThreads) {
+  const std::size_t distance = static_cast<std::size_t>(from - to);
+  if (threads == 1 || distance < kWorthThreads) {
     std::memmove(to, from, size);
     return;
   }
-  for (std::size_t done = 0; done < size; done += way) {
-    const std::size_t piece = std::min(way, size - done);
+  for (std::size_t done = 0; done < size; done += distance) {
+    const std::size_t piece = std::min(distance, size - done);
     const std::size_t shares = piece < kWorthThreads ? 1 : static_cast<std::size_t>(threads);
     for_each(shares, threads, [&](std::size_t i) {
       const std::size_t begin = piece * i / shares;

@@ -40,7 +40,6 @@ void append_costs(std::vector<std::uint8_t>& out, const ClassCosts& costs, std::
 }
 
 ClassCosts read_costs(ByteReader& reader, std::size_t classes) {
-  constexpr std::uint64_t kMostCost = 1 << 12;  // a block of them does not overflow
   ClassCosts costs{};
   std::fill_n(costs.label, kMaxClasses, kUnusedClass);
   for (auto* of : {costs.label, costs.negative, costs.zero, costs.positive}) {

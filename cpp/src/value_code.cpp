@@ -157,6 +157,13 @@ class ValueDecoder final : public Decoder {
   std::optional<ByteDecoder> bytes_;  // of narrow books
 };
 
+/// Many elements of one byte are decoded by look-ups of kLookupBits; others gain less.
+double allowance_for(std::uint64_t elements, const CodeBook& book) {
+  constexpr std::uint64_t kFullTablesFrom = std::uint64_t{1} << 16;
+  if (elements < kTablesFrom) return kOptimalCode;
+  return elements >= kFullTablesFrom && is_narrow(book) ? kFastCode : kSmallCode;
+}
+
 }  // namespace
 
 std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
@@ -168,8 +175,7 @@ std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
     book.symbols.push_back({value.key, 1});
     weights.push_back(value.count);
   }
-  book.lengths = code_lengths(
-      weights, array.elements.count >= kTablesFrom ? kFastCode : kOptimalCode);
+  book.lengths = code_lengths(weights, allowance_for(array.elements.count, book));
   return std::make_unique<ValueEncoder>(array, std::move(book), exceptions, weights, layouts);
 }
 

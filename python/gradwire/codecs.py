@@ -137,8 +137,9 @@ class RunLength(Codec):
 class Huffman(Codec):
     """Canonical Huffman code of the values, from the exact histogram (Huffman, 1952).
 
-    Arrays of 16,384 elements and more get code words of at most 12 bits where these take at most
-    0.5 % more than the best ones: they are decoded faster.
+    Arrays of 65,536 elements and more, of values that lie less than 256 apart, get code words of
+    at most 12 bits where these take at most 0.5 % more than the best ones: they are decoded
+    faster. So it is with :class:`SampleHuffman`.
     """
 
     key: ClassVar[str] = "huffman"

@@ -5,9 +5,9 @@ them if they are short, or if neither kind is clearly the faster one. The time o
 it takes from its start, or from the end of the bucket before, to its own end; the span of a step is
 the time from its first start to its last end, backward pass included. Those buckets are compressed
 for which that was clearly faster in the median, provided that the spans of such steps are shorter
-than those of plain ones, nearly whenever two are compared. Where that are only some buckets,
-another trial compares such steps with the better of the other kinds. All ranks compare the times
-of the slowest rank, so they choose alike.
+than those of plain ones, by 3 % in the median and nearly whenever two are compared. Where only some
+buckets gain, another trial compares such steps with the better of the other kinds. All ranks
+compare the times of the slowest rank, so they choose alike.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WARM_UP = 2  # steps; DDP forms its buckets anew after the first
 _REPEATS = 3  # of each kind of step, or more
 _MOST_REPEATS = 12
 _LONG_ENOUGH = 0.5  # seconds of a trial; shorter ones are at the mercy of noise and go on
-_SURE = 0.9  # of the pairs of a step of each kind one kind is the shorter one: it is so
+_SURE = 0.9  # share of the pairs of a step of each kind in which one kind is shorter: it is so
 _SURE_AT_LAST = 0.75  # the same, after the most repeats
 _WORTH_IT = 0.9  # of the time of a plain bucket; less of a gain may be noise
 _WORTH_THE_STEP = 0.97  # of the span of plain steps
@@ -54,6 +54,7 @@ class Tuner:
         self._warm_up = _WARM_UP
         self._mode = COMPRESSED
         self._pause = 0
+        self._lost = 0.0  # seconds, by the slower steps of trials
         self._now: dict[int, list[float]] = {}
 
     def begin_step(self) -> None:
@@ -101,14 +102,16 @@ class Tuner:
         buckets = sorted(self._times[base][0])
         mine = [self._seconds(mode, b) for b in buckets for mode in (base, kind)]
         times = self._slowest([*self._spans(base), *self._spans(kind), *mine])
-        before, after = times[: self._repeats], times[self._repeats : 2 * self._repeats]
-        shorter = statistics.fmean(a < b for a in after for b in before)
-        slow, fast = statistics.median(before), statistics.median(after)
-        if more := self._missing_repeats(fast + slow, shorter):
+        spans = times[: self._repeats], times[self._repeats : 2 * self._repeats]
+        shorter = statistics.fmean(k < b for k in spans[1] for b in spans[0])
+        of_base, of_kind = statistics.median(spans[0]), statistics.median(spans[1])
+        if more := self._missing_repeats(of_base + of_kind, shorter):
             self._repeats += more
             self._ahead = [base, kind] * more
             return
-        best = kind if fast < _WORTH_THE_STEP * slow and shorter >= _SURE_AT_LAST else base
+        self._lost += self._repeats * abs(of_base - of_kind)
+        pays = of_kind < _WORTH_THE_STEP * of_base and shorter >= _SURE_AT_LAST
+        best = kind if pays else base
         if kind == COMPRESSED:
             seconds = iter(times[2 * self._repeats :])
             self._chosen = {b: _WORTH_IT * next(seconds) > next(seconds) for b in buckets}
@@ -119,11 +122,10 @@ class Tuner:
             self._chosen = dict.fromkeys(buckets, False)
         elif kind == CHOSEN and best == COMPRESSED:
             self._chosen = dict.fromkeys(buckets, True)
-        self._times = {}
-        self._rest(*sorted([fast, slow]))
+        self._rest(min(of_base, of_kind))
 
     def _missing_repeats(self, seconds: float, shorter: float) -> int:
-        """Of a plain and another step that take so long, until the trial is long and clear."""
+        """Of a step of each kind, which take so long, until the trial is long and clear."""
         room = _MOST_REPEATS - self._repeats
         wanted = _LONG_ENOUGH / max(seconds, _LONG_ENOUGH / _MOST_REPEATS)
         if round(wanted) > self._repeats:
@@ -138,9 +140,11 @@ class Tuner:
         self._repeats = _REPEATS  # of each kind in this trial
         self._ahead = [base, kind] * _REPEATS
 
-    def _rest(self, fast: float, slow: float) -> None:
-        """Until the next trial, so that its slower steps cost no more than their share."""
-        self._pause = max(_SHORTEST_PAUSE, round(self._repeats * slow / fast / _SHARE))
+    def _rest(self, seconds: float) -> None:
+        """Until the next trial, so that what this one lost is a small share of such steps."""
+        self._pause = max(_SHORTEST_PAUSE, round(self._lost / seconds / _SHARE))
+        self._lost = 0.0
+        self._times = {}
 
     def _spans(self, mode: str) -> list[float]:
         """Of as many steps as all ranks have, also if one here could not be measured."""
@@ -148,7 +152,7 @@ class Tuner:
             max(e for _, e in step.values()) - min(b for b, _ in step.values())
             for step in self._times[mode]
         ]
-        return (spans * self._repeats)[: self._repeats]
+        return (spans * self._repeats)[-self._repeats :]
 
     def _seconds(self, mode: str, bucket: int) -> float:
         seconds = []

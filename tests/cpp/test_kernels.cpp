@@ -68,6 +68,16 @@ TEST_CASE("code words of bytes in few rows, and of bytes without one, are the sa
   }
 }
 
+TEST_CASE("rows of code words are those that have the symbols") {
+  if (!gradwire::kernels().encodes_rows) return;
+  std::vector<std::uint8_t> data(50'000);
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::uint8_t>(i % 32 + 240);
+  const Coder coder(data);
+  REQUIRE(coder.encode->rows != nullptr);
+  CHECK(coder.encode->rows->rows == 2);
+  CHECK(coder.encode->rows->row[0] + coder.encode->rows->row[1] == 15);  // 0 and 15
+}
+
 TEST_CASE("histogram") {
   for (const Kernels* kernels : all_kernels()) {
     for (const double factor : {1.0, 0.9, 0.5, 0.05}) {
@@ -204,10 +214,18 @@ TEST_CASE("encoding stops before its room ends") {
 }
 
 TEST_CASE("random bits decode inside their bounds") {
-  const auto data = skewed_bytes(5000, 0.8, 9, 100);
-  const Coder coder(data);
+  const Coder with_long_words(skewed_bytes(5000, 0.8, 9, 100));
+  const Coder with_six_symbols(skewed_bytes(70'000, 0.8, 9, 5));
+  const Coder with_three_symbols(skewed_bytes(70'000, 1.0, 9, 100));
+  REQUIRE(with_long_words.decode->has_long_words);
+  REQUIRE(!with_six_symbols.decode->has_long_words);
+  REQUIRE(!with_six_symbols.decode->few_symbols);
+  REQUIRE(!with_three_symbols.decode->has_long_words);
+  REQUIRE(with_three_symbols.decode->few_symbols);
+  const Coder* const coders[] = {&with_long_words, &with_six_symbols, &with_three_symbols};
   for (const Kernels* kernels : all_kernels()) {
-    for (unsigned seed = 0; seed < 200; ++seed) {
+    for (unsigned seed = 0; seed < 300; ++seed) {
+      const Coder& coder = *coders[seed % 3];
       const auto noise = skewed_bytes(400, 1.0, seed);
       std::vector<std::uint8_t> back(900, 0xAA);
       const DecodeStream streams[2] = {

@@ -58,6 +58,16 @@ TEST_CASE("lengths are optimal, complete and limited") {
   }
 }
 
+TEST_CASE("fast codes have short words") {
+  std::vector<std::uint64_t> weights;  // whose best code has long words
+  for (double w = 1e7; w >= 1; w *= 0.65) weights.push_back(static_cast<std::uint64_t>(w));
+  const auto longest = [&](double allowance) {
+    return PrefixCode(code_lengths(weights, allowance), PrefixCode::kNeverRead).max_length();
+  };
+  CHECK(longest(kOptimalCode) > 14);
+  CHECK(longest(kFastCode) <= kLookupBits);
+}
+
 TEST_CASE("one symbol has the empty code word") {
   CHECK(code_lengths(std::vector<std::uint64_t>{9}, kFastCode) == std::vector<std::uint8_t>{0});
   CHECK(PrefixCode({0}, 1).max_length() == 0);

@@ -48,6 +48,33 @@ TEST_CASE("the cheapest class, and the lower one of two equals") {
   }
 }
 
+TEST_CASE("all kernels find the same classes") {
+  std::mt19937 random(6);
+  const auto below = [&](std::uint32_t end) { return static_cast<std::int32_t>(random() % end); };
+  for (int round = 0; round < 200; ++round) {
+    ClassCosts costs{};
+    const std::uint32_t range = round % 2 == 0 ? kMostCost + 1 : 3;  // few costs: many are equal
+    for (std::size_t k = 0; k < kMaxClasses; ++k) {
+      costs.label[k] = below(5) == 0 ? 1 << 24 : below(range);
+      costs.negative[k] = below(range);
+      costs.zero[k] = below(range);
+      costs.positive[k] = below(range);
+    }
+    std::vector<BlockSigns> signs(21);
+    for (BlockSigns& block : signs) {
+      block.negative = static_cast<std::uint16_t>(below(4) == 0 ? kBlockSize : below(kBlockSize));
+      block.positive = static_cast<std::uint16_t>(below(kBlockSize + 1 - block.negative));
+    }
+    std::vector<std::uint8_t> expected(signs.size());
+    kScalarKernels.cheapest_classes(&costs, signs.data(), signs.size(), expected.data());
+    for (const Kernels* kernels : all_kernels()) {
+      std::vector<std::uint8_t> classes(signs.size());
+      kernels->cheapest_classes(&costs, signs.data(), signs.size(), classes.data());
+      CHECK(classes == expected);
+    }
+  }
+}
+
 namespace {
 
 /// Tokens of the bytes 1 to 3, with 0 to 4 zeros before them, and of 5 zeros.

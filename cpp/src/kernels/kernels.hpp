@@ -99,7 +99,9 @@ struct BlockSigns {
   uint16_t positive;
 };
 
-/// What a block of each class costs, in some fraction of a bit; unused classes cost the most.
+/// What a block of each class costs, in some fraction of a bit: at most kMostCost, but for the
+/// labels of unused classes.
+inline constexpr int32_t kMostCost = 4096;
 struct ClassCosts {
   int32_t label[kMaxClasses];
   int32_t negative[kMaxClasses];

@@ -33,8 +33,9 @@ class CompressionState:
         compressor: makes and reads the frames; alike on all ranks, but that its rank is set here.
             None for ``Compressor(QSGD(4))``.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
-        fallback: leave those buckets to a plain all-reduce for which it is measured to be faster.
-            Pipelines that do not send an estimate of the gradient, such as signs, have no fallback.
+        fallback: leave buckets to a plain all-reduce unless compressing them is measured to shorten
+            the whole step clearly. Pipelines that do not send an estimate of the gradient, such as
+            signs, have no fallback.
 
     Frames travel over a gloo group of their own, so that they never cross DDP's collectives. CUDA
     tensors pass through pinned host memory; that path is untested.
