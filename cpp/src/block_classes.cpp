@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace gradwire {
 namespace {
@@ -111,6 +112,20 @@ void join(std::vector<Sums>& classes, double all, double share) {
   }
 }
 
+/// Calls visit(p, b) for all blocks b of kParts parts, of which each goes on by itself: in one part
+/// a block that counts its class would wait for the count of the block before.
+constexpr std::size_t kParts = 4;
+template <typename F>
+void for_each_block(std::size_t blocks, const F& visit) {
+  const std::size_t part = blocks / kParts;
+  for (std::size_t i = 0; i < part; ++i) {
+    for (std::size_t p = 0; p < kParts; ++p) visit(p, static_cast<std::uint32_t>(p * part + i));
+  }
+  for (std::size_t b = kParts * part; b < blocks; ++b) {
+    visit(kParts - 1, static_cast<std::uint32_t>(b));
+  }
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> BlockClasses::assign(std::span<const BlockSigns> blocks) const {
@@ -154,10 +169,16 @@ ClassOrder::ClassOrder(std::vector<std::uint8_t> classes, std::size_t class_coun
       blocks_(classes_.size()),
       first_(class_count + 1),
       bytes_(bytes) {
-  for (const std::uint8_t k : classes_) ++first_[k + 1u];
-  std::partial_sum(first_.begin(), first_.end(), first_.begin());
-  std::vector<std::uint32_t> next = first_;
-  for (std::uint32_t b = 0; b < classes_.size(); ++b) blocks_[next[classes_[b]]++] = b;
+  std::uint32_t next[kParts][kMaxClasses] = {};
+  for_each_block(classes_.size(), [&](std::size_t p, std::uint32_t b) { ++next[p][classes_[b]]; });
+  std::uint32_t sum = 0;
+  for (std::size_t k = 0; k < class_count; ++k) {
+    first_[k] = sum;
+    for (auto& of_part : next) sum += std::exchange(of_part[k], sum);
+  }
+  first_[class_count] = sum;
+  for_each_block(classes_.size(),
+                 [&](std::size_t p, std::uint32_t b) { blocks_[next[p][classes_[b]]++] = b; });
 }
 
 std::size_t ClassOrder::size(std::size_t k) const {

@@ -1,6 +1,7 @@
 #include "entropy_coder.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "exceptions.hpp"
 #include "gradwire/error.hpp"
@@ -13,8 +14,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 /// Memory for one chunk, kept by each thread: fresh pages cost more than the coding.
 struct Workspace {
-  Bytes bytes;     // of the elements, in their order
-  Bytes of_class;  // for decoders
+  Bytes bytes;  // of the elements, in their order
   Payload payload;
   TokenBuffer tokens;
 };
@@ -147,14 +147,13 @@ class EntropyDecoder final : public Decoder {
               std::uint8_t* out, std::size_t count) const override {
     Workspace& work = workspace();
     ByteReader reader(payload);
+    std::uint8_t* const bytes = item_size(dtype_) == 1 ? out : sized(work.bytes, count);
     if (coders_.size() == 1) {
-      const bool in_place = item_size(dtype_) == 1;
-      std::uint8_t* const bytes = in_place ? out : sized(work.of_class, count);
-      coders_[0].decode(reader, readable_end, work.tokens, {bytes, count});
-      from_bytes(bytes, count, smallest_, background_, dtype_, out);
+      coders_[0].decode(reader, readable_end, work.tokens, {bytes, nullptr, count});
     } else {
-      decode_classes(reader, readable_end, work, out, count);
+      decode_classes(reader, readable_end, work, {bytes, count});
     }
+    from_bytes(bytes, count, smallest_, background_, dtype_, out);
     auto rest = payload.last(reader.left());
     if (has_exceptions_) ExceptionList::take(rest, dtype_, count).apply(out);
     if (!rest.empty()) throw CorruptFrameError("a chunk goes on behind its last part");
@@ -162,28 +161,20 @@ class EntropyDecoder final : public Decoder {
 
  private:
   void decode_classes(ByteReader& reader, const std::uint8_t* readable_end, Workspace& work,
-                      std::uint8_t* out, std::size_t count) const {
-    std::vector<std::uint8_t> classes(block_count(count));
+                      std::span<std::uint8_t> bytes) const {
+    std::vector<std::uint8_t> classes(block_count(bytes.size()));
     const TokenDecoder labels(reader.take(reader.varint()), classes.size());
-    labels.decode(reader, readable_end, work.tokens, classes);
+    labels.decode(reader, readable_end, work.tokens, {classes.data(), nullptr, classes.size()});
     if (*std::max_element(classes.begin(), classes.end()) >= coders_.size()) {
       throw CorruptFrameError("a block has a class that does not exist");
     }
-    const ClassOrder order(std::move(classes), coders_.size(), count);
-    std::uint8_t* const own = sized(work.of_class, count);
-    static constexpr std::uint8_t kZeros[kBlockSize] = {};
+    const ClassOrder order(std::move(classes), coders_.size(), bytes.size());
+    std::memset(bytes.data(), 0, bytes.size());
     for (std::size_t k = 0; k < coders_.size(); ++k) {
       const auto blocks = order.blocks(k);
       if (blocks.empty()) continue;
-      const bool only_zeros = coders_[k].has_only_zeros();
-      if (!only_zeros) {
-        coders_[k].decode(reader, readable_end, work.tokens, {own, order.size(k)});
-      }
-      for (std::size_t i = 0; i < blocks.size(); ++i) {
-        from_bytes(only_zeros ? kZeros : own + i * kBlockSize, block_bytes(blocks[i], count),
-                   smallest_, background_, dtype_,
-                   out + blocks[i] * kBlockSize * item_size(dtype_));
-      }
+      coders_[k].decode(reader, readable_end, work.tokens,
+                        {bytes.data(), blocks.data(), order.size(k)});
     }
   }
 

@@ -24,4 +24,17 @@ inline void gather(const Blocks& blocks, std::uint8_t* out) {
   }
 }
 
+/// Where byte i of a sequence goes.
+inline std::uint8_t* byte_at(const OutBlocks& out, std::size_t i) {
+  const std::size_t b = i / kBlockSize;
+  return out.data + (out.numbers != nullptr ? out.numbers[b] : b) * kBlockSize + i % kBlockSize;
+}
+
+/// gather, the other way round.
+inline void scatter(const std::uint8_t* bytes, const OutBlocks& out) {
+  for (std::size_t i = 0; i < out.size; i += kBlockSize) {
+    copy_block(bytes + i, std::min(kBlockSize, out.size - i), byte_at(out, i));
+  }
+}
+
 }  // namespace gradwire

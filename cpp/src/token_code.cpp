@@ -118,28 +118,40 @@ TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t exp
 }
 
 void TokenDecoder::decode(ByteReader& payload, const std::uint8_t* readable_end,
-                          TokenBuffer& buffer, std::span<std::uint8_t> out) const {
+                          TokenBuffer& buffer, const OutBlocks& out) const {
   if (code_.max_length() == 0) return fill(out);
-  if (out.size() < kShortSequence) return read_short(payload, out);
-  if (plain_) return read_streams(payload, readable_end, out);
-  const std::uint64_t count = payload.varint();
-  if (count > out.size()) throw CorruptFrameError("a chunk has more tokens than elements");
-  const std::span<std::uint8_t> tokens{buffer.tokens_for(out.size()),
-                                       static_cast<std::size_t>(count)};
-  read_streams(payload, readable_end, tokens);
-  if (!kernels().expand(&expand_, tokens.data(), tokens.size(), out.data(), out.size())) {
-    throw CorruptFrameError("the tokens of a class do not fill it exactly");
+  const bool is_short = out.size < kShortSequence;
+  if (!plain_ && !is_short) return read_tokens(payload, readable_end, buffer, out);
+  const bool in_place = out.numbers == nullptr;
+  const std::span<std::uint8_t> bytes{in_place ? out.data : buffer.bytes_for(out.size), out.size};
+  if (is_short) {
+    read_short(payload, bytes);
+  } else {
+    read_streams(payload, readable_end, bytes);
   }
+  if (!in_place) scatter(bytes.data(), out);
 }
 
 /// With the only token there is.
-void TokenDecoder::fill(std::span<std::uint8_t> out) const {
+void TokenDecoder::fill(const OutBlocks& out) const {
+  if (out.numbers == nullptr) std::memset(out.data, 0, out.size);
   const std::uint8_t byte = byte_of(book_.symbols[0]);
-  const std::size_t run = static_cast<std::size_t>(book_.symbols[0].run);
-  std::memset(out.data(), 0, out.size());
   if (byte == 0) return;
-  if (out.size() % run != 0) throw CorruptFrameError("a token passes the end of its class");
-  for (std::size_t i = run - 1; i < out.size(); i += run) out[i] = byte;
+  const std::size_t run = static_cast<std::size_t>(book_.symbols[0].run);
+  if (out.size % run != 0) throw CorruptFrameError("a token passes the end of its class");
+  for (std::size_t i = run - 1; i < out.size; i += run) *byte_at(out, i) = byte;
+}
+
+void TokenDecoder::read_tokens(ByteReader& payload, const std::uint8_t* readable_end,
+                               TokenBuffer& buffer, const OutBlocks& out) const {
+  const std::uint64_t count = payload.varint();
+  if (count > out.size) throw CorruptFrameError("a chunk has more tokens than elements");
+  const std::span<std::uint8_t> tokens{buffer.tokens_for(out.size),
+                                       static_cast<std::size_t>(count)};
+  read_streams(payload, readable_end, tokens);
+  if (!kernels().expand(&expand_, tokens.data(), tokens.size(), &out)) {
+    throw CorruptFrameError("the tokens of a class do not fill it exactly");
+  }
 }
 
 void TokenDecoder::read_short(ByteReader& payload, std::span<std::uint8_t> out) const {

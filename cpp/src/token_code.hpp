@@ -17,11 +17,16 @@ namespace gradwire {
 /// Memory that coding needs, kept from one sequence to the next.
 struct TokenBuffer {
   std::vector<std::uint8_t> tokens;
+  std::vector<std::uint8_t> bytes;     // for decoders
   std::vector<std::uint32_t> unknown;  // for encoders
 
   std::uint8_t* tokens_for(std::size_t bytes) {
     if (tokens.size() < bytes + kSpareTokens) tokens.resize(bytes + kSpareTokens);
     return tokens.data();
+  }
+  std::uint8_t* bytes_for(std::size_t size) {
+    if (bytes.size() < size) bytes.resize(size);
+    return bytes.data();
   }
   std::uint32_t* unknown_for(std::size_t bytes) {
     if (unknown.size() < bytes) unknown.resize(bytes);
@@ -90,15 +95,15 @@ class TokenDecoder {
   /// damaged.
   TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected);
 
-  /// Whether all sequences are zeros, which have taken no bits.
-  bool has_only_zeros() const { return code_.max_length() == 0 && byte_of(book_.symbols[0]) == 0; }
-
-  /// Takes one sequence off the payload and fills `out`, which is not empty.
+  /// Takes one sequence off the payload and fills `out`, which is not empty: zeros, if its blocks
+  /// are numbered.
   void decode(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
-              std::span<std::uint8_t> out) const;
+              const OutBlocks& out) const;
 
  private:
-  void fill(std::span<std::uint8_t> out) const;
+  void read_tokens(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
+                   const OutBlocks& out) const;
+  void fill(const OutBlocks& out) const;
   void read_short(ByteReader& payload, std::span<std::uint8_t> out) const;
   void read_streams(ByteReader& payload, const std::uint8_t* readable_end,
                     std::span<std::uint8_t> tokens) const;

@@ -129,10 +129,10 @@ TEST_CASE("tokens there and back") {
         CHECK(unknown.empty());
         CHECK(tokens == tokens_of(kScalarKernels, code.table, blocks).first);
         std::vector<std::uint8_t> back(size, 255);
-        CHECK(kernels->expand(&code.expand, tokens.data(), tokens.size(), back.data(), size));
+        const OutBlocks out{back.data(), nullptr, size};
+        CHECK(kernels->expand(&code.expand, tokens.data(), tokens.size(), &out));
         CHECK(back == data);
-        CHECK_FALSE(
-            kernels->expand(&code.expand, tokens.data(), tokens.size() - 1, back.data(), size));
+        CHECK_FALSE(kernels->expand(&code.expand, tokens.data(), tokens.size() - 1, &out));
       }
     }
   }
@@ -159,6 +159,30 @@ TEST_CASE("tokens of some blocks") {
     for (const Kernels* kernels : all_kernels()) {
       CHECK(tokens_of(*kernels, code.table, blocks) == std::pair(tokens, unknown));
       CHECK(tokens_of(*kernels, code.table, in_line) == std::pair(tokens, unknown));
+    }
+  }
+}
+
+TEST_CASE("tokens back to their blocks, which lie anywhere") {
+  const Tokens code;
+  const std::size_t size = 12 * kBlockSize + 7;
+  const std::vector<std::uint32_t> numbers = {1, 2, 3, 5, 8, 9, 12};
+  for (const double factor : {0.9, 0.5, 0.05}) {
+    auto data = skewed_bytes(size, factor, 11);
+    for (auto& byte : data) byte &= 3;
+    const Blocks blocks{data.data(), numbers.data(), 6 * kBlockSize + 7};
+    const auto tokens = tokens_of(kScalarKernels, code.table, blocks).first;
+    for (const Kernels* kernels : all_kernels()) {
+      std::vector<std::uint8_t> back(size, 0);
+      const OutBlocks out{back.data(), numbers.data(), blocks.size};
+      CHECK(kernels->expand(&code.expand, tokens.data(), tokens.size(), &out));
+      for (std::size_t b = 0; b <= 12; ++b) {
+        const bool is_one = std::find(numbers.begin(), numbers.end(), b) != numbers.end();
+        for (std::size_t i = b * kBlockSize; i < std::min(size, (b + 1) * kBlockSize); ++i) {
+          REQUIRE(back[i] == (is_one ? data[i] : 0));
+        }
+      }
+      CHECK_FALSE(kernels->expand(&code.expand, tokens.data(), tokens.size() - 1, &out));
     }
   }
 }
@@ -211,7 +235,8 @@ TEST_CASE("bytes without a token pass for zeros") {
     CHECK(unknown[1] == 7);
     CHECK(unknown[2] == 9);
     std::uint8_t back[10];
-    REQUIRE(kernels->expand(&code.expand, tokens, counts.tokens, back, 10));
+    const OutBlocks out{back, nullptr, 10};
+    REQUIRE(kernels->expand(&code.expand, tokens, counts.tokens, &out));
     const std::vector<std::uint8_t> expected = {0, 0, 1, 0, 0, 0, 0, 0, 2, 0};
     CHECK(std::vector<std::uint8_t>(back, back + 10) == expected);
   }
@@ -221,11 +246,15 @@ TEST_CASE("tokens that do not fill their place are refused") {
   const Tokens code;
   const std::uint8_t tokens[] = {15, 15, 4};  // 5 zeros, 5 zeros, 4 zeros and 1
   for (const Kernels* kernels : all_kernels()) {
-    std::uint8_t out[16];
-    CHECK(kernels->expand(&code.expand, tokens, 3, out, 15));
-    CHECK_FALSE(kernels->expand(&code.expand, tokens, 3, out, 14));  // a value passes the end
-    CHECK_FALSE(kernels->expand(&code.expand, tokens, 3, out, 16));  // too few
-    CHECK(kernels->expand(&code.expand, tokens, 2, out, 7));         // zeros may
-    CHECK_FALSE(kernels->expand(&code.expand, tokens, 2, out, 5));   // a token too many
+    std::uint8_t bytes[16];
+    const auto fill = [&](std::size_t count, std::size_t size) {
+      const OutBlocks out{bytes, nullptr, size};
+      return kernels->expand(&code.expand, tokens, count, &out);
+    };
+    CHECK(fill(3, 15));
+    CHECK_FALSE(fill(3, 14));  // a value passes the end
+    CHECK_FALSE(fill(3, 16));  // too few
+    CHECK(fill(2, 7));         // zeros may
+    CHECK_FALSE(fill(2, 5));   // a token too many
   }
 }

@@ -93,6 +93,13 @@ struct Blocks {
   size_t size;              ///< of the sequence, in bytes
 };
 
+/// The same, to be written.
+struct OutBlocks {
+  uint8_t* data;
+  const uint32_t* numbers;
+  size_t size;
+};
+
 /// How many bytes of a block are below and above zero, taken as int8.
 struct BlockSigns {
   uint16_t negative;
@@ -131,7 +138,7 @@ struct TokenTable {
   ByteSet known;   ///< bytes that have tokens
   ByteMap firsts;  ///< of them: `first`, as a byte
 };
-inline constexpr size_t kSpareTokens = 16;  ///< that may be written past the last one
+inline constexpr size_t kSpareTokens = 32;  ///< that may be written past the last one
 inline constexpr uint16_t kNoToken = 0x8000;
 
 struct TokenCounts {
@@ -247,9 +254,10 @@ struct Kernels {
   TokenCounts (*tokenize)(const TokenTable* table, const Blocks* blocks, uint8_t* tokens,
                           uint32_t* unknown);
 
-  /// Turns tokens, which must have entries, into exactly `size` bytes; false if they are others.
-  bool (*expand)(const ExpandTable* table, const uint8_t* tokens, size_t count, uint8_t* out,
-                 size_t size);
+  /// Turns tokens, which must have entries, into exactly the bytes of `out`; false if they are
+  /// others. Blocks that are numbered must be zeros before.
+  bool (*expand)(const ExpandTable* table, const uint8_t* tokens, size_t count,
+                 const OutBlocks* out);
 
   /// The lowest byte of each element (width 1, 2, 4 or 8 bytes) - `zero`. `out` may be `elements`
   /// if these are bytes.

@@ -36,7 +36,7 @@ struct ScalarTokenSteps {
     }
     return begin;
   }
-  static size_t run(const NonZeros&, size_t, size_t, size_t, uint8_t*) { return 0; }
+  static size_t run(const NonZeros&, size_t, size_t, size_t, uint8_t, uint8_t*&) { return 0; }
 };
 
 TokenCounts scalar_tokenize(const TokenTable* table, const Blocks* blocks, uint8_t* tokens,
