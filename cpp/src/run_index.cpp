@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace gradwire {
 
@@ -22,17 +23,14 @@ void RunIndex::make_direct(std::span<const Symbol> symbols) {
   constexpr std::uint64_t kMostRuns = 256;
   if (max_run_ > 0) direct_runs_ = kMostCopies + 1;
   std::array<bool, 256> used{};
+  unsigned values = 0;
   for (const Symbol& symbol : symbols) {
     direct_runs_ = std::max(direct_runs_, std::min(symbol.run + 1, kMostRuns));
-    used[from_key(symbol.key, dtype_) & 255] = true;
+    const std::uint64_t byte = from_key(symbol.key, dtype_) & 255;
+    if (std::exchange(used[byte], true)) continue;
+    column_of_[byte] = static_cast<std::uint8_t>(++values);  // 0 is for others, or for the 256th
   }
-  const auto values = static_cast<unsigned>(std::count(used.begin(), used.end(), true));
-  const bool has_others = values < used.size();  // they have column 0
-  std::uint8_t column = has_others;
-  for (std::size_t byte = 0; byte < used.size(); ++byte) {
-    if (used[byte]) column_of_[byte] = column++;
-  }
-  column_bits_ = static_cast<unsigned>(std::bit_width(values + has_others - 1));
+  column_bits_ = static_cast<unsigned>(std::bit_width(std::min(values, 255u)));
   direct_.resize(static_cast<std::size_t>(direct_runs_ << column_bits_));
   for (std::size_t i = 0; i < symbols.size(); ++i) {
     const std::uint64_t bits = from_key(symbols[i].key, dtype_);

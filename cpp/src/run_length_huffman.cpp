@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <mutex>
+#include <optional>
 
 #include "byte_runs.hpp"
 #include "codec_table.hpp"
@@ -145,14 +146,19 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
   const KeyRange range = key_range(array);
   const bool direct = range.fits_a_byte() && array.elements.count >= kDirectSize;
   std::mutex mutex;
-  PairCounter total(dtype, range, direct);
+  std::optional<PairCounter> total;
   array.for_each_chunk([&](std::size_t, const Elements& chunk) {
     PairCounter counter(dtype, range, direct);
     counter.add(chunk);
     const std::lock_guard lock(mutex);
-    total.add(counter);
+    if (total) {
+      total->add(counter);
+    } else {
+      total = std::move(counter);
+    }
   });
-  std::vector<PairCount> pairs = total.pairs();
+  if (!total) return nullptr;
+  std::vector<PairCount> pairs = total->pairs();
   RunModel model;
   model.escape_weight = drop_rare(pairs, dtype);
   model.escape_weight += drop_beyond_tokens(pairs, model.escape_weight > 0, dtype);

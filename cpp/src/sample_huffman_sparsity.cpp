@@ -48,10 +48,15 @@ struct Weights {
   }
 };
 
-/// `max_run`, or what a code book has room for, or what the tokens have room for if longer runs are
-/// too unlikely to matter.
-std::uint64_t useful_run(std::uint64_t max_run, double p0, std::size_t values) {
+/// `max_run`, or what a small array repays in its code book, or what that has room for, or what the
+/// tokens have room for if longer runs are too unlikely to matter.
+std::uint64_t useful_run(std::uint64_t max_run, std::uint64_t count, double p0,
+                         std::size_t values) {
   constexpr double kUnlikely = Weights::kFloor / Weights::kOne;
+  constexpr std::uint64_t kSmall = 2048;
+  constexpr std::uint64_t kShare = 24;  // elements for each length
+  constexpr std::uint64_t kFewest = 16;
+  if (count < kSmall) max_run = std::min(max_run, std::max(kFewest, count / kShare));
   max_run = std::min<std::uint64_t>(max_run, kMaxSymbols + 1 - values);
   if (values + 1 >= kMostRunTokens || p0 == 0 || p0 == 1) return max_run;
   const std::uint64_t room = kMostRunTokens - 1 - values;  // beside the escape
@@ -77,8 +82,9 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
     seen_once += value.count == 1;
     if (value.key == zero_key) zeros = value.count;
   }
-  max_run = useful_run(max_run, static_cast<double>(zeros) / static_cast<double>(size),
-                       sample->values.size());
+  max_run =
+      useful_run(max_run, array.elements.count,
+                 static_cast<double>(zeros) / static_cast<double>(size), sample->values.size());
   Weights book;
   for (const ValueCount& value : sample->values) {
     const double share = static_cast<double>(value.count) / static_cast<double>(size);

@@ -177,7 +177,8 @@ class SampleHuffmanSparsity(Codec):
     Args:
         sample_size: as for :class:`SampleHuffman`.
         seed: as for :class:`SampleHuffman`.
-        max_run: longest run of zeros that is one symbol, the paper's k; 1 to 4096.
+        max_run: longest run of zeros that is one symbol, the paper's k; 1 to 4096. Frames of few
+            elements stop at shorter ones where that makes them smaller.
     """
 
     key: ClassVar[str] = "shs"

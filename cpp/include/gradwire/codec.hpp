@@ -27,7 +27,7 @@ struct Options {
   bool checksum = true;              ///< end the frame with its CRC-32C
   std::uint32_t sample_size = 1000;  ///< sh, shs: sampled places, a cache line of symbols each
   std::uint64_t seed = 0;            ///< sh, shs: chooses the places
-  std::uint32_t max_run = 200;       ///< shs: longest run of zeros that is one symbol
+  std::uint32_t max_run = 200;       ///< shs: longest run of zeros that is one symbol, at most
   /// entropy: to be named by the frames of arrays that it fits; others carry one of their own.
   std::shared_ptr<const SharedCodeBook> code_book = nullptr;
 };
