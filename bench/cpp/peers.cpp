@@ -26,8 +26,11 @@ namespace {
 
 constexpr std::size_t kBlock = 128 * 1024;
 constexpr unsigned kTableLog = 11;
-constexpr int kBmi2 = 1;
 
+/// `Flags`: kBmi2 lets it use BMI2 instructions and, to decode, its assembly.
+constexpr int kPlain = 0;
+constexpr int kBmi2 = 1;
+template <int Flags>
 struct Huff0 {
   std::vector<std::uint64_t> workspace = std::vector<std::uint64_t>(2048);
   std::vector<std::size_t> compress_table = std::vector<std::size_t>(257);
@@ -41,7 +44,7 @@ struct Huff0 {
       int repeat = 0;
       const std::size_t coded = HUF_compress4X_repeat(
           &out[used + 4], out.size() - used - 4, &in[i], size, 255, kTableLog, workspace.data(),
-          8 * workspace.size(), compress_table.data(), &repeat, kBmi2);
+          8 * workspace.size(), compress_table.data(), &repeat, Flags);
       if (HUF_isError(coded) || coded < 2) return 0;
       const std::uint32_t header = static_cast<std::uint32_t>(coded);
       std::memcpy(&out[used], &header, 4);
@@ -59,7 +62,7 @@ struct Huff0 {
       const std::size_t size = std::min(kBlock, out.size() - i);
       const std::size_t got =
           HUF_decompress4X_hufOnly_wksp(decompress_table.data(), &out[i], size, &in[used + 4],
-                                        coded, workspace.data(), 8 * workspace.size(), kBmi2);
+                                        coded, workspace.data(), 8 * workspace.size(), Flags);
       if (got != size) return false;
       used += 4 + coded;
     }
@@ -140,7 +143,8 @@ void register_peer(const DataSet& set, const std::string& name) {
 
 void register_peers(const std::vector<DataSet>& sets) {
   for (const DataSet& set : sets) {
-    register_peer<Huff0>(set, "huff0");
+    register_peer<Huff0<kBmi2>>(set, "huff0");
+    register_peer<Huff0<kPlain>>(set, "huff0_plain");
     register_peer<Rans32x16>(set, "rans32x16");
   }
 }

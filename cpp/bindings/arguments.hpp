@@ -2,16 +2,12 @@
 
 #include <pybind11/numpy.h>
 
-#if __has_include(<sys/mman.h>)
-#include <sys/mman.h>
-#endif
-
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <span>
 #include <vector>
+
+#include "result_memory.hpp"
 
 namespace gradwire {
 
@@ -47,42 +43,19 @@ inline std::vector<std::uint64_t> shape_of(const pybind11::array& array, std::si
   return shape;
 }
 
-struct Free {
-  void operator()(std::uint8_t* p) const { std::free(p); }
-};
-
-/// Memory for a result. The C library takes pieces as large as kLarge from the system each time,
-/// and every first touch of a small page of them costs more than the work on it.
-inline std::uint8_t* result_memory(std::size_t room) {
-#ifdef MADV_HUGEPAGE
-  constexpr std::size_t kLarge = std::size_t{32} << 20;
-  constexpr std::size_t kHugePage = std::size_t{2} << 20;
-  void* large = nullptr;
-  if (room >= kLarge && posix_memalign(&large, kHugePage, room) == 0) {
-    madvise(large, room, MADV_HUGEPAGE);  // advice only: a refusal changes nothing
-    return static_cast<std::uint8_t*>(large);
-  }
-#endif
-  return static_cast<std::uint8_t*>(std::malloc(room));
-}
-
 /// Calls write(bytes) without the GIL on memory that is then cut to the size it returns.
 template <typename F>
 pybind11::array_t<std::uint8_t> written_bytes(std::size_t room, const F& write) {
-  std::unique_ptr<std::uint8_t, Free> memory(result_memory(room));
-  if (!memory) throw std::bad_alloc();
+  auto memory = std::make_unique<ResultMemory>(room);
   std::size_t size;
   {
     const pybind11::gil_scoped_release release;
-    size = write(std::span<std::uint8_t>(memory.get(), room));
-    if (void* cut = std::realloc(memory.get(), size)) {
-      static_cast<void>(memory.release());
-      memory.reset(static_cast<std::uint8_t*>(cut));
-    }
+    size = write(std::span<std::uint8_t>(memory->data(), room));
+    memory->cut(size);
   }
-  std::uint8_t* const data = memory.release();
-  const pybind11::capsule owner(data, [](void* p) { std::free(p); });
-  return pybind11::array_t<std::uint8_t>(static_cast<pybind11::ssize_t>(size), data, owner);
+  ResultMemory* const kept = memory.release();
+  const pybind11::capsule owner(kept, [](void* p) { delete static_cast<ResultMemory*>(p); });
+  return pybind11::array_t<std::uint8_t>(static_cast<pybind11::ssize_t>(size), kept->data(), owner);
 }
 
 /// An array that takes over a vector's memory.

@@ -169,7 +169,10 @@ class EntropyDecoder final : public Decoder {
       throw CorruptFrameError("a block has a class that does not exist");
     }
     const ClassOrder order(std::move(classes), coders_.size(), bytes.size());
-    std::memset(bytes.data(), 0, bytes.size());
+    const auto wants_zeros = [](const TokenDecoder& coder) { return coder.wants_zeros(); };
+    if (std::any_of(coders_.begin(), coders_.end(), wants_zeros)) {
+      std::memset(bytes.data(), 0, bytes.size());
+    }
     for (std::size_t k = 0; k < coders_.size(); ++k) {
       const auto blocks = order.blocks(k);
       if (blocks.empty()) continue;

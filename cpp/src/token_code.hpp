@@ -95,8 +95,10 @@ class TokenDecoder {
   /// damaged.
   TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected);
 
-  /// Takes one sequence off the payload and fills `out`, which is not empty: zeros, if its blocks
-  /// are numbered.
+  /// Whether blocks that are numbered must be zeros before.
+  bool wants_zeros() const { return !plain_ || code_.max_length() == 0; }
+
+  /// Takes one sequence off the payload and fills `out`, which is not empty.
   void decode(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
               const OutBlocks& out) const;
 

@@ -44,6 +44,21 @@ TokenCounts scalar_tokenize(const TokenTable* table, const Blocks* blocks, uint8
   return tokenize_with<ScalarTokenSteps>(*table, *blocks, tokens, unknown);
 }
 
+// By an 8-bit mask: a byte for each bit, 0 or 1.
+struct SpreadTable {
+  uint64_t ones[256];
+};
+
+constexpr SpreadTable make_spread_table() {
+  SpreadTable table{};
+  for (unsigned mask = 0; mask < 256; ++mask) {
+    for (unsigned i = 0; i < 8; ++i) table.ones[mask] |= uint64_t{mask >> i & 1} << (8 * i);
+  }
+  return table;
+}
+
+constexpr SpreadTable kSpread = make_spread_table();
+
 // 64 bytes and a bit for each, eight bytes at a time; see pivot.inc.
 struct ScalarWords {
   static constexpr uint64_t kOnes = 0x0101010101010101;
@@ -94,9 +109,7 @@ struct ScalarWords {
   static uint64_t add(uint64_t a, uint64_t b) { return add_bytes(a, b); }
   // `delta` where a bit of the mask at `p` is 1, and 0 elsewhere.
   static uint64_t where(const uint8_t* p, uint64_t delta) {
-    const uint64_t spread = *p * kOnes & 0x8040201008040201;
-    const uint64_t ones = (((spread & ~kHighest) + ~kHighest) | spread) & kHighest;
-    return (ones >> 7) * (delta & 255);
+    return kSpread.ones[*p] * (delta & 255);
   }
 
   // Bits cost more to take apart than elements to move.
