@@ -162,6 +162,19 @@ def test_compress_into() -> None:
         gw.compress_into(CASE, bytearray(len(frame) - 1), codec="huffman")
 
 
+def test_memory_of_large_results_is_used_again_but_never_shared() -> None:
+    noise = np.random.default_rng(8).integers(0, 256, 36 << 20).astype(np.uint8)
+    arrays = [noise, noise[::-1].copy(), noise[: 33 << 20] ^ 85]
+    first = gw.compress(arrays[0])
+    second = gw.compress(arrays[1])
+    assert min(first.nbytes, second.nbytes) >= 32 << 20
+    del first
+    third = gw.compress(arrays[2])
+    assert not np.shares_memory(second, third)
+    for frame, sent in ((second, arrays[1]), (third, arrays[2])):
+        assert np.array_equal(gw.decompress(frame), sent)
+
+
 def test_inspect() -> None:
     frame = gw.compress(CASE, codec="rlh")
     info = gw.inspect(frame)

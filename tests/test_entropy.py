@@ -84,6 +84,23 @@ def test_values_that_the_sample_of_a_class_lacks() -> None:
     array = np.concatenate(halves)
     array[::5000] = 7
     frame = gw.compress(array)
+    assert np.array_equal(gw.decompress(frame), array)
+    assert np.array_equal(reference.decode(frame.tobytes()), array)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint32", "int64"])
+@pytest.mark.parametrize("background", [0, 3])
+def test_classes_leave_nothing_of_what_their_memory_held(dtype: str, background: int) -> None:
+    rng = np.random.default_rng(6)
+    kinds = [ternary(40 * 256, 0.99), rng.integers(0, 100, 40 * 256), np.zeros(40 * 256)]
+    blocks = np.concatenate(kinds).reshape(-1, 256)[rng.permutation(120)].reshape(-1)[:-9]
+    array = (blocks + background + 1).astype(dtype)
+    frame = gw.compress(array)
+    assert frame.nbytes < 0.9 * gw.compress(array, codec="huffman").nbytes
+    gw.decompress(gw.compress(rng.integers(-128, 128, array.size).astype(np.int8)))
+    out = np.frombuffer(b"\xff" * array.nbytes, dtype).copy()
+    gw.decompress_into(frame, out)
+    assert np.array_equal(out, array)
     assert np.array_equal(reference.decode(frame.tobytes()), array)
 
 

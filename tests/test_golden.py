@@ -27,6 +27,8 @@ def cases() -> dict[str, np.ndarray]:
     noise = (i * np.uint64(2654435761) >> np.uint64(16)) % np.uint64(1000)
     ternary = np.where(noise < 30, 1, np.where(noise < 55, -1, 0))
     laplace = np.where(noise < 500, 1, -1) * (np.log2(1 + noise % np.uint64(500)) * 3 - 20).round()
+    kind = i // np.uint64(256) % np.uint64(4)
+    blocks = np.select([kind == 0, kind == 1, kind == 2], [ternary, laplace, noise < 400])
     return {
         "ternary-int8": ternary.astype(np.int8)[:3000].reshape(3, 1000),
         "streams-int16": (laplace.astype(np.int64) % 23 - 9).astype(np.int16),
@@ -35,6 +37,7 @@ def cases() -> dict[str, np.ndarray]:
             :4000
         ],
         "skewed-int16": np.tile(np.where(noise < 999, ternary, 7).astype(np.int16), 2),
+        "classes-int16": blocks[:19_900].astype(np.int16),
         "bool": (noise[:999] < 100).reshape(27, 37),
         "scalar-uint64": np.array(2**64 - 1, np.uint64),
         "empty-uint8": np.empty((0, 4), np.uint8),

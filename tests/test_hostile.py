@@ -54,7 +54,22 @@ def test_every_bit_flip_raises(key: str, name: str) -> None:
         frame[bit // 8] ^= 1 << bit % 8
 
 
+def classes(dtype: str) -> np.ndarray:
+    """Blocks of different kinds, which become classes of `entropy`; the last one is short."""
+    rng = np.random.default_rng(5)
+    kinds = [
+        ternary(16 * 256, 0.99),
+        np.rint(rng.laplace(0, 9, 16 * 256)),
+        np.zeros(16 * 256),
+        ternary(16 * 256, 0.6),
+    ]
+    blocks = np.concatenate(kinds).reshape(-1, 256)[rng.permutation(64)]
+    return blocks.reshape(-1)[:-77].astype(dtype)
+
+
 LARGE_ARRAYS = {
+    "classes": classes("int8"),
+    "classes of wide elements": classes("int16"),
     "pivot layout": ternary(17_000),
     "pivot layout of runs": np.tile(np.array([0, 1], np.uint8), 9000),
 }

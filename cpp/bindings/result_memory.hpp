@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -14,20 +13,21 @@ namespace gradwire {
 
 /// Memory for a result. The C library takes large pieces from the system each time, whose pages are
 /// cleared at their first touch, which can cost more than the work on them: of the large results
-/// that are given back, one is kept for the next. Made and given back under Python's GIL.
+/// that are given back, one, of at most 256 MiB, is kept for the next. Made and given back under
+/// Python's GIL.
 class ResultMemory {
  public:
   explicit ResultMemory(std::size_t room) {
-    if (kept().size_ >= room && room >= kLarge) {
+    if (room >= kLarge && kept().size_ >= room) {
       swap(kept());
     } else {
       allocate(room);
     }
   }
-  ResultMemory(ResultMemory&& other) noexcept { swap(other); }
-  ResultMemory& operator=(ResultMemory&&) = delete;
+  ResultMemory(const ResultMemory&) = delete;
+  ResultMemory& operator=(const ResultMemory&) = delete;
   ~ResultMemory() {
-    if (size_ >= kLarge && size_ <= kMostKept && size_ > kept().size_) swap(kept());
+    if (is_worth_keeping(size_) && size_ > kept().size_) swap(kept());
     std::free(data_);
   }
 
@@ -35,7 +35,7 @@ class ResultMemory {
 
   /// Gives back what is behind the first `size` bytes.
   void cut(std::size_t size) {
-    if (size >= kLarge) return forget_pages(size);
+    if (is_worth_keeping(size_) && size >= kLarge) return forget_pages(size);
     if (void* const cut = std::realloc(data_, size)) {
       data_ = static_cast<std::uint8_t*>(cut);
       size_ = size;
@@ -72,8 +72,17 @@ class ResultMemory {
     size_ = room;
   }
 
+  static bool is_worth_keeping(std::size_t size) {
+#ifdef MADV_HUGEPAGE
+    return size >= kLarge && size <= kMostKept;
+#else
+    return false;
+#endif
+  }
+
+  /// Those of the pages behind the first `size` bytes that have been touched.
   void forget_pages([[maybe_unused]] std::size_t size) {
-#ifdef MADV_DONTNEED
+#ifdef MADV_HUGEPAGE
     const std::size_t begin = (size + kHugePage - 1) / kHugePage * kHugePage;
     const std::size_t end = size_ / kHugePage * kHugePage;  // others' bytes may follow
     if (begin < end) madvise(data_ + begin, end - begin, MADV_DONTNEED);

@@ -41,7 +41,8 @@ constexpr std::size_t block_count(std::size_t bytes) {
 /// Which blocks of a chunk belong to which class.
 class ClassOrder {
  public:
-  /// `bytes`: of all blocks; the last block may be shorter than the others.
+  /// `classes`: below `class_count`, which is at most kMaxClasses. `bytes`: of all blocks; the last
+  /// block may be shorter than the others.
   ClassOrder(std::vector<std::uint8_t> classes, std::size_t class_count, std::size_t bytes);
 
   std::span<const std::uint8_t> classes() const { return classes_; }

@@ -166,7 +166,7 @@ TEST_CASE("tokens of some blocks") {
 TEST_CASE("tokens back to their blocks, which lie anywhere") {
   const Tokens code;
   const std::size_t size = 12 * kBlockSize + 7;
-  const std::vector<std::uint32_t> numbers = {1, 2, 3, 5, 8, 9, 12};
+  const std::vector<std::uint32_t> numbers = {1, 3, 4, 6, 8, 9, 12};
   for (const double factor : {0.9, 0.5, 0.05}) {
     auto data = skewed_bytes(size, factor, 11);
     for (auto& byte : data) byte &= 3;

@@ -13,6 +13,7 @@ namespace {
 #include "floats.inc"
 
 #include "avx2.inc"
+#include "avx2_histogram.inc"
 
 #include "avx2_tokens.inc"
 
