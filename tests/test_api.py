@@ -162,7 +162,7 @@ def test_compress_into() -> None:
         gw.compress_into(CASE, bytearray(len(frame) - 1), codec="huffman")
 
 
-def test_memory_of_large_results_is_used_again_but_never_shared() -> None:
+def test_large_results_never_share_memory() -> None:
     noise = np.random.default_rng(8).integers(0, 256, 36 << 20).astype(np.uint8)
     arrays = [noise, noise[::-1].copy(), noise[: 33 << 20] ^ 85]
     first = gw.compress(arrays[0])

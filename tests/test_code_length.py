@@ -83,6 +83,13 @@ def test_shs_beats_huffman_where_zeros_dominate() -> None:
         assert code_length("shs", array) < 1.45 * entropy
 
 
+def test_shs_has_fewer_run_symbols_in_small_arrays() -> None:
+    """A bit for each symbol of the longest run: of max(16, n / 24) zeros, from 2048 on of 200."""
+    assert code_length("shs", np.zeros(160, np.int8)) == 160 // 16
+    assert code_length("shs", np.zeros(2040, np.int8)) == 2040 // 85
+    assert code_length("shs", np.zeros(2200, np.int8)) == 2200 // 200
+
+
 @pytest.mark.parametrize("key", ["huffman", "rlh", "shs", "sh", "elias", "rle", "entropy"])
 def test_small_frames_are_small(key: str) -> None:
     array = ternary(1000)
