@@ -105,6 +105,19 @@ def test_stochastic_rounding_is_unbiased(quantizer: gw.Quantizer) -> None:
     assert (total[x == 0] == 0).all()
 
 
+@pytest.mark.parametrize("scale_dtype", ["float32", "bfloat16", "log8"])
+@pytest.mark.parametrize("most", [1, 3e38, np.finfo(np.float32).max])
+def test_no_level_is_too_large(scale_dtype: str, most: float) -> None:
+    """Of elements as large as their scale, where a draw that carries too far would overflow."""
+    x = np.float32(most) * RNG.uniform(0.5, 1, size=2_000_000).astype(np.float32)
+    x[::2] *= -1
+    quantizer = gw.QSGD(127, bucket_size=1, norm="max", scale_dtype=scale_dtype)
+    levels, scales = quantizer.quantize(x)
+    assert (np.sign(levels) == np.sign(x)).all()
+    exact = np.minimum(np.abs(x.astype(np.float64)) / scales.astype(np.float64), 1) * 127
+    assert np.abs(np.abs(levels.astype(np.float64)) - exact).max() < 1 + 1e-4
+
+
 def test_draws_are_independent() -> None:
     x = np.full(2**19, 0.5, np.float32)
     quantizer = gw.QSGD(1, bucket_size=8, norm="max", scale_dtype="float32")

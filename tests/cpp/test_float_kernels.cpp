@@ -118,7 +118,8 @@ TEST_CASE("levels") {
   for (const std::size_t size : kSizes) {
     const std::vector<float> x = floats(size);
     for (const float levels : {1.0f, 4.0f, 127.0f}) {
-      const LevelGrid grid = {std::ldexp(levels / 3, kLevelBits), std::ldexp(levels, kLevelBits)};
+      const LevelGrid grid = {std::ldexp(levels / 3, kLevelBits), std::ldexp(levels, kLevelBits),
+                              true};
       const auto quantized = [&](const RandomStream* stream) {
         return same_everywhere([&](const FloatKernels& kernels) {
           std::vector<std::int8_t> found(size);
@@ -148,6 +149,36 @@ TEST_CASE("levels") {
       }
     }
   }
+}
+
+TEST_CASE("levels of elements that need not be cut off") {
+  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(127.0f, kLevelBits), false};
+  std::vector<float> x = floats(1000);
+  for (float& v : x) v = std::clamp(v, -127.0f, 127.0f);
+  x[100] = 127;
+  x[101] = -127;
+  const auto levels = [&](bool clips) {
+    LevelGrid same = grid;
+    same.clips = clips;
+    const RandomStream stream = {{7, 9}, 100};
+    return same_everywhere([&](const FloatKernels& kernels) {
+      std::vector<std::int8_t> found(x.size());
+      kernels.quantize(x.data(), x.size(), &same, &stream, found.data());
+      return found;
+    });
+  };
+  CHECK(levels(false) == levels(true));
+}
+
+TEST_CASE("halves are rounded away from zero") {
+  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(4.0f, kLevelBits), true};
+  const std::vector<float> x = {0.5f, -0.5f, 1.5f, -1.5f, 0.25f, -0.25f, 9.0f, -9.0f, 0.0f, -0.0f};
+  const auto levels = same_everywhere([&](const FloatKernels& kernels) {
+    std::vector<std::int8_t> found(x.size());
+    kernels.quantize(x.data(), x.size(), &grid, nullptr, found.data());
+    return found;
+  });
+  CHECK(levels == std::vector<std::int8_t>{1, -1, 2, -2, 0, 0, 4, -4, 0, 0});
 }
 
 TEST_CASE("signs, from any bit on") {

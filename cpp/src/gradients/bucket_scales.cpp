@@ -11,6 +11,9 @@ namespace {
 constexpr float kSmallestScale = 0x1p-96f;
 constexpr std::uint32_t kSmallestBiased = 127 - 96;
 
+/// Scales below it are no less than the norm.
+constexpr float kLargeScale = 0x1p127f;
+
 /// Powers of 2^(1/8), in float32.
 constexpr float kEighths[8] = {0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
                                0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f};
@@ -121,10 +124,14 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
   }
 }
 
-LevelGrid level_grid(float scale, unsigned levels) {
-  const double cap = static_cast<double>(levels) * (1u << kLevelBits);
-  const double factor = scale == 0 ? 0 : cap / static_cast<double>(scale);
-  return {static_cast<float>(factor), static_cast<float>(cap)};
+LevelGrid level_grid(float scale, const Quantizer& quantizer) {
+  const float cap = static_cast<float>(quantizer.levels << kLevelBits);
+  float factor = cap / scale;
+  // Rounded down, it takes no element up to the scale above the cap.
+  const bool is_above = static_cast<double>(factor) * scale > cap;
+  factor = std::bit_cast<float>(std::bit_cast<std::uint32_t>(factor) - is_above);
+  // The largest elements may lie above scales that could not be larger.
+  return {factor, cap, quantizer.norm == Norm::kDeviations || scale >= kLargeScale};
 }
 
 float power_unit(std::int32_t base) {

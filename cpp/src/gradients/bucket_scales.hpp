@@ -32,8 +32,9 @@ struct Scales {
 };
 Scales scales_of(const BucketStats& stats, const Quantizer& quantizer);
 
-/// How magnitudes become levels, for buckets of this scale; and what one level is worth.
-LevelGrid level_grid(float scale, unsigned levels);
+/// How elements become levels, for buckets of this scale, which is not 0; and what one level is
+/// worth.
+LevelGrid level_grid(float scale, const Quantizer& quantizer);
 inline float level_unit(float scale, unsigned levels) { return scale / static_cast<float>(levels); }
 /// What the bits of signs stand for.
 inline void sign_values(const float* scale, Norm norm, float value[2]) {

@@ -105,7 +105,7 @@ void QuantizingSource::quantize_bucket(const float* x, std::uint64_t first, std:
     std::fill_n(levels, count, std::int8_t{0});
     return;
   }
-  const LevelGrid grid = level_grid(*scale, quantizer_.levels);
+  const LevelGrid grid = level_grid(*scale, quantizer_);
   floats.quantize(x, count, &grid, quantizer_.stochastic ? &draws : nullptr, levels);
   if (!feeds_back) return;
   const float unit = level_unit(*scale, quantizer_.levels);

@@ -33,12 +33,13 @@ struct RandomStream {
   uint32_t first;  ///< counter of the first draw
 };
 
-/// How magnitudes become levels: times `factor`, in steps of 2^-kLevelBits of a level, at most
-/// `cap`.
+/// How elements become levels: times `factor`, in steps of 2^-kLevelBits of a level. Magnitudes
+/// above `cap` then are cut off, or there are none.
 inline constexpr unsigned kLevelBits = 24;
 struct LevelGrid {
   float factor;
   float cap;
+  bool clips;
 };
 
 /// Elements that may be read past those that are taken.
