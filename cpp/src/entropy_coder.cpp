@@ -51,7 +51,7 @@ class EntropyEncoder final : public Encoder {
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
     Workspace& work = workspace();
-    work.payload.clear();
+    work.payload.begin(out);
     std::uint64_t code_length = 0;
     const std::span<const std::uint8_t> bytes = bytes_of(chunk, work);
     ExceptionList exceptions = coders_.size() == 1
@@ -62,7 +62,7 @@ class EntropyEncoder final : public Encoder {
     }
     const auto payload = work.payload.bytes();
     if (payload.size() > out.size()) return {std::nullopt, code_length};
-    std::copy(payload.begin(), payload.end(), out.begin());
+    if (payload.data() != out.data()) std::copy(payload.begin(), payload.end(), out.begin());
     return {payload.size(), code_length};
   }
 

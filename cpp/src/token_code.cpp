@@ -85,22 +85,37 @@ void TokenEncoder::write_short(std::span<const std::uint8_t> tokens, Payload& pa
 
 void TokenEncoder::write_streams(std::span<const std::uint8_t> tokens, Payload& payload,
                                  std::uint64_t& code_length) const {
+  auto written = streams_in(payload.rest(), tokens);
+  if (!written.size) {
+    const std::size_t count = token_stream_count(tokens.size());
+    const std::size_t most =
+        count * (kStreamSizeBytes + 1) + tokens.size() * code_.max_length() / 8;
+    written = streams_in(payload.rest(most + kEncodeSlack), tokens);
+  }
+  code_length += written.code_length;
+  payload.grow(*written.size);
+}
+
+/// Nothing, if the room does not surely suffice.
+EncodedChunk TokenEncoder::streams_in(std::span<std::uint8_t> room,
+                                      std::span<const std::uint8_t> tokens) const {
   const std::size_t count = token_stream_count(tokens.size());
-  const std::size_t most =
-      count * kStreamSizeBytes + (tokens.size() * code_.max_length() + 7) / 8 + count;
-  std::uint8_t* const sizes = payload.room(most + kEncodeSlack);
-  std::uint8_t* next = sizes + count * kStreamSizeBytes;
+  EncodedChunk result{std::nullopt, 0};
+  std::size_t used = count * kStreamSizeBytes;
+  if (used > room.size()) return result;
   for (std::size_t s = 0; s < count; ++s) {
     const std::size_t first = stream_begin(tokens.size(), s, count);
     const std::size_t size = stream_begin(tokens.size(), s + 1, count) - first;
-    const std::size_t bits = kernels().encode_bytes(table_.get(), tokens.data() + first, size, next,
-                                                    sizes + most + kEncodeSlack);
+    const std::size_t bits = kernels().encode_bytes(table_.get(), tokens.data() + first, size,
+                                                    room.data() + used, room.data() + room.size());
+    if (bits == SIZE_MAX) return result;
     const std::uint32_t bytes = static_cast<std::uint32_t>((bits + 7) / 8);
-    std::memcpy(sizes + s * kStreamSizeBytes, &bytes, kStreamSizeBytes);
-    code_length += bits;
-    next += bytes;
+    std::memcpy(room.data() + s * kStreamSizeBytes, &bytes, kStreamSizeBytes);
+    result.code_length += bits;
+    used += bytes;
   }
-  payload.grow(static_cast<std::size_t>(next - sizes));
+  result.size = used;
+  return result;
 }
 
 TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected)

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "codec_table.hpp"
 #include "prefix_code.hpp"
 #include "token_book.hpp"
 #include "varint.hpp"
@@ -34,29 +35,38 @@ struct TokenBuffer {
   }
 };
 
-/// Bytes that make room without setting it to zero: it is kept from one chunk to the next.
+/// Bytes that are written to their place or, if that is too small, to memory that is kept.
 class Payload {
  public:
-  void clear() { size_ = 0; }
-  std::span<const std::uint8_t> bytes() const { return {bytes_.data(), size_}; }
-  /// Where so many more bytes may be written; grow() says how many they are.
-  std::uint8_t* room(std::size_t more) {
-    if (bytes_.size() < size_ + more) bytes_.resize(size_ + more + size_ / 2);
-    return bytes_.data() + size_;
+  void begin(std::span<std::uint8_t> place) {
+    place_ = place;
+    size_ = 0;
+  }
+  std::span<const std::uint8_t> bytes() const { return place_.first(size_); }
+  /// Where more bytes may be written, as many as there is room for; grow() says how many they are.
+  std::span<std::uint8_t> rest() const { return place_.subspan(size_); }
+  std::span<std::uint8_t> rest(std::size_t at_least) {
+    if (place_.size() - size_ < at_least) move_to_memory(size_ + at_least);
+    return rest();
   }
   void grow(std::size_t more) { size_ += more; }
-  void push_back(std::uint8_t byte) {
-    *room(1) = byte;
-    grow(1);
-  }
+  void push_back(std::uint8_t byte) { append({&byte, 1}); }
   void append(std::span<const std::uint8_t> more) {
-    std::copy(more.begin(), more.end(), room(more.size()));
+    std::copy(more.begin(), more.end(), rest(more.size()).begin());
     grow(more.size());
   }
 
  private:
-  std::vector<std::uint8_t> bytes_;
+  void move_to_memory(std::size_t size) {
+    const bool is_there = place_.data() == memory_.data();
+    if (memory_.size() < size) memory_.resize(size + size / 2);
+    if (!is_there) std::copy_n(place_.begin(), size_, memory_.begin());
+    place_ = memory_;
+  }
+
+  std::span<std::uint8_t> place_;
   std::size_t size_ = 0;
+  std::vector<std::uint8_t> memory_;
 };
 
 /// Immutable once made.
@@ -79,6 +89,7 @@ class TokenEncoder {
                    std::uint64_t& code_length) const;
   void write_streams(std::span<const std::uint8_t> tokens, Payload& payload,
                      std::uint64_t& code_length) const;
+  EncodedChunk streams_in(std::span<std::uint8_t> room, std::span<const std::uint8_t> tokens) const;
 
   std::vector<std::uint8_t> book_bytes_;
   PrefixCode code_;
