@@ -1,0 +1,139 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+#include "float_cases.hpp"
+
+using namespace gradwire;
+
+TEST_CASE("levels") {
+  for (const std::size_t size : kSizes) {
+    const std::vector<float> x = floats(size);
+    for (const float levels : {1.0f, 4.0f, 127.0f}) {
+      const LevelGrid grid = {std::ldexp(levels / 3, kLevelBits), std::ldexp(levels, kLevelBits),
+                              true};
+      const auto quantized = [&](const RandomStream* stream) {
+        return same_everywhere([&](const FloatKernels& kernels) {
+          std::vector<std::int8_t> found(size);
+          kernels.quantize(x.data(), size, &grid, stream, found.data());
+          return found;
+        });
+      };
+      const RandomStream stream = {{7, 9}, 100};
+      const auto random = quantized(&stream);
+      const auto nearest = quantized(nullptr);
+      for (std::size_t i = 0; i < size; ++i) {
+        const double exact = std::min(std::fabs(x[i]) / 3.0, 1.0) * levels;
+        const double sign = x[i] < 0 ? -1 : 1;
+        CHECK(std::fabs(sign * random[i] - exact) < 1 + 1e-5);
+        CHECK(std::fabs(sign * nearest[i] - exact) <= 0.5 + 1e-5);
+      }
+      for (const bool add : {false, true}) {
+        const auto back = same_everywhere([&](const FloatKernels& kernels) {
+          std::vector<float> found(size, 0.1f);
+          kernels.dequantize(random.data(), size, 0.3f, add, found.data());
+          return found;
+        });
+        for (std::size_t i = 0; i < size; ++i) {
+          const float value = 0.3f * static_cast<float>(random[i]);
+          CHECK(back[i] == (add ? 0.1f + value : value));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("levels of elements that need not be cut off") {
+  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(127.0f, kLevelBits), false};
+  std::vector<float> x = floats(1000);
+  for (float& v : x) v = std::clamp(v, -127.0f, 127.0f);
+  x[100] = 127;
+  x[101] = -127;
+  const auto levels = [&](bool clips) {
+    LevelGrid same = grid;
+    same.clips = clips;
+    const RandomStream stream = {{7, 9}, 100};
+    return same_everywhere([&](const FloatKernels& kernels) {
+      std::vector<std::int8_t> found(x.size());
+      kernels.quantize(x.data(), x.size(), &same, &stream, found.data());
+      return found;
+    });
+  };
+  CHECK(levels(false) == levels(true));
+}
+
+TEST_CASE("halves are rounded away from zero") {
+  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(4.0f, kLevelBits), true};
+  const std::vector<float> x = {0.5f, -0.5f, 1.5f, -1.5f, 0.25f, -0.25f, 9.0f, -9.0f, 0.0f, -0.0f};
+  const auto levels = same_everywhere([&](const FloatKernels& kernels) {
+    std::vector<std::int8_t> found(x.size());
+    kernels.quantize(x.data(), x.size(), &grid, nullptr, found.data());
+    return found;
+  });
+  CHECK(levels == std::vector<std::int8_t>{1, -1, 2, -2, 0, 0, 4, -4, 0, 0});
+}
+
+TEST_CASE("signs, from any bit on") {
+  for (const std::size_t size : kSizes) {
+    const std::vector<float> x = floats(size);
+    const auto bits = same_everywhere([&](const FloatKernels& kernels) {
+      std::vector<std::uint8_t> found((size + 7) / 8, 0xAA);
+      kernels.signs(x.data(), size, found.data());
+      return found;
+    });
+    for (std::size_t i = 0; i < size; ++i) CHECK((bits[i / 8] >> i % 8 & 1) == (x[i] < 0));
+    if (size % 8 != 0) CHECK((bits.back() >> size % 8) == 0);
+    for (const std::size_t first : {std::size_t{0}, std::size_t{3}, std::size_t{8}}) {
+      if (first > size) continue;
+      for (const bool add : {false, true}) {
+        const float value[2] = {0.25f, -0.7f};
+        const auto found = same_everywhere([&](const FloatKernels& kernels) {
+          std::vector<float> out(size - first, 0.1f);
+          kernels.from_signs(bits.data(), first, size - first, value, add, out.data());
+          return out;
+        });
+        for (std::size_t i = first; i < size; ++i) {
+          const float wanted = value[x[i] < 0];
+          CHECK(found[i - first] == (add ? 0.1f + wanted : wanted));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("powers of two") {
+  for (const std::size_t size : kSizes) {
+    for (const std::int32_t base : {0, 50, 128}) {
+      std::vector<float> x = floats(size);
+      for (float& v : x) v = std::ldexp(v, base - 60);  // exponents below base + 127
+      if (size > 20 && base == 128) x[20] = std::numeric_limits<float>::max();
+      const RandomStream stream = {{1, 2}, 0};
+      const auto levels = same_everywhere([&](const FloatKernels& kernels) {
+        std::vector<std::int8_t> found(size);
+        kernels.to_powers(x.data(), size, base, &stream, found.data());
+        return found;
+      });
+      const auto back = same_everywhere([&](const FloatKernels& kernels) {
+        std::vector<float> found(size, 5.0f);
+        kernels.from_powers(levels.data(), size, base, 1, false, found.data());
+        return found;
+      });
+      for (std::size_t i = 0; i < size; ++i) {
+        const auto exponent = static_cast<std::int32_t>(bits_of(x[i]) >> 23 & 255);
+        const std::int32_t up = std::min(exponent + 1, 254) - base;
+        const std::int32_t low = std::max(exponent - base, 0);
+        const std::int32_t size_of = std::abs(std::int32_t{levels[i]});
+        CHECK((size_of == low || size_of == std::max(up, 0)));
+        CHECK(std::isfinite(back[i]));
+        if (levels[i] == 0) CHECK(back[i] == 0);
+        if (levels[i] != 0) {
+          CHECK(std::fabs(back[i]) == std::ldexp(1.0f, size_of + base - 127));
+          CHECK(std::signbit(back[i]) == std::signbit(x[i]));
+        }
+      }
+    }
+  }
+}
