@@ -20,6 +20,10 @@ class FloatReader {
         feedback_(options.feedback) {}
 
   bool has_residual() const { return feedback_.residual != nullptr; }
+  /// Whether read() and take() give the elements where they are, and any number of them.
+  bool is_in_place() const {
+    return type_ == FloatType::kFloat32 && !zero_nonfinite_ && !has_residual();
+  }
   float* residual(std::uint64_t first) const { return feedback_.residual + first; }
 
   /// Up to kPiece elements of the gradient; they may lie in `scratch`.

@@ -50,6 +50,7 @@ void QuantizingSource::measure(int threads) {
   const std::uint64_t buckets = (count_ + bucket_ - 1) / bucket_;
   // Of the buckets that begin in each part, and of the one that goes on there.
   std::vector<std::vector<BucketStats>> found(parts);
+  const std::uint64_t most = reader_.is_in_place() ? kMeasured : kPiece;
   for_each(parts, threads, [&](std::size_t i) {
     float scratch[kPiece];
     const std::uint64_t begin = i * kMeasured;
@@ -57,7 +58,7 @@ void QuantizingSource::measure(int threads) {
     found[i].resize((end - 1) / bucket_ - begin / bucket_ + 1);
     for (std::uint64_t first = begin; first < end;) {
       const std::uint64_t b = first / bucket_;
-      const std::uint64_t stop = std::min({end, (b + 1) * bucket_, first + kPiece});
+      const std::uint64_t stop = std::min({end, (b + 1) * bucket_, first + most});
       const auto size = static_cast<std::size_t>(stop - first);
       found[i][b - begin / bucket_].add(
           bucket_stats({reader_.read(first, size, scratch), size}, quantizer_.norm));
