@@ -33,6 +33,7 @@ from torch_training import (
 )
 
 import gradwire as gw
+from gradwire.torch.collectives import GroupExchange
 
 Case = Callable[[], None]
 
@@ -251,10 +252,24 @@ def case_communicator() -> None:
 
 
 def case_allgather() -> None:
-    """Frames of any lengths, an empty one too."""
+    """Frames of any lengths, empty ones too, and around the length of a first message, 2^20."""
     rank, world = dist.get_rank(), dist.get_world_size()
-    frames = gw.torch.allgather(np.full(7 * rank, rank, np.uint8))
-    assert [f.tolist() for f in frames] == [[r] * (7 * r) for r in range(world)]
+    for size in (7, 2**20 - 9, 2**20 - 8, 2**20 - 7, 3 * 2**20):
+        wanted = [np.random.default_rng(r).bytes(r * size) for r in range(world)]
+        frames = gw.torch.allgather(np.frombuffer(wanted[rank], np.uint8))
+        assert [f.numpy().tobytes() for f in frames] == wanted
+
+
+def case_too_much() -> None:
+    """Who announces more than can be is named."""
+    rank, limit = dist.get_rank(), 2**21
+    exchange = GroupExchange(dist.group.WORLD)
+    exchange.allgather(np.zeros(limit, np.uint8), limit)
+    expect(
+        gw.CorruptFrameError,
+        [f"rank 1 announces a frame of {2**20 - 8} bytes, at most 1000"],
+        lambda: exchange.allgather(np.zeros(rank * (2**20 - 8), np.uint8), 1000),
+    )
 
 
 def case_different_settings() -> None:
