@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch_exchange_cases
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch_training import (
@@ -33,7 +34,6 @@ from torch_training import (
 )
 
 import gradwire as gw
-from gradwire.torch.collectives import GroupExchange
 
 Case = Callable[[], None]
 
@@ -239,39 +239,6 @@ def case_two_groups() -> None:
     assert torch.equal(flat(models[0]), flat(models[1]))
 
 
-def case_communicator() -> None:
-    """GRACE's interface: settings by name, and averages of single tensors."""
-    rank, world = dist.get_rank(), dist.get_world_size()
-    settings = {"compressor": "qsgd", "quantum_num": 127, "communicator": "allreduce"}
-    communicator = gw.torch.communicator_from_params({**settings, "world_size": world})
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        x = torch.full((3, 1000), 1.0 + rank, dtype=dtype)
-        average = communicator.step(x, "x")
-        assert average.shape == x.shape and average.dtype == dtype
-        assert torch.isclose(average.float().mean(), torch.tensor((1 + world) / 2), rtol=0.02)
-
-
-def case_allgather() -> None:
-    """Frames of any lengths, empty ones too, and around the length of a first message, 2^20."""
-    rank, world = dist.get_rank(), dist.get_world_size()
-    for size in (7, 2**20 - 9, 2**20 - 8, 2**20 - 7, 3 * 2**20):
-        wanted = [np.random.default_rng(r).bytes(r * size) for r in range(world)]
-        frames = gw.torch.allgather(np.frombuffer(wanted[rank], np.uint8))
-        assert [f.numpy().tobytes() for f in frames] == wanted
-
-
-def case_too_much() -> None:
-    """Who announces more than can be is named."""
-    rank, limit = dist.get_rank(), 2**21
-    exchange = GroupExchange(dist.group.WORLD)
-    exchange.allgather(np.zeros(limit, np.uint8), limit)
-    expect(
-        gw.CorruptFrameError,
-        [f"rank 1 announces a frame of {2**20 - 8} bytes, at most 1000"],
-        lambda: exchange.allgather(np.zeros(rank * (2**20 - 8), np.uint8), 1000),
-    )
-
-
 def case_different_settings() -> None:
     """All ranks are told before the first step."""
     texts = ["rank 0 and rank 1 have different settings", "QSGD(levels=4", "QSGD(levels=5"]
@@ -336,7 +303,7 @@ def cases_for(world: int) -> dict[str, Case]:
         cases[f"damage-{algorithm}"] = make_damage_case(algorithm)
     named = {
         key.removeprefix("case_").replace("_", "-"): case
-        for key, case in globals().items()
+        for key, case in {**globals(), **vars(torch_exchange_cases)}.items()
         if key.startswith("case_") and key != "case_two_groups"
     }
     return {**cases, **named}

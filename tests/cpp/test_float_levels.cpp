@@ -65,6 +65,24 @@ TEST_CASE("levels of elements that need not be cut off") {
   CHECK(levels(false) == levels(true));
 }
 
+TEST_CASE("levels of many elements are those of their parts") {
+  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(4.0f, kLevelBits), true};
+  const std::vector<float> x = floats(40'000);
+  const RandomStream stream = {{7, 9}, 100};
+  const auto levels = same_everywhere([&](const FloatKernels& kernels) {
+    std::vector<std::int8_t> found(x.size());
+    kernels.quantize(x.data(), x.size(), &grid, &stream, found.data());
+    return found;
+  });
+  constexpr std::size_t kPart = 1600;
+  std::vector<std::int8_t> parts(x.size());
+  for (std::size_t i = 0; i < x.size(); i += kPart) {
+    const RandomStream own = {{7, 9}, static_cast<std::uint32_t>(100 + i / 2)};  // two share a hash
+    kScalarKernels.floats.quantize(x.data() + i, kPart, &grid, &own, parts.data() + i);
+  }
+  CHECK(levels == parts);
+}
+
 TEST_CASE("halves are rounded away from zero") {
   const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(4.0f, kLevelBits), true};
   const std::vector<float> x = {0.5f, -0.5f, 1.5f, -1.5f, 0.25f, -0.25f, 9.0f, -9.0f, 0.0f, -0.0f};

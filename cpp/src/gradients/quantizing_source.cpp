@@ -27,6 +27,9 @@ QuantizingSource::QuantizingSource(const GradientView& gradient, std::uint64_t c
   const std::uint64_t buckets = (count + bucket_ - 1) / bucket_;
   scales_.resize(is_powers ? 0 : buckets * scales_per_bucket(quantizer_.norm));
   on_the_way_ = !is_powers && (kPreviewed % bucket_ == 0 || scales_.empty());
+  // Buckets whose scales are found on the way shall be in the cache when they become levels.
+  const bool is_even = bucket_ % kDrawnTogether == 0 || bucket_ >= count;
+  piece_ = reader_.is_in_place() && is_even && !on_the_way_ ? kMeasured : kPiece;
   const int threads = usable_threads(options.codec.threads);
   // An element that is not finite must be found before the first residual has changed.
   if (reader_.has_residual()) check_finite(threads);
@@ -50,7 +53,6 @@ void QuantizingSource::measure(int threads) {
   const std::uint64_t buckets = (count_ + bucket_ - 1) / bucket_;
   // Of the buckets that begin in each part, and of the one that goes on there.
   std::vector<std::vector<BucketStats>> found(parts);
-  const std::uint64_t most = reader_.is_in_place() ? kMeasured : kPiece;
   for_each(parts, threads, [&](std::size_t i) {
     float scratch[kPiece];
     const std::uint64_t begin = i * kMeasured;
@@ -58,7 +60,7 @@ void QuantizingSource::measure(int threads) {
     found[i].resize((end - 1) / bucket_ - begin / bucket_ + 1);
     for (std::uint64_t first = begin; first < end;) {
       const std::uint64_t b = first / bucket_;
-      const std::uint64_t stop = std::min({end, (b + 1) * bucket_, first + most});
+      const std::uint64_t stop = std::min({end, (b + 1) * bucket_, first + piece_});
       const auto size = static_cast<std::size_t>(stop - first);
       found[i][b - begin / bucket_].add(
           bucket_stats({reader_.read(first, size, scratch), size}, quantizer_.norm));
@@ -88,7 +90,9 @@ void QuantizingSource::measure(int threads) {
 RandomStream QuantizingSource::random(std::uint64_t first) const {
   const std::uint64_t key = mix(stream_ ^ mix(first >> kStreamLog2));
   const auto place = static_cast<std::uint32_t>(first & ((1u << kStreamLog2) - 1));
-  return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}, place};
+  // Two draws share a hash. Draws from a multiple of kDrawnTogether on go on with those before it.
+  const std::uint32_t hash = place % kDrawnTogether == 0 ? place / 2 : (1u << kStreamLog2) + place;
+  return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}, hash};
 }
 
 void QuantizingSource::quantize_bucket(const float* x, std::uint64_t first, std::size_t count,
@@ -147,8 +151,8 @@ void QuantizingSource::make(std::uint64_t begin, std::uint64_t end, std::uint8_t
   const std::uint64_t each = is_signs() ? 8 : 1;  // elements of the gradient in one of the array
   const std::uint64_t last = std::min(end * each, count_);
   float scratch[kPiece];
-  for (std::uint64_t first = begin * each; first < last; first += kPiece) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, last - first));
+  for (std::uint64_t first = begin * each; first < last; first += piece_) {
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece_, last - first));
     const float* const x = turn == Turn::kFinal ? reader_.take(first, size, scratch)
                                                 : reader_.read(first, size, scratch);
     quantize_piece(x, first, size, out + (first / each - begin), turn);

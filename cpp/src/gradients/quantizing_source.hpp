@@ -50,7 +50,8 @@ class QuantizingSource final : public ElementSource {
   std::uint64_t count_;
   std::uint64_t bucket_;
   std::uint64_t stream_;
-  bool on_the_way_;  ///< buckets lie in one piece, and in one preview: scales are found there
+  bool on_the_way_;      ///< buckets lie in one piece, and in one preview: scales are found there
+  std::uint64_t piece_;  ///< elements that are treated at once
   mutable std::vector<float> scales_;
   std::int32_t base_ = 0;
 };

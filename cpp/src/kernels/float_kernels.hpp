@@ -27,10 +27,12 @@ inline constexpr uint32_t kInfinityBits = 0x7F800000;
 /// Elements whose sums are taken in float32, before they are added up in float64.
 inline constexpr size_t kStatsBlock = 512;
 
-/// Random numbers by counter (draw i of a stream depends on i and the key alone).
+/// Random numbers by counter: hashes that depend on the key and their number alone. Each makes two
+/// of kDrawnTogether draws.
+inline constexpr size_t kDrawnTogether = 16;
 struct RandomStream {
   uint32_t key[2];
-  uint32_t first;  ///< counter of the first draw
+  uint32_t first;  ///< number of the first hash
 };
 
 /// How elements become levels: times `factor`, in steps of 2^-kLevelBits of a level. Magnitudes
