@@ -29,7 +29,7 @@ GRADWIRE = {
 }
 RIVALS = ("fp16 hook", "PowerSGD hook", "QSGD, torch", "Top-k, torch", "one number")
 METHODS = (NOTHING, PLAIN, *GRADWIRE, *RIVALS)
-WARM_UP = 56  # steps; gradwire has chosen by then
+WARM_UP = 104  # steps; gradwire has chosen by then
 FEW = 3  # of the same for others
 ONE_BUCKET = 1000  # MB
 

@@ -3,15 +3,16 @@
 A trial takes steps with all buckets plain and steps with all buckets compressed in turn, more of
 them if they are short, or if neither kind is clearly the faster one. The time of a bucket is what
 it takes from its start, or from the end of the bucket before, to its own end; the span of a step is
-the time from its first start to its last end, backward pass included. Those buckets are compressed
-for which that was clearly faster in the median, provided that the spans of such steps are shorter
-than those of plain ones, by 3 % in the median and nearly whenever two are compared. Where only some
-buckets gain, another trial compares such steps with the better of the other kinds. All ranks
-compare the times of the slowest rank, so they choose alike.
+the time from its first start to its last end, backward pass included. Buckets are compressed if
+spans of such steps are shorter than those of plain ones: by 3 % in the median, and so often when
+two are compared that this is no chance. Where only some buckets gain, another trial compares such
+steps with the better of the other kinds. All ranks compare the times of the slowest rank, so they
+choose alike.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -19,10 +20,12 @@ from collections.abc import Callable, Sequence
 PLAIN, COMPRESSED, CHOSEN = "plain", "compressed", "chosen"
 _WARM_UP = 2  # steps; DDP forms its buckets anew after the first
 _REPEATS = 3  # of each kind of step, or more
-_MOST_REPEATS = 12
+_MOST_REPEATS = 24
 _LONG_ENOUGH = 0.5  # seconds of a trial; shorter ones are at the mercy of noise and go on
 _SURE = 0.9  # share of the pairs of a step of each kind in which one kind is shorter: it is so
-_SURE_AT_LAST = 0.75  # the same, after the most repeats
+_DEVIATIONS = (
+    2.1  # from a half, of this share if it is chance: after the most repeats, that is sure
+)
 _WORTH_IT = 0.9  # of the time of a plain bucket; less of a gain may be noise
 _WORTH_THE_STEP = 0.97  # of the span of plain steps
 _SHARE = 0.01  # of all time may be lost on trials
@@ -110,7 +113,7 @@ class Tuner:
             self._ahead = [base, kind] * more
             return
         self._lost += self._repeats * abs(of_base - of_kind)
-        pays = of_kind < _WORTH_THE_STEP * of_base and shorter >= _SURE_AT_LAST
+        pays = of_kind < _WORTH_THE_STEP * of_base and shorter >= _sure_share(self._repeats)
         best = kind if pays else base
         if kind == COMPRESSED:
             seconds = iter(times[2 * self._repeats :])
@@ -118,10 +121,8 @@ class Tuner:
             if len(set(self._chosen.values())) == 2:
                 self._begin_trial(best, CHOSEN)
                 return
-        if best == PLAIN:
-            self._chosen = dict.fromkeys(buckets, False)
-        elif kind == CHOSEN and best == COMPRESSED:
-            self._chosen = dict.fromkeys(buckets, True)
+        if best != CHOSEN:
+            self._chosen = dict.fromkeys(buckets, best == COMPRESSED)
         self._rest(min(of_base, of_kind))
 
     def _missing_repeats(self, seconds: float, shorter: float) -> int:
@@ -161,3 +162,9 @@ class Tuner:
             before = [e for _, e in step.values() if e < end]
             seconds.append(end - max([begin, *before]))
         return statistics.median(seconds)
+
+
+def _sure_share(repeats: int) -> float:
+    """Of the pairs of so many steps of each kind; the deviation is that of Mann and Whitney's U."""
+    deviation = math.sqrt((2 * repeats + 1) / 12) / repeats
+    return min(_SURE, 0.5 + _DEVIATIONS * deviation)
