@@ -118,6 +118,19 @@ def test_no_level_is_too_large(scale_dtype: str, most: float) -> None:
     assert np.abs(np.abs(levels.astype(np.float64)) - exact).max() < 1 + 1e-4
 
 
+@pytest.mark.parametrize(
+    "quantizer",
+    [gw.QSGD(4, None, norm="max"), gw.QSGD(4, 48_000, norm="max"), gw.TernGrad(100), gw.Natural()],
+    ids=repr,
+)
+def test_large_pieces_have_the_levels_of_small_ones(quantizer: gw.Quantizer) -> None:
+    """float32 is read in place, more of it at once than float64."""
+    x = RNG.laplace(size=600_000).astype(np.float32)
+    levels, scales = quantizer.quantize(x)
+    again, same = quantizer.quantize(x.astype(np.float64))
+    assert np.array_equal(levels, again) and np.array_equal(scales, same)
+
+
 def test_draws_are_independent() -> None:
     x = np.full(2**19, 0.5, np.float32)
     quantizer = gw.QSGD(1, bucket_size=8, norm="max", scale_dtype="float32")

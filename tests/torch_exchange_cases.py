@@ -32,6 +32,31 @@ def case_allgather() -> None:
         assert [f.numpy().tobytes() for f in frames] == wanted
 
 
+def case_first_messages() -> None:
+    """Other sizes for each rank, with and without data in the first messages."""
+    rank, world = dist.get_rank(), dist.get_world_size()
+    exchange = GroupExchange(dist.group.WORLD)
+    for room in (exchange.room, 1000, 0):
+        exchange.room = room
+        for size in (0, 1, 999, 1000, 1001, 2**21):
+            sent = [np.full(size + 3 * rank + r, 16 * rank + r, np.uint8) for r in range(world)]
+            received = exchange.alltoall(sent, 2**22)
+            for r, data in enumerate(received):
+                assert data.tobytes() == bytes([16 * r + rank]) * (size + 3 * r + rank)
+
+
+def case_messages_of_the_program() -> None:
+    """They are not mistaken for frames."""
+    rank = dist.get_rank()
+    own = torch.zeros(3, dtype=torch.uint8)
+    pending = dist.irecv(own, 1 - rank)
+    frames = gw.torch.allgather(np.full(5, rank, np.uint8))
+    dist.isend(torch.full((3,), 7 + rank, dtype=torch.uint8), 1 - rank).wait()
+    pending.wait()
+    assert own.tolist() == [8 - rank] * 3
+    assert [f.tolist() for f in frames] == [[0] * 5, [1] * 5]
+
+
 def case_too_much() -> None:
     """Who announces more than can be is named."""
     rank, limit = dist.get_rank(), 2**21

@@ -13,7 +13,8 @@ class Exchange(ABC):
     """Collectives of byte arrays of any lengths.
 
     All ranks must call the same methods in the same order. What arrives comes from the network:
-    whoever sends more than ``limit`` bytes is named in an error before memory is taken for them.
+    whoever sends more than ``limit`` bytes is named in an error before memory is taken for them,
+    but for a constant amount.
     """
 
     rank: int

@@ -23,9 +23,8 @@ _REPEATS = 3  # of each kind of step, or more
 _MOST_REPEATS = 24
 _LONG_ENOUGH = 0.5  # seconds of a trial; shorter ones are at the mercy of noise and go on
 _SURE = 0.9  # share of the pairs of a step of each kind in which one kind is shorter: it is so
-_DEVIATIONS = (
-    2.1  # from a half, of this share if it is chance: after the most repeats, that is sure
-)
+# After the most repeats this share is sure if it lies so many of its deviations above a half.
+_DEVIATIONS = 2.1
 _WORTH_IT = 0.9  # of the time of a plain bucket; less of a gain may be noise
 _WORTH_THE_STEP = 0.97  # of the span of plain steps
 _SHARE = 0.01  # of all time may be lost on trials

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <random>
 
 #include "float_cases.hpp"
+#include "gradients/bucket_scales.hpp"
 
 using namespace gradwire;
 
@@ -66,21 +68,44 @@ TEST_CASE("levels of elements that need not be cut off") {
 }
 
 TEST_CASE("levels of many elements are those of their parts") {
-  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(4.0f, kLevelBits), true};
-  const std::vector<float> x = floats(40'000);
-  const RandomStream stream = {{7, 9}, 100};
-  const auto levels = same_everywhere([&](const FloatKernels& kernels) {
-    std::vector<std::int8_t> found(x.size());
-    kernels.quantize(x.data(), x.size(), &grid, &stream, found.data());
-    return found;
-  });
   constexpr std::size_t kPart = 1600;
-  std::vector<std::int8_t> parts(x.size());
-  for (std::size_t i = 0; i < x.size(); i += kPart) {
-    const RandomStream own = {{7, 9}, static_cast<std::uint32_t>(100 + i / 2)};  // two share a hash
-    kScalarKernels.floats.quantize(x.data() + i, kPart, &grid, &own, parts.data() + i);
+  std::vector<float> x = floats(40'000);
+  for (float& v : x) v = std::clamp(v, -4.0f, 4.0f);
+  for (const bool clips : {false, true}) {
+    for (const bool is_random : {false, true}) {
+      const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(4.0f, kLevelBits), clips};
+      const auto levels = same_everywhere([&](const FloatKernels& kernels) {
+        const RandomStream stream = {{7, 9}, 100};
+        std::vector<std::int8_t> found(x.size());
+        kernels.quantize(x.data(), x.size(), &grid, is_random ? &stream : nullptr, found.data());
+        return found;
+      });
+      std::vector<std::int8_t> parts(x.size());
+      for (std::size_t i = 0; i < x.size(); i += kPart) {
+        const RandomStream own = {{7, 9}, static_cast<std::uint32_t>(100 + i / 2)};
+        kScalarKernels.floats.quantize(x.data() + i, kPart, &grid, is_random ? &own : nullptr,
+                                       parts.data() + i);
+      }
+      CHECK(levels == parts);
+    }
   }
-  CHECK(levels == parts);
+}
+
+TEST_CASE("no element up to the scale comes above the most levels") {
+  std::mt19937 engine(3);
+  std::uniform_real_distribution<float> exponent(-96, 126);
+  for (const unsigned levels : {1u, 4u, 127u}) {
+    Quantizer quantizer;
+    quantizer.levels = levels;
+    for (int i = 0; i < 20'000; ++i) {
+      const float scale = std::exp2(exponent(engine));
+      const LevelGrid grid = level_grid(scale, quantizer);
+      CHECK_FALSE(grid.clips);
+      CHECK(scale * grid.factor <= grid.cap);
+      CHECK(scale * grid.factor >= grid.cap * (1 - 0x1p-22f));
+    }
+  }
+  CHECK(level_grid(std::numeric_limits<float>::max(), {}).clips);
 }
 
 TEST_CASE("halves are rounded away from zero") {

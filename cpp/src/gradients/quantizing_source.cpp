@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "executor.hpp"
+#include "frame_header.hpp"
 #include "mix.hpp"
 
 namespace gradwire {
@@ -11,6 +12,7 @@ namespace {
 
 constexpr unsigned kStreamLog2 = 18;  // draws of one stream of random numbers
 constexpr std::uint64_t kMeasured = std::uint64_t{1} << 18;  // elements that a thread looks at
+static_assert(kMeasured == 1u << kStreamLog2 && kChunkLog2 == kStreamLog2);  // no piece has two
 constexpr std::int32_t kMostPower = 127;
 
 }  // namespace
@@ -90,7 +92,8 @@ void QuantizingSource::measure(int threads) {
 RandomStream QuantizingSource::random(std::uint64_t first) const {
   const std::uint64_t key = mix(stream_ ^ mix(first >> kStreamLog2));
   const auto place = static_cast<std::uint32_t>(first & ((1u << kStreamLog2) - 1));
-  // Two draws share a hash. Draws from a multiple of kDrawnTogether on go on with those before it.
+  // Two draws share a hash. Draws from a multiple of kDrawnTogether on go on with those before it,
+  // so that pieces may have any such length; those of other buckets have numbers of their own.
   const std::uint32_t hash = place % kDrawnTogether == 0 ? place / 2 : (1u << kStreamLog2) + place;
   return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}, hash};
 }

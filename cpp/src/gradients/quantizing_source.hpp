@@ -51,7 +51,7 @@ class QuantizingSource final : public ElementSource {
   std::uint64_t bucket_;
   std::uint64_t stream_;
   bool on_the_way_;      ///< buckets lie in one piece, and in one preview: scales are found there
-  std::uint64_t piece_;  ///< elements that are treated at once
+  std::uint64_t piece_;  ///< elements treated at once; the last bit of sums may depend on it
   mutable std::vector<float> scales_;
   std::int32_t base_ = 0;
 };

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,26 +15,29 @@ from gradwire._arrays import ByteArray, as_bytes
 from gradwire.exchange import Exchange, check_sizes
 
 _ANY_SIZE = 1 << 40
+_FIRST_TAG, _REST_TAG = 0x67770001, 0x67770002  # apart from those of the program's own messages
 _HEADER = 8  # bytes of a first message that say how many there are in all
-_ROOM = (1 << 20) - _HEADER  # for data in a first message
+_FIRST = 1 << 20  # bytes of the longest first message
 
 
 class GroupExchange(Exchange):
     """Exact sizes, no padding.
 
     Each rank sends each other one a message of its own that begins with its size, and a second one
-    only if there is more than the receiver could have made room for in advance. A collective of
-    sizes and one of data would wait for all ranks twice.
+    only if there is more than the receiver makes room for in advance: that saves waiting for the
+    sizes of all ranks.
 
     Args:
-        group: of a backend for CPU tensors that takes messages shorter than awaited, as gloo and
-            MPI do.
+        group: of a backend for CPU tensors, for example gloo.
     """
 
     def __init__(self, group: dist.ProcessGroup) -> None:
         self.group = group
         self.rank = dist.get_rank(group)
         self.world_size = dist.get_world_size(group)
+        self.room = _FIRST - _HEADER if _takes_shorter_messages() else 0
+        others = [r for r in range(self.world_size) if r != self.rank]
+        self._peers = {r: dist.get_global_rank(group, r) for r in others}
 
     def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
         """See :meth:`Exchange.allgather`."""
@@ -40,18 +45,20 @@ class GroupExchange(Exchange):
 
     def alltoall(self, data: Sequence[ByteArray], limit: int) -> list[ByteArray]:
         """See :meth:`Exchange.alltoall`."""
-        firsts = [np.empty(_HEADER + _ROOM, np.uint8) for _ in data]
-        self._transfer([_first_message(d) for d in data], firsts)
-        firsts[self.rank] = _first_message(data[self.rank])
-        sizes = [int(message[:_HEADER].view(np.int64)[0]) for message in firsts]
+        incoming = {r: np.empty(_HEADER + self.room, np.uint8) for r in self._peers}
+        self._transfer({r: self._first(data[r]) for r in self._peers}, incoming, _FIRST_TAG)
+        sizes = [d.size for d in data]
+        for r, message in incoming.items():
+            sizes[r] = int(message[:_HEADER].view(np.int64)[0])
         check_sizes(sizes, limit)
-        received = [message[_HEADER:][:size] for message, size in zip(firsts, sizes)]
-        received[self.rank] = data[self.rank]
-        for r in range(self.world_size):
-            if r != self.rank and sizes[r] > _ROOM:
+        received = list(data)
+        for r, message in incoming.items():
+            received[r] = message[_HEADER:][: sizes[r]]
+            if sizes[r] > self.room:
                 received[r] = np.empty(sizes[r], np.uint8)
-                received[r][:_ROOM] = firsts[r][_HEADER:]
-        self._transfer([d[_ROOM:] for d in data], [r[_ROOM:] for r in received])
+                received[r][: self.room] = message[_HEADER:]
+        rests = [{r: d[r][self.room :] for r in self._peers} for d in (data, received)]
+        self._transfer(rests[0], rests[1], _REST_TAG)
         return received
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
@@ -61,20 +68,31 @@ class GroupExchange(Exchange):
         result: list[float] = tensor.tolist()
         return result
 
-    def _transfer(self, outgoing: Sequence[ByteArray], incoming: Sequence[ByteArray]) -> None:
-        """Sends messages to all other ranks and awaits theirs; none where there is no byte."""
-        works = []
+    def _first(self, data: ByteArray) -> ByteArray:
+        return np.concatenate([np.array([data.size], np.int64).view(np.uint8), data[: self.room]])
+
+    def _transfer(
+        self, outgoing: dict[int, ByteArray], incoming: dict[int, ByteArray], tag: int
+    ) -> None:
+        """Sends messages to other ranks and awaits theirs; none where there is no byte."""
+        works: list[Any] = []
         for transfer, messages in ((dist.irecv, incoming), (dist.isend, outgoing)):
-            for rank, message in enumerate(messages):
-                if rank != self.rank and message.size > 0:
-                    peer = dist.get_global_rank(self.group, rank)
-                    works.append(transfer(torch.from_numpy(message), peer, group=self.group))
+            for r, message in messages.items():
+                if message.size > 0:
+                    peer = self._peers[r]
+                    works.append(transfer(_tensor(message), peer, group=self.group, tag=tag))
         for work in works:
             work.wait()
 
 
-def _first_message(data: ByteArray) -> ByteArray:
-    return np.concatenate([np.array([data.size], np.int64).view(np.uint8), data[:_ROOM]])
+def _tensor(data: ByteArray) -> torch.Tensor:
+    return torch.from_numpy(data if data.flags.writeable else data.copy())
+
+
+def _takes_shorter_messages() -> bool:
+    """Whether a receiver may await more than comes: with gloo over TCP it may, over libuv not."""
+    transport = os.environ.get("GLOO_DEVICE_TRANSPORT", "TCP")
+    return sys.platform == "linux" and transport in ("TCP", "TCP_TLS")
 
 
 def allgather(frame: Any, group: dist.ProcessGroup | None = None) -> list[torch.Tensor]:
@@ -88,5 +106,4 @@ def allgather(frame: Any, group: dist.ProcessGroup | None = None) -> list[torch.
         The frames of all ranks, by rank: 1-D uint8 tensors.
     """
     exchange = GroupExchange(group or dist.group.WORLD)
-    data = np.array(as_bytes(frame))  # torch does not like arrays that cannot be written to
-    return [torch.from_numpy(f) for f in exchange.allgather(data, _ANY_SIZE)]
+    return [_tensor(f) for f in exchange.allgather(as_bytes(frame), _ANY_SIZE)]
