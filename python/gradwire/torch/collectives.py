@@ -36,8 +36,7 @@ class GroupExchange(Exchange):
         self.rank = dist.get_rank(group)
         self.world_size = dist.get_world_size(group)
         self.room = _FIRST - _HEADER if _takes_shorter_messages() else 0
-        others = [r for r in range(self.world_size) if r != self.rank]
-        self._peers = {r: dist.get_global_rank(group, r) for r in others}
+        self._others = [r for r in range(self.world_size) if r != self.rank]
 
     def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
         """See :meth:`Exchange.allgather`."""
@@ -45,8 +44,8 @@ class GroupExchange(Exchange):
 
     def alltoall(self, data: Sequence[ByteArray], limit: int) -> list[ByteArray]:
         """See :meth:`Exchange.alltoall`."""
-        incoming = {r: np.empty(_HEADER + self.room, np.uint8) for r in self._peers}
-        self._transfer({r: self._first(data[r]) for r in self._peers}, incoming, _FIRST_TAG)
+        incoming = {r: np.empty(_HEADER + self.room, np.uint8) for r in self._others}
+        self._transfer({r: self._first(data[r]) for r in self._others}, incoming, _FIRST_TAG)
         sizes = [d.size for d in data]
         for r, message in incoming.items():
             sizes[r] = int(message[:_HEADER].view(np.int64)[0])
@@ -57,7 +56,7 @@ class GroupExchange(Exchange):
             if sizes[r] > self.room:
                 received[r] = np.empty(sizes[r], np.uint8)
                 received[r][: self.room] = message[_HEADER:]
-        rests = [{r: d[r][self.room :] for r in self._peers} for d in (data, received)]
+        rests = [{r: d[r][self.room :] for r in self._others} for d in (data, received)]
         self._transfer(rests[0], rests[1], _REST_TAG)
         return received
 
@@ -75,12 +74,12 @@ class GroupExchange(Exchange):
         self, outgoing: dict[int, ByteArray], incoming: dict[int, ByteArray], tag: int
     ) -> None:
         """Sends messages to other ranks and awaits theirs; none where there is no byte."""
-        works: list[Any] = []
-        for transfer, messages in ((dist.irecv, incoming), (dist.isend, outgoing)):
-            for r, message in messages.items():
-                if message.size > 0:
-                    peer = self._peers[r]
-                    works.append(transfer(_tensor(message), peer, group=self.group, tag=tag))
+        works = [
+            transfer([_tensor(message)], r, tag)
+            for transfer, messages in ((self.group.recv, incoming), (self.group.send, outgoing))
+            for r, message in messages.items()
+            if message.size > 0
+        ]
         for work in works:
             work.wait()
 
