@@ -30,6 +30,8 @@ def draw(axes: plt.Axes, tables: dict[str, dict[str, float]], title: str) -> Non
             label=method,
         )
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:.0f}")
+    axes.yaxis.set_minor_formatter("{x:.0f}")
     axes.set_title(title)
     axes.grid(alpha=0.3)
 
@@ -47,7 +49,8 @@ def main() -> None:
             seconds = {row["method"]: row["seconds"] for row in table["rows"]}
             panels.setdefault(table["model"], {})[table["link"]] = seconds
     plt.rcParams.update({"svg.hashsalt": "gradwire", "svg.fonttype": "none", "font.size": 10})
-    figure, all_axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 4), squeeze=False)
+    size = (3.7 * len(panels) + 2.7, 4)  # inches; the rest is for the legend
+    figure, all_axes = plt.subplots(1, len(panels), figsize=size, squeeze=False)
     for axes, (model, tables) in zip(all_axes[0], panels.items()):
         draw(axes, tables, f"{model}, {options.ranks} ranks")
     all_axes[0][0].set_ylabel("milliseconds per step")

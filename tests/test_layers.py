@@ -25,7 +25,15 @@ CODECS = {
     "entropy",
 }
 ADAPTERS = {"horovod", "jax", "mpi", "tensorflow"}
-FRAMES = {"compress", "decompress", "frame_header", "frame_writer", "code_words", "streaming"}
+FRAMES = {
+    "chunk_writer",
+    "code_words",
+    "compress",
+    "decompress",
+    "frame_header",
+    "frame_writer",
+    "streaming",
+}
 
 
 def includes(path: Path) -> set[str]:

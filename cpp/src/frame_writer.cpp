@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 
 #include "executor.hpp"
 #include "frame_header.hpp"
@@ -51,125 +50,11 @@ std::vector<std::uint8_t> frame_head(const ArrayView& array, const Options& opti
   return head;
 }
 
-struct WrittenChunk {
-  std::uint32_t entry;  // as in the chunk directory
-  std::uint64_t code_length;
-  Crc32c crc;  // of the payload, while it is in the cache
-
-  std::size_t size() const { return entry & ~kRawChunkFlag; }
-};
-
-/// Writes one chunk to the front of `out`, where it may be already, coded if that is smaller than
-/// raw.
-WrittenChunk write_chunk(const Encoder* encoder, const Elements& chunk, std::uint8_t* out) {
-  const std::size_t raw_size = chunk.nbytes();
-  if (chunk.count == 0) return {0, 0, {}};
-  EncodedChunk encoded{std::nullopt, 8 * std::uint64_t{raw_size}};
-  if (encoder != nullptr) encoded = encoder->encode(chunk, {out, raw_size - 1});
-  if (!encoded.size && chunk.data != out) std::memcpy(out, chunk.data, raw_size);
-  const std::size_t size = encoded.size.value_or(raw_size);
-  const std::uint32_t raw = encoded.size ? 0 : kRawChunkFlag;
-  return {static_cast<std::uint32_t>(size) | raw, encoded.code_length, Crc32c({out, size})};
-}
-
-/// Where a source shall make a chunk: in its place, if it is stored raw, or where this thread made
-/// the last one.
-std::vector<std::uint8_t*> places_for_chunk(std::span<const ChunkTrack> tracks,
-                                            std::span<std::uint8_t* const> next) {
-  thread_local std::vector<std::vector<std::uint8_t>> kept;
-  kept.resize(std::max(kept.size(), tracks.size()));
-  std::vector<std::uint8_t*> places(next.begin(), next.end());
-  for (std::size_t k = 0; k < tracks.size(); ++k) {
-    if (tracks[k].encoder == nullptr) continue;
-    kept[k].resize(std::size_t{1} << kChunkLog2);
-    places[k] = kept[k].data();
-  }
-  return places;
-}
-
-/// memmove to a lower place, on all threads: a piece no longer than the distance it moves does not
-/// overlap itself.
-void move_down(std::uint8_t* to, const std::uint8_t* from, std::size_t size, int threads) {
-  constexpr std::size_t kWorthThreads = std::size_t{1} << 20;
-  const std::size_t distance = static_cast<std::size_t>(from - to);
-  if (threads == 1 || distance < kWorthThreads) {
-    std::memmove(to, from, size);
-    return;
-  }
-  for (std::size_t done = 0; done < size; done += distance) {
-    const std::size_t piece = std::min(distance, size - done);
-    const std::size_t shares = piece < kWorthThreads ? 1 : static_cast<std::size_t>(threads);
-    for_each(shares, threads, [&](std::size_t i) {
-      const std::size_t begin = piece * i / shares;
-      const std::size_t end = piece * (i + 1) / shares;
-      std::memcpy(to + done + begin, from + done + begin, end - begin);
-    });
-  }
-}
-
 std::uint8_t* append(std::uint8_t* place, std::span<const std::uint8_t> bytes) {
   return std::copy(bytes.begin(), bytes.end(), place);
 }
 
 }  // namespace
-
-std::size_t chunk_count(std::uint64_t elements) {
-  return static_cast<std::size_t>((elements + (std::uint64_t{1} << kChunkLog2) - 1) >> kChunkLog2);
-}
-
-/// Each thread fills a region of its own that could hold its chunks raw; then the regions close up.
-std::vector<WrittenChunks> write_chunks(const ChunkedArray& array,
-                                        std::span<const ChunkTrack> tracks) {
-  const std::size_t chunks = array.size();
-  const std::size_t regions =
-      std::min<std::size_t>(chunks, static_cast<std::size_t>(array.threads));
-  std::vector<WrittenChunk> written(tracks.size() * chunks);
-  std::vector<std::size_t> region_size(tracks.size() * regions);
-  const auto first_chunk = [&](std::size_t region) { return region * chunks / regions; };
-  const auto region_place = [&](std::size_t region) {
-    return array.borders[first_chunk(region)] * array.elements.width();
-  };
-  for_each(regions, array.threads, [&](std::size_t region) {
-    std::vector<std::uint8_t*> next;
-    for (const ChunkTrack& track : tracks) next.push_back(track.payloads + region_place(region));
-    for (std::size_t i = first_chunk(region); i < first_chunk(region + 1); ++i) {
-      std::vector<std::uint8_t*> made;
-      if (array.source != nullptr) {
-        made = places_for_chunk(tracks, next);
-        array.source->take(array.borders[i], array.borders[i + 1], made.data());
-      }
-      const auto count = static_cast<std::size_t>(array.borders[i + 1] - array.borders[i]);
-      for (std::size_t k = 0; k < tracks.size(); ++k) {
-        const Elements chunk =
-            array.source == nullptr ? array.chunk(i) : Elements{made[k], count, tracks[k].dtype};
-        WrittenChunk& own = written[k * chunks + i];
-        own = write_chunk(tracks[k].encoder, chunk, next[k]);
-        next[k] += own.size();
-      }
-    }
-    for (std::size_t k = 0; k < tracks.size(); ++k) {
-      const std::uint8_t* const begin = tracks[k].payloads + region_place(region);
-      region_size[k * regions + region] = static_cast<std::size_t>(next[k] - begin);
-    }
-  });
-  std::vector<WrittenChunks> totals(tracks.size());
-  for (std::size_t k = 0; k < tracks.size(); ++k) {
-    WrittenChunks& total = totals[k];
-    for (std::size_t region = 0; region < regions; ++region) {
-      const std::size_t size = region_size[k * regions + region];
-      move_down(tracks[k].payloads + total.size, tracks[k].payloads + region_place(region), size,
-                array.threads);
-      total.size += size;
-    }
-    for (std::size_t i = 0; i < chunks; ++i) {
-      const WrittenChunk& own = written[k * chunks + i];
-      std::memcpy(tracks[k].directory + i * kChunkEntryBytes, &own.entry, kChunkEntryBytes);
-      total.code_length += own.code_length;
-      total.crc.append(own.crc);
-    }
-  }
-  return totals;
-}
 
 FrameWriter::FrameWriter(const ArrayView& view, const Options& options, std::span<std::uint8_t> out,
                          const ElementSource* source, std::size_t number)

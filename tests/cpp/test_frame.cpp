@@ -51,6 +51,32 @@ TEST_CASE("the number of threads changes nothing, also where payloads move far")
   CHECK(back == data);
 }
 
+TEST_CASE("threads that take chunks of others change nothing") {
+  // Quick chunks, then slow ones: noise, which is stored raw, and others.
+  std::vector<std::uint8_t> data(1'400'000);
+  const auto noise = skewed_bytes(400'000, 1, 0);
+  const auto skewed = skewed_bytes(400'000, 0.5, 1, 60);
+  std::copy(noise.begin(), noise.end(), data.end() - 800'000);
+  std::copy(skewed.begin(), skewed.end(), data.end() - 400'000);
+  const std::uint64_t size = data.size();
+  const ArrayView array{data.data(), DType::kUInt8, {&size, 1}};
+  for (const CodecInfo& codec : codecs()) {
+    std::vector<std::uint8_t> first;
+    for (const int threads : {1, 2, 2, 3, 3, 7, 7}) {
+      Options options;
+      options.codec = codec.id;
+      options.threads = threads;
+      std::vector<std::uint8_t> frame(max_compressed_size(array));
+      frame.resize(compress_into(array, options, frame));
+      if (first.empty()) first = frame;
+      CHECK(frame == first);
+    }
+    std::vector<std::uint8_t> back(data.size());
+    decompress_into(first, back);
+    CHECK(back == data);
+  }
+}
+
 TEST_CASE("wrong arguments") {
   const std::uint64_t shape[1] = {4};
   const ArrayView array{"abc", DType::kUInt8, shape};
