@@ -78,16 +78,19 @@ TEST_CASE("rows of code words are those that have the symbols") {
   CHECK(coder.encode->rows->row[0] + coder.encode->rows->row[1] == 15);  // 0 and 15
 }
 
+void check_histogram(const Kernels& kernels, const std::vector<std::uint8_t>& data) {
+  std::uint64_t expected[256] = {};
+  for (const auto byte : data) ++expected[byte];
+  std::uint64_t counts[256] = {};
+  kernels.histogram(data.data(), data.size(), counts);
+  CHECK(std::memcmp(counts, expected, sizeof(counts)) == 0);
+}
+
 TEST_CASE("histogram") {
   for (const Kernels* kernels : all_kernels()) {
     for (const double factor : {1.0, 0.9, 0.5, 0.05}) {
       for (const std::size_t size : {0u, 1u, 31u, 1000u, 16384u, 70001u}) {
-        const auto data = skewed_bytes(size, factor, 3);
-        std::uint64_t expected[256] = {};
-        for (const auto byte : data) ++expected[byte];
-        std::uint64_t counts[256] = {};
-        kernels->histogram(data.data(), data.size(), counts);
-        CHECK(std::memcmp(counts, expected, sizeof(counts)) == 0);
+        check_histogram(*kernels, skewed_bytes(size, factor, 3));
       }
     }
   }
@@ -98,15 +101,15 @@ TEST_CASE("histogram of few neighbours") {
     for (const unsigned first : {0u, 5u, 254u, 255u}) {
       for (const std::vector<unsigned>& others :
            {std::vector<unsigned>{}, {1}, {255}, {254, 255}, {1, 2, 3}}) {
-        std::vector<std::uint8_t> data(700, static_cast<std::uint8_t>(first));
-        for (std::size_t i = 0; i < others.size(); ++i) {
-          data[1 + i] = data[600 + i] = static_cast<std::uint8_t>(first + others[i]);
+        for (const std::size_t size : {700u, 20000u}) {
+          std::vector<std::uint8_t> data(size, static_cast<std::uint8_t>(first));
+          for (std::size_t i = 0; i < others.size(); ++i) {
+            data[1 + i] = data[size - 100 + i] = static_cast<std::uint8_t>(first + others[i]);
+          }
+          check_histogram(*kernels, data);
+          data[size * 2 / 3] = static_cast<std::uint8_t>(first + 100);  // a late one
+          check_histogram(*kernels, data);
         }
-        std::uint64_t expected[256] = {};
-        for (const auto byte : data) ++expected[byte];
-        std::uint64_t counts[256] = {};
-        kernels->histogram(data.data(), data.size(), counts);
-        CHECK(std::memcmp(counts, expected, sizeof(counts)) == 0);
       }
     }
   }
@@ -117,7 +120,8 @@ TEST_CASE("crc32c") {
     const char* digits = "123456789";
     CHECK(kernels->crc32c(0, reinterpret_cast<const std::uint8_t*>(digits), 9) == 0xE3069283);
     const auto data = skewed_bytes(20000, 0.99, 4);
-    for (const std::size_t size : {0u, 1u, 7u, 8u, 3071u, 3072u, 3080u, 9999u, 20000u}) {
+    for (const std::size_t size :
+         {0u, 1u, 7u, 8u, 3071u, 3072u, 3080u, 8191u, 8192u, 9999u, 20000u}) {
       CHECK(kernels->crc32c(0, data.data(), size) == kScalarKernels.crc32c(0, data.data(), size));
       const std::uint32_t first = kernels->crc32c(0, data.data(), size / 3);
       CHECK(kernels->crc32c(first, data.data() + size / 3, size - size / 3) ==
