@@ -32,27 +32,26 @@ std::uint64_t last_smallest(DType dtype) {
   return largest < 256 ? 0 : largest - 255;
 }
 
-/// Elements begin to end as bytes, see to_bytes. Those that a source makes are bytes.
+/// The lowest bytes of elements begin to end. Those that a source makes are bytes.
 void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t end,
-                   std::uint8_t zero, std::uint8_t* out) {
-  if (array.source == nullptr) return to_bytes(array.elements.slice(begin, end), zero, out);
+                   std::uint8_t* out) {
+  if (array.source == nullptr) return to_bytes(array.elements.slice(begin, end), 0, out);
   array.source->preview(array.number, begin, end, out);
-  to_bytes({out, static_cast<std::size_t>(end - begin), array.elements.dtype}, zero, out);
 }
 
 /// So many groups of blocks evenly over the array, or all of one that has at most twice as many.
-void sample_groups(const ChunkedArray& array, std::uint64_t taken, std::uint8_t zero,
+void sample_groups(const ChunkedArray& array, std::uint64_t taken,
                    std::vector<std::uint8_t>& bytes) {
   const Elements& all = array.elements;
   const std::uint64_t groups = all.count / kGroup;
   if (2 * taken >= groups) {
     bytes.resize(all.count);
-    return bytes_between(array, 0, all.count, zero, bytes.data());
+    return bytes_between(array, 0, all.count, bytes.data());
   }
   bytes.resize(taken * kGroup);
   for (std::uint64_t i = 0; i < taken; ++i) {
     const std::uint64_t begin = (groups / taken * i + groups % taken * i / taken) * kGroup;
-    bytes_between(array, begin, begin + kGroup, zero, &bytes[i * kGroup]);
+    bytes_between(array, begin, begin + kGroup, &bytes[i * kGroup]);
   }
 }
 
@@ -65,14 +64,13 @@ std::uint64_t largest(const ByteCounts& counts) {
 
 /// A sample, enlarged until it has enough of what is rare (of some gradients only few rows are not
 /// zero), but not for ever.
-ByteCounts take_sample(const ChunkedArray& array, std::uint8_t zero,
-                       std::vector<std::uint8_t>& bytes) {
+ByteCounts take_sample(const ChunkedArray& array, std::vector<std::uint8_t>& bytes) {
   constexpr std::uint64_t kMore = 4;
   constexpr std::uint64_t kSmall = 2 * kMostGroups * kGroup;  // elements: all may be sampled
   const std::uint64_t first =
       std::clamp(array.elements.count / kGroup / kShare, kFewestGroups, kMostGroups);
   for (std::uint64_t taken = first;; taken = std::min(kMore * taken, kMostEnlarged)) {
-    sample_groups(array, taken, zero, bytes);
+    sample_groups(array, taken, bytes);
     const ByteCounts histogram = count_bytes(bytes);
     const std::uint64_t others = bytes.size() - largest(histogram);
     const std::uint64_t all = array.elements.count;
@@ -128,14 +126,15 @@ EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitte
   EntropyModel model{};
   model.smallest = std::min(smallest, last_smallest(array.elements.dtype));
   std::vector<std::uint8_t>& sample = space.bytes;
-  ByteCounts histogram = take_sample(array, model.zero(array.elements.dtype), sample);
+  ByteCounts histogram = take_sample(array, sample);
   const bool is_whole = sample.size() == array.elements.count && fitted == Fitted::kForThisArray;
   model.has_exceptions = !is_whole;
   const auto most_frequent = std::find(histogram.begin(), histogram.end(), largest(histogram));
-  model.background = static_cast<std::uint8_t>(most_frequent - histogram.begin());
-  if (model.background != 0) {
+  const auto zero = static_cast<std::uint8_t>(most_frequent - histogram.begin());
+  model.background = static_cast<std::uint8_t>(zero - model.zero(array.elements.dtype));
+  if (zero != 0) {
     std::rotate(histogram.begin(), most_frequent, histogram.end());
-    kernels().narrow(sample.data(), sample.size(), 1, model.background, sample.data());
+    kernels().narrow(sample.data(), sample.size(), 1, zero, sample.data());
   }
   std::vector<BlockSigns> signs;
   if (const std::size_t whole_blocks = sample.size() / kBlockSize; whole_blocks >= kFewestBlocks) {

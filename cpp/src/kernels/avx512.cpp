@@ -77,9 +77,9 @@ struct Avx512TokenSteps : Avx2TokenSteps {
     __m512i low = iota(0);
     __m512i high = iota(32);
     size_t found = 0;
-    const size_t whole = window.whole_blocks();
-    for (size_t i = 0; i < whole * kBlockSize; i += 64) {
-      const __m512i v = Avx512Words::load(window.block[i / kBlockSize] + i % kBlockSize);
+    size_t i = 0;
+    for (; i + 64 <= window.size; i += 64) {
+      const __m512i v = Avx512Words::load(window.bytes + i);
       const uint64_t mask = _mm512_cmpneq_epi8_mask(v, zero);
       const uint32_t first = static_cast<uint32_t>(mask);
       Avx512Words::store(nonzeros.value + found, _mm512_maskz_compress_epi8(mask, v));
@@ -91,7 +91,7 @@ struct Avx512TokenSteps : Avx2TokenSteps {
       low = _mm512_add_epi16(low, step);
       high = _mm512_add_epi16(high, step);
     }
-    return nonzeros_from(window, whole, nonzeros, found);
+    return nonzeros_from(window, i, nonzeros, found);
   }
 
  private:
