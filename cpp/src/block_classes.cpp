@@ -9,8 +9,8 @@ namespace gradwire {
 namespace {
 
 constexpr std::size_t kWanted = kFewestBlocks / 2;  // more gain next to nothing
-constexpr int kRounds = 8;
-constexpr double kCostsPerBit = 16;  // in ClassCosts
+constexpr int kRounds = 4;                          // and more rounds nothing
+constexpr double kCostsPerBit = 16;                 // in ClassCosts
 /// Bits that one more class takes for its code book.
 constexpr double kBookBits = 400;
 
@@ -59,10 +59,13 @@ ClassCosts costs_of(std::span<const Sums> classes, double all) {
     return static_cast<std::int32_t>(std::lround(kCostsPerBit * std::log2(whole / part)));
   };
   ClassCosts costs{};
-  std::fill_n(costs.label, kMaxClasses, kUnusedClass);
+  costs.size = classes.size();
   for (std::size_t k = 0; k < classes.size(); ++k) {
     const Sums& sums = classes[k];
-    if (sums.blocks == 0) continue;
+    if (sums.blocks == 0) {
+      costs.label[k] = kUnusedClass;
+      continue;
+    }
     constexpr double kUnseen = 0.25;  // no sign is impossible
     const double size = sums.sign[0] + sums.sign[1] + sums.sign[2] + 3 * kUnseen;
     costs.label[k] = cost(sums.blocks, all);
@@ -75,14 +78,14 @@ ClassCosts costs_of(std::span<const Sums> classes, double all) {
 
 /// A first guess: classes of equal size by how many bytes of a block are not 0.
 std::vector<std::uint8_t> by_activity(std::span<const BlockSigns> blocks) {
-  std::vector<std::uint32_t> order(blocks.size());
-  std::iota(order.begin(), order.end(), 0u);
-  const auto activity = [&](std::uint32_t b) { return blocks[b].negative + blocks[b].positive; };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return activity(a) < activity(b); });
+  std::vector<std::pair<int, std::size_t>> order(blocks.size());
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    order[b] = {blocks[b].negative + blocks[b].positive, b};
+  }
+  std::sort(order.begin(), order.end());
   std::vector<std::uint8_t> classes(blocks.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
-    classes[order[i]] = static_cast<std::uint8_t>(i * kWanted / order.size());
+    classes[order[i].second] = static_cast<std::uint8_t>(i * kWanted / order.size());
   }
   return classes;
 }
@@ -128,22 +131,22 @@ void for_each_block(std::size_t blocks, const F& visit) {
 
 }  // namespace
 
-std::vector<std::uint8_t> BlockClasses::assign(std::span<const BlockSigns> blocks) const {
+std::vector<std::uint8_t> assign_classes(const ClassCosts& costs,
+                                         std::span<const BlockSigns> blocks) {
   std::vector<std::uint8_t> classes(blocks.size());
   kernels().cheapest_classes(&costs, blocks.data(), blocks.size(), classes.data());
   // Only if another thread has changed the array while its signs were counted can one be too large.
-  for (std::uint8_t& k : classes) k = std::min(k, static_cast<std::uint8_t>(size - 1));
+  const auto last = static_cast<std::uint8_t>(costs.size - 1);
+  for (std::uint8_t& k : classes) k = std::min(k, last);
   return classes;
 }
 
-BlockClasses fit_block_classes(std::span<const BlockSigns> blocks, double share) {
-  BlockClasses fitted;
+ClassCosts fit_block_classes(std::span<const BlockSigns> blocks, double share) {
   const double all = static_cast<double>(blocks.size());
-  fitted.size = kWanted;
   std::vector<std::uint8_t> classes = by_activity(blocks);
   for (int round = 0; round < kRounds; ++round) {
-    fitted.costs = costs_of(sum_classes(blocks, classes), all);
-    std::vector<std::uint8_t> next = fitted.assign(blocks);
+    std::vector<std::uint8_t> next =
+        assign_classes(costs_of(sum_classes(blocks, classes), all), blocks);
     if (next == classes) break;
     classes.swap(next);
   }
@@ -152,9 +155,7 @@ BlockClasses fit_block_classes(std::span<const BlockSigns> blocks, double share)
   join(sums, all, share);
   std::stable_sort(sums.begin(), sums.end(),
                    [](const Sums& a, const Sums& b) { return a.blocks > b.blocks; });
-  fitted.size = sums.size();
-  fitted.costs = costs_of(sums, all);
-  return fitted;
+  return costs_of(sums, all);
 }
 
 std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes) {

@@ -10,21 +10,19 @@ namespace gradwire {
 
 inline constexpr std::int32_t kUnusedClass = 1 << 24;  ///< its label's cost
 
-/// Blocks of kBlockSize bytes that look alike make a class, with a code of its own (FORMAT.md,
-/// section 5.5): gradients change their scale and their sign from row to row and layer to layer.
-struct BlockClasses {
-  std::size_t size = 1;  ///< the most frequent one is number 0
-  ClassCosts costs{};    ///< what decides to which class a block belongs
-
-  std::vector<std::uint8_t> assign(std::span<const BlockSigns> blocks) const;
-};
+// Blocks of kBlockSize bytes that look alike make a class, with a code of its own (FORMAT.md,
+// section 5.5): gradients change their scale and their sign from row to row and layer to layer.
 
 /// Fewer blocks than these are of one class.
 inline constexpr std::size_t kFewestBlocks = 16;
 
-/// Classes for arrays whose blocks are like these, kFewestBlocks or more. `share`: how many blocks
-/// of the array each of them stands for.
-BlockClasses fit_block_classes(std::span<const BlockSigns> blocks, double share);
+/// Classes for arrays whose blocks are like these, kFewestBlocks or more, the most frequent one
+/// first. `share`: how many blocks of the array each of them stands for.
+ClassCosts fit_block_classes(std::span<const BlockSigns> blocks, double share);
+
+/// The cheapest class of each block.
+std::vector<std::uint8_t> assign_classes(const ClassCosts& costs,
+                                         std::span<const BlockSigns> blocks);
 
 /// The signs in each block of `bytes`.
 std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes);

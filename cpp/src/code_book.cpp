@@ -91,6 +91,7 @@ std::vector<std::uint8_t> write_code_book(const CodeBook& book, DType dtype, Run
   std::vector<std::uint8_t> bytes(64 + book.lengths.size() * 40);
   BitWriter writer(bytes);
   std::vector<std::uint64_t> keys;
+  keys.reserve(book.symbols.size());
   for (const Symbol& symbol : book.symbols) {
     if (keys.empty() || keys.back() != symbol.key) keys.push_back(symbol.key);
   }
@@ -102,6 +103,7 @@ std::vector<std::uint8_t> write_code_book(const CodeBook& book, DType dtype, Run
   }
   if (runs == Runs::kListed) {
     std::vector<std::uint64_t> of_key;
+    of_key.reserve(book.symbols.size());
     for (std::size_t i = 0; i < book.symbols.size(); ++i) {
       of_key.push_back(book.symbols[i].run);
       if (i + 1 < book.symbols.size() && book.symbols[i + 1].key == book.symbols[i].key) continue;

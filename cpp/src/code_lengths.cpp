@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "kernels/kernels.hpp"
 
@@ -74,15 +75,13 @@ std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, d
   const std::size_t n = weights.size();
   std::vector<std::uint8_t> lengths(n);
   if (n < 2) return lengths;
-  std::vector<std::uint32_t> order(n);
-  std::iota(order.begin(), order.end(), 0u);
-  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return weights[a] != weights[b] ? weights[a] < weights[b] : a < b;
-  });
+  std::vector<std::pair<std::uint64_t, std::size_t>> order(n);  // weights and symbols
+  for (std::size_t i = 0; i < n; ++i) order[i] = {weights[i], i};
+  std::sort(order.begin(), order.end());
   std::vector<std::uint64_t> sorted(n);
-  for (std::size_t i = 0; i < n; ++i) sorted[i] = std::max<std::uint64_t>(1, weights[order[i]]);
+  for (std::size_t i = 0; i < n; ++i) sorted[i] = std::max<std::uint64_t>(1, order[i].first);
   const std::vector<std::uint8_t> depths = depths_for(sorted, allowance);
-  for (std::size_t i = 0; i < n; ++i) lengths[order[i]] = depths[i];
+  for (std::size_t i = 0; i < n; ++i) lengths[order[i].second] = depths[i];
   return lengths;
 }
 

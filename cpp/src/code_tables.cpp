@@ -123,23 +123,24 @@ void fill_multi_symbol_entries(ByteDecodeTable& table) {
 /// The longest words are rarer than that where a limit has shortened many.
 std::vector<std::uint8_t> heaviest_rows(std::span<const std::uint8_t> bytes,
                                         std::span<const std::uint8_t> lengths) {
-  constexpr double kOthers = 1.0 / 256;
+  constexpr std::uint64_t kOthers = (std::uint64_t{1} << kMaxCodeLength) / 256;
   const std::uint8_t longest = *std::max_element(lengths.begin(), lengths.end());
-  double weight[16] = {};
-  double all = 0;
+  std::uint64_t weight[16] = {};
+  std::uint64_t all = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     if (longest >= kLookupBits && lengths[i] == longest) continue;
-    all += std::ldexp(1.0, -lengths[i]);
-    if (lengths[i] <= kMostWordBits) weight[bytes[i] >> 4] += std::ldexp(1.0, -lengths[i]);
+    const std::uint64_t own = std::uint64_t{1} << (kMaxCodeLength - lengths[i]);
+    all += own;
+    if (lengths[i] <= kMostWordBits) weight[bytes[i] >> 4] += own;
   }
   std::vector<std::uint8_t> rows(16);
   std::iota(rows.begin(), rows.end(), std::uint8_t{0});
   std::stable_sort(rows.begin(), rows.end(),
                    [&](std::uint8_t a, std::uint8_t b) { return weight[a] > weight[b]; });
   for (const std::size_t taken : {2u, 4u, 8u}) {
-    double sum = 0;
+    std::uint64_t sum = kOthers;
     for (std::size_t k = 0; k < taken; ++k) sum += weight[rows[k]];
-    if (sum < all - kOthers) continue;
+    if (sum < all) continue;
     rows.resize(taken);
     return rows;
   }

@@ -86,7 +86,7 @@ class EntropyEncoder final : public Encoder {
   ExceptionList encode_classes(const Elements& chunk, std::span<const std::uint8_t> bytes,
                                Workspace& work, std::uint64_t& code_length) const {
     const std::vector<BlockSigns> signs = block_signs(bytes);
-    const ClassOrder order(model_.classes.assign(signs), coders_.size(), bytes.size());
+    const ClassOrder order(assign_classes(model_.classes, signs), coders_.size(), bytes.size());
     const TokenEncoder labels(make_token_book(order.classes(), count_bytes(order.classes()), true),
                               0);
     append_varint(work.payload, labels.code_book().size());

@@ -147,7 +147,7 @@ EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitte
     model.books.push_back(make_token_book(sample, histogram, is_whole));
     return model;
   }
-  const ClassOrder order(model.classes.assign(signs), model.classes.size, sample.size());
+  const ClassOrder order(assign_classes(model.classes, signs), model.classes.size, sample.size());
   space.of_class.resize(sample.size());
   for (std::size_t k = 0; k < model.classes.size; ++k) {
     static constexpr std::uint8_t kZero[1] = {0};

@@ -15,7 +15,7 @@ namespace gradwire {
 struct EntropyModel {
   std::uint64_t smallest;   ///< key that the elements' bytes are counted from
   std::uint8_t background;  ///< the most frequent byte: it becomes 0
-  BlockClasses classes;
+  ClassCosts classes;
   std::vector<CodeBook> books;  ///< of each class
   bool has_exceptions;          ///< elements may turn up that the sample lacks
 

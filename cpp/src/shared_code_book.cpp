@@ -31,9 +31,9 @@ std::uint64_t hash(DType dtype, std::span<const std::uint8_t> code_book) {
   return hash;
 }
 
-void append_costs(std::vector<std::uint8_t>& out, const ClassCosts& costs, std::size_t classes) {
+void append_costs(std::vector<std::uint8_t>& out, const ClassCosts& costs) {
   for (const auto* of : {costs.label, costs.negative, costs.zero, costs.positive}) {
-    for (std::size_t k = 0; k < classes; ++k) {
+    for (std::size_t k = 0; k < costs.size; ++k) {
       append_varint(out, static_cast<std::uint64_t>(std::max(0, of[k])));
     }
   }
@@ -41,7 +41,7 @@ void append_costs(std::vector<std::uint8_t>& out, const ClassCosts& costs, std::
 
 ClassCosts read_costs(ByteReader& reader, std::size_t classes) {
   ClassCosts costs{};
-  std::fill_n(costs.label, kMaxClasses, kUnusedClass);
+  costs.size = classes;
   for (auto* of : {costs.label, costs.negative, costs.zero, costs.positive}) {
     for (std::size_t k = 0; k < classes; ++k) {
       const std::uint64_t cost = reader.varint();
@@ -113,7 +113,7 @@ LoadedCodeBook::LoadedCodeBook(std::span<const std::uint8_t> bytes)
   model.smallest = smallest_ = book.smallest;
   model.background = book.background;
   model.has_exceptions = true;
-  model.classes = {book.of_class.size(), read_costs(reader, book.of_class.size())};
+  model.classes = read_costs(reader, book.of_class.size());
   if (reader.left() != 0) throw CorruptFrameError("bytes follow the end of a shared code book");
   for (const auto& of_class : book.of_class) {
     model.books.push_back(read_token_book(of_class));
@@ -162,11 +162,11 @@ std::shared_ptr<const SharedCodeBook> SharedCodeBook::fit(const ArrayView& sampl
   }
   std::vector<std::uint8_t> bytes(std::begin(kBookMagic), std::end(kBookMagic));
   bytes.push_back(static_cast<std::uint8_t>(sample.dtype));
-  const BlockClasses classes = model->classes;
+  const ClassCosts classes = model->classes;
   const auto encoder = make_entropy_encoder(std::move(*model), sample.dtype, 0);
   append_varint(bytes, encoder->code_book().size());
   bytes.insert(bytes.end(), encoder->code_book().begin(), encoder->code_book().end());
-  append_costs(bytes, classes.costs, classes.size);
+  append_costs(bytes, classes);
   return publish(bytes);
 }
 

@@ -110,6 +110,7 @@ struct BlockSigns {
 /// labels of unused classes.
 inline constexpr int32_t kMostCost = 4096;
 struct ClassCosts {
+  size_t size = 1;  ///< so many classes
   int32_t label[kMaxClasses];
   int32_t negative[kMaxClasses];
   int32_t zero[kMaxClasses];
