@@ -41,6 +41,13 @@ PivotList list_at(const Place& place, Workspace& space) {
           space.above[place.level]};
 }
 
+/// Whether the members of a child are moved to a list of their own.
+bool gets_a_list(const PivotTree& tree, const PivotNode& child, std::size_t members,
+                 std::size_t size) {
+  return !child.is_leaf() && members != 0 &&
+         is_worth_a_list(tree, child, members, size, kernels().pivot.move_cost);
+}
+
 /// Calls f(child, its place) for each child with members that needs coding, and with its own list
 /// or behind a mask in that of its parent.
 template <typename F>
@@ -51,7 +58,7 @@ void for_each_child(const PivotTree& tree, const PivotNode& node, const Place& p
   for (unsigned k = 0; k < 2; ++k) {
     const PivotNode& child = tree[node.child[k]];
     if (child.is_leaf() || counts[k] == 0) continue;
-    if (is_worth_a_list(tree, child, counts[k], place.size, kernels().pivot.move_cost)) {
+    if (gets_a_list(tree, child, counts[k], place.size)) {
       const Place own{space.list[place.level + 1], counts[k], nullptr, counts[k], place.level + 1};
       f(child, own, masks[k]);
     } else {
@@ -152,6 +159,8 @@ class BlockDecoder {
   struct Layers {
     PivotLayers waiting;
     std::size_t levels;  // bit i: the mask of level i waits
+
+    bool are_due() const { return waiting.count > 0 || !waiting.add; }
   };
 
   void compose(const Place& list, Layers& layers) {
@@ -161,18 +170,22 @@ class BlockDecoder {
     layers.levels = 0;
   }
 
-  /// The place of a node's bits, of which the mask will be a layer with this delta.
-  PivotList add_layer(const Place& place, std::uint8_t delta, Layers& layers) {
+  /// The place of a node's bits; its mask may become a layer.
+  PivotList list_for(const Place& place, Layers& layers) {
     if (place.count > bits_ - reader_.position) {
       throw CorruptFrameError("the code words pass the end of their chunk");
     }
-    PivotLayers& waiting = layers.waiting;
-    if (waiting.count == kMaxLayers || (layers.levels >> place.level & 1)) compose(place, layers);
-    const PivotList list = list_at(place, space_);
-    waiting.mask[waiting.count] = list.above;
-    waiting.delta[waiting.count++] = delta;
+    if (layers.waiting.count == kMaxLayers || (layers.levels >> place.level & 1)) {
+      compose(place, layers);
+    }
+    return list_at(place, space_);
+  }
+
+  static void add_layer(const Place& place, const PivotList& list, std::uint8_t delta,
+                        Layers& layers) {
+    layers.waiting.mask[layers.waiting.count] = list.above;
+    layers.waiting.delta[layers.waiting.count++] = delta;
     layers.levels |= std::size_t{1} << place.level;
-    return list;
   }
 
   /// Each byte becomes `value`, plus the value of its leaf, less that of the node's first leaf.
@@ -180,25 +193,30 @@ class BlockDecoder {
     Layers layers{};
     layers.waiting.value = value;
     decode(node, list, layers);
-    if (layers.waiting.count > 0) compose(list, layers);
+    if (layers.are_due()) compose(list, layers);
   }
 
   void decode(const PivotNode& node, Place place, Layers& layers) {
     if (node.is_flat()) {
       for (unsigned bit = node.depth; bit-- > 0; ++place.level) {
         const std::uint8_t delta = difference(node.first + (1u << bit), node.first);
-        const PivotList list = add_layer(place, delta, layers);
+        const PivotList list = list_for(place, layers);
         kernels().pivot.place_plane(&list, &reader_);
+        add_layer(place, list, delta, layers);
       }
       return;
     }
-    const PivotList list = add_layer(place, difference(node.pivot, node.first), layers);
+    const PivotList list = list_for(place, layers);
     const std::size_t above = kernels().pivot.place(&list, &reader_);
+    const std::uint8_t delta = difference(node.pivot, node.first);
+    const bool moved_above = gets_a_list(tree_, tree_[node.child[1]], above, place.size);
+    if (!moved_above) add_layer(place, list, delta, layers);
     for_each_child(tree_, node, place, above, space_,
                    [&](const PivotNode& child, const Place& at, const std::uint64_t* moved) {
                      if (moved == nullptr) return decode(child, at, layers);
-                     if (layers.waiting.count > 0) compose(place, layers);
-                     decode_list(child, at, 0);
+                     if (layers.are_due()) compose(place, layers);
+                     const bool is_above = &child == &tree_[node.child[1]];
+                     decode_list(child, at, is_above ? delta : std::uint8_t{0});
                      const PivotList to{place.bytes, place.size, moved, nullptr, nullptr};
                      kernels().pivot.scatter_add(at.bytes, &to);
                    });
