@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 namespace gradwire {
@@ -11,6 +10,7 @@ namespace {
 constexpr std::size_t kWanted = kFewestBlocks / 2;  // more gain next to nothing
 constexpr int kRounds = 4;                          // and more rounds nothing
 constexpr double kCostsPerBit = 16;                 // in ClassCosts
+constexpr std::int32_t kUnusedClass = 1 << 24;      // its label's cost
 /// Bits that one more class takes for its code book.
 constexpr double kBookBits = 400;
 
@@ -135,9 +135,6 @@ std::vector<std::uint8_t> assign_classes(const ClassCosts& costs,
                                          std::span<const BlockSigns> blocks) {
   std::vector<std::uint8_t> classes(blocks.size());
   kernels().cheapest_classes(&costs, blocks.data(), blocks.size(), classes.data());
-  // Only if another thread has changed the array while its signs were counted can one be too large.
-  const auto last = static_cast<std::uint8_t>(costs.size - 1);
-  for (std::uint8_t& k : classes) k = std::min(k, last);
   return classes;
 }
 

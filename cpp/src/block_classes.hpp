@@ -8,8 +8,6 @@
 
 namespace gradwire {
 
-inline constexpr std::int32_t kUnusedClass = 1 << 24;  ///< its label's cost
-
 // Blocks of kBlockSize bytes that look alike make a class, with a code of its own (FORMAT.md,
 // section 5.5): gradients change their scale and their sign from row to row and layer to layer.
 

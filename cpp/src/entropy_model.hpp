@@ -13,9 +13,9 @@ namespace gradwire {
 
 /// What the codec entropy learns from a sample of the blocks before it codes them all.
 struct EntropyModel {
-  std::uint64_t smallest;   ///< key that the elements' bytes are counted from
-  std::uint8_t background;  ///< the most frequent byte: it becomes 0
-  ClassCosts classes;
+  std::uint64_t smallest;       ///< key that the elements' bytes are counted from
+  std::uint8_t background;      ///< the most frequent byte: it becomes 0
+  ClassCosts classes;           ///< which blocks belong to which
   std::vector<CodeBook> books;  ///< of each class
   bool has_exceptions;          ///< elements may turn up that the sample lacks
 

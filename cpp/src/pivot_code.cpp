@@ -57,11 +57,10 @@ void for_each_child(const PivotTree& tree, const PivotNode& node, const Place& p
   const std::size_t counts[] = {place.count - above, above};
   for (unsigned k = 0; k < 2; ++k) {
     const PivotNode& child = tree[node.child[k]];
-    if (child.is_leaf() || counts[k] == 0) continue;
     if (gets_a_list(tree, child, counts[k], place.size)) {
       const Place own{space.list[place.level + 1], counts[k], nullptr, counts[k], place.level + 1};
       f(child, own, masks[k]);
-    } else {
+    } else if (!child.is_leaf() && counts[k] != 0) {
       f(child, Place{place.bytes, place.size, masks[k], counts[k], place.level + 1}, nullptr);
     }
   }
@@ -170,8 +169,8 @@ class BlockDecoder {
     layers.levels = 0;
   }
 
-  /// The place of a node's bits; its mask may become a layer.
-  PivotList list_for(const Place& place, Layers& layers) {
+  /// The place of a node's bits, with room for its mask; throws if the chunk ends before them.
+  PivotList new_list(const Place& place, Layers& layers) {
     if (place.count > bits_ - reader_.position) {
       throw CorruptFrameError("the code words pass the end of their chunk");
     }
@@ -200,23 +199,23 @@ class BlockDecoder {
     if (node.is_flat()) {
       for (unsigned bit = node.depth; bit-- > 0; ++place.level) {
         const std::uint8_t delta = difference(node.first + (1u << bit), node.first);
-        const PivotList list = list_for(place, layers);
+        const PivotList list = new_list(place, layers);
         kernels().pivot.place_plane(&list, &reader_);
         add_layer(place, list, delta, layers);
       }
       return;
     }
-    const PivotList list = list_for(place, layers);
+    const PivotList list = new_list(place, layers);
     const std::size_t above = kernels().pivot.place(&list, &reader_);
     const std::uint8_t delta = difference(node.pivot, node.first);
-    const bool moved_above = gets_a_list(tree_, tree_[node.child[1]], above, place.size);
-    if (!moved_above) add_layer(place, list, delta, layers);
+    // A list of its own starts from the delta, so that there the mask need not be a layer.
+    const bool moves_above = gets_a_list(tree_, tree_[node.child[1]], above, place.size);
+    if (!moves_above) add_layer(place, list, delta, layers);
     for_each_child(tree_, node, place, above, space_,
                    [&](const PivotNode& child, const Place& at, const std::uint64_t* moved) {
                      if (moved == nullptr) return decode(child, at, layers);
                      if (layers.are_due()) compose(place, layers);
-                     const bool is_above = &child == &tree_[node.child[1]];
-                     decode_list(child, at, is_above ? delta : std::uint8_t{0});
+                     decode_list(child, at, moved == list.above ? delta : std::uint8_t{0});
                      const PivotList to{place.bytes, place.size, moved, nullptr, nullptr};
                      kernels().pivot.scatter_add(at.bytes, &to);
                    });

@@ -110,7 +110,7 @@ struct BlockSigns {
 /// labels of unused classes.
 inline constexpr int32_t kMostCost = 4096;
 struct ClassCosts {
-  size_t size = 1;  ///< so many classes
+  size_t size = 1;  ///< so many classes, 1 to kMaxClasses
   int32_t label[kMaxClasses];
   int32_t negative[kMaxClasses];
   int32_t zero[kMaxClasses];
@@ -245,7 +245,8 @@ struct Kernels {
   /// Counts the signs in each block; the last one may be shorter.
   void (*block_signs)(const uint8_t* data, size_t size, BlockSigns* signs);
 
-  /// The cheapest class of each block of kBlockSize bytes, the lower one of two equals.
+  /// The cheapest class of each block of kBlockSize bytes, the lower one of two equals; below the
+  /// number of classes whatever the signs are.
   void (*cheapest_classes)(const ClassCosts* costs, const BlockSigns* signs, size_t blocks,
                            uint8_t* classes);
 

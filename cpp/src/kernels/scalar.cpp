@@ -204,7 +204,8 @@ uint32_t crc_of_eight(uint32_t crc, uint64_t bytes) {
 constexpr size_t kFoldLags[] = {65, 155, 170, 195, 209};
 constexpr size_t kFolded = 209;
 
-// The last words, to which all before them were added, of `*data` and `*size`.
+// Takes in whole words, kFolded or more, and moves `*data` and `*size` behind them. Returns the sum
+// so far.
 uint32_t fold_crc(uint32_t crc, const uint8_t** data, size_t* size) {
   constexpr size_t kStep = 512;
   uint64_t words[kFolded + kStep] = {crc};  // reaches the first word, and it alone
@@ -231,6 +232,7 @@ uint32_t fold_crc(uint32_t crc, const uint8_t** data, size_t* size) {
 
 uint32_t scalar_crc32c(uint32_t crc, const uint8_t* data, size_t size) {
   constexpr size_t kWorthFolding = 8192;
+  static_assert(kWorthFolding >= 8 * kFolded);
   crc = ~crc;
   if (size >= kWorthFolding) crc = fold_crc(crc, &data, &size);
   for (; size >= 8; data += 8, size -= 8) crc = crc_of_eight(crc, load64(data));
