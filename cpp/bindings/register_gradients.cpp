@@ -47,21 +47,24 @@ Quantizer make_quantizer(int method, int norm, unsigned levels, std::uint64_t bu
 }
 
 GradientOptions make_options(const Quantizer& quantizer, const Options& codec, std::uint64_t stream,
-                             bool zero_nonfinite, float* residual, float beta, float gamma) {
-  return {quantizer, codec, stream, zero_nonfinite, {residual, beta, gamma}};
+                             bool zero_nonfinite, const Feedback& feedback = {}) {
+  return {quantizer, codec, stream, zero_nonfinite, feedback};
 }
 
 py::array compress(const py::array& array, int type, const Quantizer& quantizer,
                    const Options& codec, std::uint64_t stream, bool zero_nonfinite,
-                   std::optional<Floats> residual, float beta, float gamma) {
+                   std::optional<Floats> residual, float beta, float gamma,
+                   std::optional<Floats> next) {
   const PythonGradient input(array, type);
-  if (residual && residual->size() != array.size()) {
-    throw py::value_error("the residual has " + std::to_string(residual->size()) +
-                          " elements, the gradient has " + std::to_string(array.size()));
+  for (const std::optional<Floats>& one : {residual, next}) {
+    if (one && one->size() != array.size()) {
+      throw py::value_error("the residual has " + std::to_string(one->size()) +
+                            " elements, the gradient has " + std::to_string(array.size()));
+    }
   }
-  const GradientOptions options =
-      make_options(quantizer, codec, stream, zero_nonfinite,
-                   residual ? residual->mutable_data() : nullptr, beta, gamma);
+  const GradientOptions options = make_options(quantizer, codec, stream, zero_nonfinite,
+                                               {residual ? residual->mutable_data() : nullptr, beta,
+                                                gamma, next ? next->mutable_data() : nullptr});
   return written_bytes(max_gradient_frame_size(input.view, options),
                        [&](auto out) { return compress_gradient(input.view, options, out); });
 }
@@ -79,7 +82,7 @@ py::array compress_some(const std::vector<std::uint64_t>& shape, int type,
                         {indices.data(), static_cast<std::size_t>(indices.size())},
                         values.data(),
                         random_stream};
-  const GradientOptions options = make_options(quantizer, codec, stream, false, nullptr, 1, 1);
+  const GradientOptions options = make_options(quantizer, codec, stream, false);
   float* const arrived = sent ? sent->mutable_data() : nullptr;
   return written_bytes(max_sparse_frame_size(view, options), [&](auto out) {
     return compress_sparse(view, static_cast<FloatType>(value_type), options, out, arrived);
@@ -89,8 +92,7 @@ py::array compress_some(const std::vector<std::uint64_t>& shape, int type,
 py::tuple quantize_array(const py::array& array, int type, const Quantizer& quantizer,
                          std::uint64_t stream, bool zero_nonfinite) {
   const PythonGradient input(array, type);
-  const GradientOptions options =
-      make_options(quantizer, {}, stream, zero_nonfinite, nullptr, 1, 1);
+  const GradientOptions options = make_options(quantizer, {}, stream, zero_nonfinite);
   py::array_t<std::int8_t> levels(input.shape);
   std::vector<float> scales;
   std::int8_t* const out = levels.mutable_data();
@@ -185,7 +187,7 @@ void register_gradients(py::module_& module) {
   module.def("compress_gradient", &compress, py::arg("array"), py::arg("type"),
              py::arg("quantizer"), py::arg("codec"), py::arg("stream") = 0,
              py::arg("zero_nonfinite") = false, py::arg("residual") = py::none(),
-             py::arg("beta") = 1.0f, py::arg("gamma") = 1.0f);
+             py::arg("beta") = 1.0f, py::arg("gamma") = 1.0f, py::arg("next") = py::none());
   module.def("compress_sparse", &compress_some, py::arg("shape"), py::arg("type"),
              py::arg("indices"), py::arg("values"), py::arg("random_stream"), py::arg("value_type"),
              py::arg("quantizer"), py::arg("codec"), py::arg("stream"), py::arg("sent"));
@@ -225,11 +227,16 @@ void register_gradients(py::module_& module) {
       py::arg("frame"), py::arg("out"), py::arg("threads"));
   module.def(
       "combine",
-      [](const Floats& x, Floats residual, float gamma, float beta) {
-        if (x.size() != residual.size()) throw py::value_error("sizes differ");
-        combine(span_of(x), gamma, beta, span_of(residual));
+      [](const Floats& x, const Floats& residual, float gamma, float beta, Floats out) {
+        if (x.size() != residual.size() || x.size() != out.size()) {
+          throw py::value_error("sizes differ");
+        }
+        const std::span<float> sums = span_of(out);
+        const py::gil_scoped_release release;
+        combine(span_of(x), gamma, beta, span_of(residual), sums);
       },
-      py::arg("x"), py::arg("residual").noconvert(), py::arg("gamma"), py::arg("beta"));
+      py::arg("x"), py::arg("residual"), py::arg("gamma"), py::arg("beta"),
+      py::arg("out").noconvert());
   register_sparsify(module);
 }
 

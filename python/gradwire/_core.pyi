@@ -91,6 +91,7 @@ def compress_gradient(
     residual: npt.NDArray[np.float32] | None = ...,
     beta: float = ...,
     gamma: float = ...,
+    next: npt.NDArray[np.float32] | None = ...,
 ) -> npt.NDArray[np.uint8]: ...
 def compress_sparse(
     shape: Sequence[int],
@@ -127,7 +128,11 @@ def decompress_exactly(
     frame: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8], threads: int
 ) -> None: ...
 def combine(
-    x: npt.NDArray[np.float32], residual: npt.NDArray[np.float32], gamma: float, beta: float
+    x: npt.NDArray[np.float32],
+    residual: npt.NDArray[np.float32],
+    gamma: float,
+    beta: float,
+    out: npt.NDArray[np.float32],
 ) -> None: ...
 def select_above(
     x: npt.NDArray[np.float32], threshold: float, threads: int

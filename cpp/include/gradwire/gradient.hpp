@@ -66,12 +66,14 @@ struct Quantizer {
   ScaleType scale_type = ScaleType::kLog8;
 };
 
-/// Error feedback: what is quantized is gamma * gradient + beta * residual, and what that loses
-/// becomes the residual.
+/// Error feedback: what is quantized is gamma * gradient + beta * residual, and what that loses is
+/// the next residual. Both arrays have as many elements as the gradient.
 struct Feedback {
-  float* residual = nullptr;  ///< as many elements as the gradient; null: none
+  float* residual = nullptr;  ///< null: no error feedback
   float beta = 1;
   float gamma = 1;
+  /// Receives the next residual, while `residual` stays as it is; null: `residual` is overwritten.
+  float* next = nullptr;
 };
 
 struct GradientOptions {
@@ -134,8 +136,10 @@ void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,
                         int threads = 0);
 
-/// residual = gamma * gradient + beta * residual, for memories of sparsifiers.
-void combine(std::span<const float> gradient, float gamma, float beta, std::span<float> residual);
+/// out = gamma * gradient + beta * residual, at most the largest float; for memories of
+/// sparsifiers. `out` may be `residual`.
+void combine(std::span<const float> gradient, float gamma, float beta,
+             std::span<const float> residual, std::span<float> out);
 
 /// A quantizer without a codec: writes an int8 for each element (signs: -1 or 1), and the scales:
 /// one per bucket, two with kTwoMeans; of kPowers one, the power of two of level 1; of kOne none.

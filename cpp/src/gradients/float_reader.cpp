@@ -29,20 +29,29 @@ const float* FloatReader::read(std::uint64_t first, std::size_t count, float* sc
   if (!has_residual()) return gradient(first, count, scratch);
   float own[kPiece];
   const float* const x = gradient(first, count, own);
-  std::memcpy(scratch, residual(first), count * sizeof(float));
-  kernels().floats.combine(x, count, feedback_.gamma, feedback_.beta, scratch);
+  const float* const old = feedback_.residual + first;
+  combine({x, count}, feedback_.gamma, feedback_.beta, {old, count}, {scratch, count});
   return scratch;
 }
 
 const float* FloatReader::take(std::uint64_t first, std::size_t count, float* scratch) const {
   const float* const x = gradient(first, count, scratch);
   if (!has_residual()) return x;
-  kernels().floats.combine(x, count, feedback_.gamma, feedback_.beta, residual(first));
+  const float* const old = feedback_.residual + first;
+  combine({x, count}, feedback_.gamma, feedback_.beta, {old, count}, {residual(first), count});
   return residual(first);
 }
 
-void combine(std::span<const float> gradient, float gamma, float beta, std::span<float> residual) {
-  kernels().floats.combine(gradient.data(), gradient.size(), gamma, beta, residual.data());
+void combine(std::span<const float> gradient, float gamma, float beta,
+             std::span<const float> residual, std::span<float> out) {
+  // In pieces, so that what is copied is still in the cache when it is added to.
+  for (std::size_t first = 0; first < out.size(); first += kPiece) {
+    const std::size_t count = std::min(kPiece, out.size() - first);
+    float* const sums = out.data() + first;
+    const float* const old = residual.data() + first;
+    if (sums != old) std::memcpy(sums, old, count * sizeof(float));
+    kernels().floats.combine(gradient.data() + first, count, gamma, beta, sums);
+  }
 }
 
 std::optional<std::uint64_t> FloatReader::first_nonfinite(std::uint64_t count) const {

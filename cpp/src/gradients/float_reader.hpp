@@ -17,20 +17,22 @@ class FloatReader {
       : bytes_(static_cast<const std::uint8_t*>(gradient.data)),
         type_(gradient.type),
         zero_nonfinite_(options.zero_nonfinite),
-        feedback_(options.feedback) {}
+        feedback_(options.feedback),
+        next_(feedback_.next != nullptr ? feedback_.next : feedback_.residual) {}
 
   bool has_residual() const { return feedback_.residual != nullptr; }
   /// Whether read() and take() give the elements where they are, and any number of them.
   bool is_in_place() const {
     return type_ == FloatType::kFloat32 && !zero_nonfinite_ && !has_residual();
   }
-  float* residual(std::uint64_t first) const { return feedback_.residual + first; }
+  /// Where the next residual lies.
+  float* residual(std::uint64_t first) const { return next_ + first; }
 
   /// Up to kPiece elements of the gradient; they may lie in `scratch`.
   const float* gradient(std::uint64_t first, std::size_t count, float* scratch) const;
   /// The same with the residual: what is to be quantized.
   const float* read(std::uint64_t first, std::size_t count, float* scratch) const;
-  /// The same again, and the residual becomes them, if there is one.
+  /// Like read(), and stores the result as the next residual, if there is one.
   const float* take(std::uint64_t first, std::size_t count, float* scratch) const;
 
   /// The first element of the gradient that is not finite as float32.
@@ -41,6 +43,7 @@ class FloatReader {
   FloatType type_;
   bool zero_nonfinite_;
   Feedback feedback_;
+  float* next_;
 };
 
 }  // namespace gradwire
