@@ -27,6 +27,7 @@ from torch_training import (
     expect,
     flat,
     given_gradients,
+    held_by_parameter,
     hooked,
     network,
     train,
@@ -145,13 +146,9 @@ def make_nothing_lost_case(name: str, algorithm: str) -> Case:
             loss.backward()
             given += gradient
             arrived += torch.cat([p.grad.view(-1) for p in model.parameters()])
-        left = torch.zeros(sum(sizes))
-        order = {number: p for p, number in state._buckets._numbers.items()}
-        offsets = dict(zip(map(id, model.parameters()), np.cumsum([0, *sizes])))
-        for number, kinds in state.state_dict()["parameters"].items():
-            begin = offsets[order[number]]
-            left[begin : begin + kinds[""].numel()] = kinds[""]
-        balance = torch.stack([given - left])
+        left = held_by_parameter(state)
+        held = [left.get(name, torch.zeros(p.shape)) for name, p in model.named_parameters()]
+        balance = torch.stack([given - torch.cat([h.reshape(-1) for h in held])])
         dist.all_reduce(balance)
         assert torch.allclose(balance[0] / dist.get_world_size(), arrived, atol=1e-4)
 

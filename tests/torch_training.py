@@ -96,6 +96,16 @@ def train(ddp: DistributedDataParallel, steps: int, first: int = 0) -> None:
         optimizer.step()
 
 
+def held_by_parameter(state: gw.torch.CompressionState) -> dict[str, torch.Tensor]:
+    """What is still to be sent, by a checkpoint; an average stands for all ranks."""
+    held = {}
+    for name, tensor in state.state_dict()["tensors"].items():
+        kinds = tensor["arrays"]
+        first = kinds[state.compressor.memory.unsent]
+        held[name] = first + dist.get_world_size() * kinds.get("second stage", 0)
+    return held
+
+
 def flat(model: nn.Module) -> torch.Tensor:
     """All parameters."""
     return torch.cat([p.detach().reshape(-1).double() for p in model.parameters()])

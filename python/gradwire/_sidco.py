@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from gradwire import _core
@@ -86,9 +86,21 @@ class _SIDCo(Sparsifier):
         else:
             state.correct(mean)
 
+    def fitted(self, name: str) -> _Fitted | None:
+        """See :meth:`Sparsifier.fitted`."""
+        state = self._state.get(name)
+        return None if state is None else replace(state)
+
+    def fit_again(self, name: str, fitted: _Fitted | None) -> None:
+        """See :meth:`Sparsifier.fit_again`."""
+        if fitted is None:
+            self._state.pop(name, None)
+        else:
+            self._state[name] = fitted
+
     def state_dict(self) -> dict[str, Any]:
         """The stages of all tensors."""
-        return {name: asdict(state) for name, state in self._state.items()}
+        return {name: asdict(state) for name, state in list(self._state.items())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Replaces all state by that of :meth:`state_dict`."""

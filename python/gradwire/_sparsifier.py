@@ -75,6 +75,14 @@ class Sparsifier(ABC):
         if state:
             raise ValueError(f"{type(self).__name__} keeps no state, got that of {list(state)}")
 
+    def fitted(self, name: str) -> Any:
+        """What is remembered of a tensor, for :meth:`fit_again`; None if nothing."""
+        return None
+
+    def fit_again(self, name: str, fitted: Any) -> None:
+        """Goes back to what :meth:`fitted` gave."""
+        return
+
     def choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         """As :meth:`sparsify`, for a flat float32 array."""
         chosen = self._choose(x, name, step, threads)

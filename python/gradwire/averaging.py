@@ -1,17 +1,16 @@
 """Averages of gradients over ranks, by way of compressed frames. Knows no framework.
 
-Two algorithms. ``allgather``: the frame of each rank goes to all, and all add them up. ``sharded``:
-the gradient is cut into one shard per rank; each rank receives its shard from all, averages it,
-and sends the average, compressed once more, to all. Its traffic per rank does not grow with the
-world; the second compression has an error feedback of its own.
-
+Two algorithms: :class:`Allgather` here, :class:`~gradwire.sharded.Sharded` in a module of its own.
 Both leave the same bits on all ranks: whatever a rank adds up, it adds in the order of ranks, and
 it decodes its own frames like those of others.
+
+Signs (:class:`~gradwire.quantizers.SignSGD`) are votes: with both algorithms, what arrives is the
+sign of their sum, and 0 where as many are for as against (Bernstein et al., "signSGD with majority
+vote", ICLR 2019).
 """
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -24,21 +23,16 @@ import numpy.typing as npt
 
 from gradwire._arrays import ByteArray
 from gradwire._core import CorruptFrameError, MissingCodeBookError
-from gradwire._floats import Float32Array
+from gradwire._memory import Ranges, TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange import Exchange
 from gradwire.gradient_frames import decompress_gradient, decompress_sum
-from gradwire.memory import NoMemory, Residual
-from gradwire.quantizers import Lossless, SignSGD, Signum
+from gradwire.memory import NoMemory
+from gradwire.quantizers import Lossless
 
-ALGORITHMS = ("allgather", "sharded")
-FEW_RANKS = 3
-"""Up to so many, ``auto`` takes ``allgather``: fewer round trips, and one compression only."""
-_UNIT = 512  # shards begin at multiples of it, so that they cut few buckets
 _NOT_FINITE = np.empty(0, np.uint8)  # stands for a gradient with NaN or infinity
 
 Output = npt.NDArray[Any]
-State = dict[str, Float32Array]
 
 
 @dataclass
@@ -67,9 +61,17 @@ class Averager(ABC):
     """
 
     def __init__(self, compressor: Compressor, exchange: Exchange) -> None:
+        compressor.claim(self)
         self.compressor = compressor
         self.exchange = exchange
         self.traffic = Traffic()
+        self.counts: dict[str, int] = {}
+        """Elements of each tensor."""
+        self.parts: dict[str, Ranges] = {}
+        """Parts of tensors whose averages the receiver discards where all ranks have zeros. Memory
+        stays out of those that are zero on this rank."""
+        self.saw_nonfinite = False
+        """Whether an average was not finite since this was last set to False."""
 
     def average(self, x: Any, name: str, out: Output | None = None) -> Output:
         """The average of ``x`` over all ranks.
@@ -97,7 +99,8 @@ class Averager(ABC):
     def compress(self, x: Any, name: str) -> list[ByteArray]:
         """Frames of a flat gradient. One that is not finite makes averages NaN, as a sum would."""
         begin = time.perf_counter()
-        frames = self._compress(x, name)
+        self.counts[name] = int(x.shape[0])
+        frames = self._compress(x, name, self.untouched(x, name))
         self.traffic.add("compress", time.perf_counter() - begin)
         world = self.exchange.world_size
         self.traffic.add("bytes_raw", 2 * (world - 1) * x.nbytes // world)
@@ -106,30 +109,70 @@ class Averager(ABC):
 
     @abstractmethod
     def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
-        """Exchanges the frames of :meth:`compress` and decodes the average into ``out``."""
+        """Exchanges the frames of :meth:`compress` and decodes the average into ``out``.
+
+        If a gradient was not finite, the average is NaN, and memories are as before the step.
+        """
 
     def compressors(self) -> list[Compressor]:
         """All that have a state."""
         return [self.compressor]
 
+    def skip_step(self, names: Sequence[str] | None = None) -> None:
+        """Takes memories back: the averages of the last step of these tensors are not applied."""
+        for name in self.counts if names is None else names:
+            self._take_back(name)
+
+    def settle(self) -> None:
+        """The steps so far are not to be taken back any more."""
+        self.saw_nonfinite = False
+        for compressor in self.compressors():
+            compressor.memory.settle()
+
+    def close(self) -> None:
+        """Lets go of the compressor, whose state is forgotten."""
+        self.compressor.release()
+
+    def untouched(self, x: Any, name: str) -> Ranges:
+        """The parts of a gradient that memory stays out of."""
+        if isinstance(self.compressor.memory, NoMemory):
+            return []
+        return [(begin, end) for begin, end in self.parts.get(name, ()) if is_zero(x[begin:end])]
+
     @abstractmethod
-    def _compress(self, x: Any, name: str) -> list[ByteArray]: ...
+    def held(self, name: str) -> TensorMemory | None:
+        """What memory holds of a tensor; None if nothing."""
+
+    @abstractmethod
+    def keep(
+        self, name: str, memory: TensorMemory | None, count: int, as_step: bool = False
+    ) -> None:
+        """Lets memory hold something else of a tensor; as a step that can be taken back, or not."""
+
+    @abstractmethod
+    def forget(self, name: str) -> None:
+        """Drops what memory holds of a tensor, for good."""
+
+    @abstractmethod
+    def left_out(self, memory: TensorMemory) -> TensorMemory:
+        """The same, but all that is still to be sent in the one array ``memory.unsent``."""
+
+    @abstractmethod
+    def _compress(self, x: Any, name: str, untouched: Ranges) -> list[ByteArray]: ...
 
     @abstractmethod
     def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
         """What this rank puts on the wire of the frames of a gradient."""
 
     @abstractmethod
-    def take(self, name: str, count: int) -> State:
-        """Removes and returns what the memory holds of a tensor, by kind; empty if nothing."""
+    def _take_back(self, name: str) -> None:
+        """Undoes the last step of a tensor."""
 
-    @abstractmethod
-    def put(self, name: str, arrays: State) -> None:
-        """Gives the memory what :meth:`take` returns."""
-
-    def _frame(self, compressor: Compressor, x: Any, name: str) -> ByteArray:
+    def _frame(
+        self, compressor: Compressor, x: Any, name: str, untouched: Ranges = ()
+    ) -> ByteArray:
         try:
-            return compressor.compress(x, name)
+            return compressor.compress(x, name, untouched)
         except ValueError:
             if _is_finite(x):
                 raise
@@ -141,140 +184,65 @@ class Averager(ABC):
         self.traffic.add("exchange", time.perf_counter() - begin)
         return received
 
+    def _note_nonfinite(self, frames: Sequence[ByteArray], name: str) -> None:
+        if any(frame.size == 0 for frame in frames):
+            self.saw_nonfinite = True
+            self._take_back(name)
+
     def add_up(self, frames: Sequence[ByteArray], out: Output) -> None:
-        """The average of the gradients in frames, one of each rank."""
+        """The average of the gradients in frames, one of each rank; of signs, their vote."""
         begin = time.perf_counter()
-        scale, threads = 1 / len(frames), self.compressor.threads
+        votes, threads = self.compressor.votes, self.compressor.threads
+        scale = 1.0 if votes else 1 / len(frames)  # sums of signs are exact
         try:
             decompress_sum(frames, out, scale, threads=threads)
         except (ValueError, TypeError):  # one by one: to name the sender, for NaN, or for float64
             for sender, frame in enumerate(frames):
                 decode(frame, sender, out, sender > 0, scale, threads)
+        if votes:
+            np.sign(out, out=out)
         self.traffic.add("decompress", time.perf_counter() - begin)
 
 
 class Allgather(Averager):
     """The frame of each rank goes to all."""
 
-    def _compress(self, x: Any, name: str) -> list[ByteArray]:
-        return [self._frame(self.compressor, x, name)]
+    def _compress(self, x: Any, name: str, untouched: Ranges) -> list[ByteArray]:
+        return [self._frame(self.compressor, x, name, untouched)]
 
     def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
         return self.exchange.traffic_of_allgather(frames[0].nbytes)
 
     def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
         """See :meth:`Averager.complete`."""
-        self.add_up(self._allgather(frames[0], largest_frame(out.size)), out)
+        self.finish(self._allgather(frames[0], largest_frame(out.size)), name, out)
 
-    def take(self, name: str, count: int) -> State:
-        """See :meth:`Averager.take`."""
-        return self.compressor.memory.take(name)
+    def finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
+        """What is left of :meth:`complete` when the frames of all ranks are here."""
+        self.add_up(received, out)
+        self._note_nonfinite(received, name)
 
-    def put(self, name: str, arrays: State) -> None:
-        """See :meth:`Averager.put`."""
-        self.compressor.memory.put(name, arrays)
+    def held(self, name: str) -> TensorMemory | None:
+        """See :meth:`Averager.held`."""
+        return self.compressor.memory.held(name)
 
+    def keep(
+        self, name: str, memory: TensorMemory | None, count: int, as_step: bool = False
+    ) -> None:
+        """See :meth:`Averager.keep`."""
+        self.counts[name] = count
+        self.compressor.memory.replace(name, memory, as_step)
 
-class Sharded(Averager):
-    """Each rank averages one shard, and sends the average to all."""
+    def forget(self, name: str) -> None:
+        """See :meth:`Averager.forget`."""
+        self.compressor.memory.forget(name)
 
-    def __init__(self, compressor: Compressor, exchange: Exchange) -> None:
-        super().__init__(compressor, exchange)
-        self.second = second_stage(compressor)
+    def left_out(self, memory: TensorMemory) -> TensorMemory:
+        """See :meth:`Averager.left_out`."""
+        return memory
 
-    def compressors(self) -> list[Compressor]:
-        """See :meth:`Averager.compressors`."""
-        return [self.compressor, self.second]
-
-    def _compress(self, x: Any, name: str) -> list[ByteArray]:
-        pieces = (x[begin:end] for begin, end in self._borders(x.shape[0]))
-        return [self._frame(self.compressor, p, f"{name}/{r}") for r, p in enumerate(pieces)]
-
-    def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
-        return sum(frame.nbytes for frame in frames) - frames[self.exchange.rank].nbytes
-
-    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
-        """See :meth:`Averager.complete`."""
-        borders = self._borders(out.size)
-        begin, end = borders[self.exchange.rank]
-        limit = largest_frame(borders[0][1])
-        own = out[begin:end]
-        self.add_up(self._alltoall(frames, limit), own)
-        start = time.perf_counter()
-        frame = self._frame(self.second, own, name)
-        self.traffic.add("compress", time.perf_counter() - start)
-        self.traffic.add("bytes_sent", self.exchange.traffic_of_allgather(frame.nbytes))
-        averages = self._allgather(frame, limit)
-        start = time.perf_counter()
-        for sender, (frame, (begin, end)) in enumerate(zip(averages, borders)):
-            decode(frame, sender, out[begin:end], False, 1.0, self.compressor.threads)
-        self.traffic.add("decompress", time.perf_counter() - start)
-
-    def take(self, name: str, count: int) -> State:
-        """See :meth:`Averager.take`. What the second compression left out goes to the first."""
-        memory = self.compressor.memory
-        pieces = [memory.take(f"{name}/{r}") for r in range(self.exchange.world_size)]
-        left_out = self.second.memory.take(name)
-        whole: State = {}
-        for kind in {kind for piece in pieces for kind in piece}:
-            whole[kind] = np.zeros(count, np.float32)
-            for piece, (begin, end) in zip(pieces, self._borders(count)):
-                if kind in piece:
-                    whole[kind][begin:end] = piece[kind]
-        if memory.unsent in whole and left_out:
-            begin, end = self._borders(count)[self.exchange.rank]
-            whole[memory.unsent][begin:end] += self.exchange.world_size * left_out[""]
-        return whole
-
-    def put(self, name: str, arrays: State) -> None:
-        """See :meth:`Averager.put`."""
-        for kind, array in arrays.items():
-            for rank, (begin, end) in enumerate(self._borders(array.size)):
-                self.compressor.memory.put(f"{name}/{rank}", {kind: array[begin:end].copy()})
-
-    def _borders(self, count: int) -> list[tuple[int, int]]:
-        world = self.exchange.world_size
-        length = -(-count // (world * _UNIT)) * _UNIT
-        return [(min(r * length, count), min((r + 1) * length, count)) for r in range(world)]
-
-    def _alltoall(self, frames: Sequence[ByteArray], limit: int) -> list[ByteArray]:
-        begin = time.perf_counter()
-        received = self.exchange.alltoall(frames, limit)
-        self.traffic.add("exchange", time.perf_counter() - begin)
-        return received
-
-
-def make_averager(compressor: Compressor, exchange: Exchange, algorithm: str = "auto") -> Averager:
-    """The averager of an algorithm by name: "allgather", "sharded", or "auto" by world size."""
-    if algorithm == "auto":
-        algorithm = "allgather" if exchange.world_size <= FEW_RANKS else "sharded"
-    if algorithm not in ALGORITHMS:
-        raise ValueError(
-            f"unknown algorithm {algorithm!r}; take one of: auto, {', '.join(ALGORITHMS)}"
-        )
-    return (Allgather if algorithm == "allgather" else Sharded)(compressor, exchange)
-
-
-def second_stage(compressor: Compressor) -> Compressor:
-    """A compressor like ``compressor`` for averages of what it sends.
-
-    It has error feedback of its own where the first has one. Averages of signs are sent as their
-    signs: a majority vote (Bernstein et al., "signSGD with majority vote", ICLR 2019).
-    """
-    pipeline = copy.deepcopy(compressor.pipeline)
-    votes = isinstance(pipeline, (SignSGD, Signum))
-    memory = compressor.memory
-    remembers = not isinstance(memory, NoMemory) and not votes
-    beta = memory.beta if isinstance(memory, Residual) else 1.0
-    return Compressor(
-        SignSGD() if votes else pipeline,
-        compressor.codec,
-        Residual(beta) if remembers else NoMemory(),
-        seed=compressor.seed + 1,
-        rank=compressor.rank,
-        nonfinite=compressor.nonfinite,
-        threads=compressor.threads,
-    )
+    def _take_back(self, name: str) -> None:
+        self.compressor.memory.take_back(name)
 
 
 def largest_frame(count: int) -> int:
@@ -312,3 +280,8 @@ def _is_finite(x: Any) -> bool:
     with np.errstate(over="ignore"):
         values = np.asarray(x.float() if hasattr(x, "float") else x).astype(np.float32, copy=False)
     return bool(np.isfinite(values).all())
+
+
+def is_zero(x: Any) -> bool:
+    """Whether all elements are 0. A look at the first few says so of most that are not."""
+    return not x[:64].any() and not x.any()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,12 +21,13 @@ from gradwire._floats import (
     to_float32,
     type_number,
 )
+from gradwire._memory import Draft, Memory, Ranges
 from gradwire._quantizer import Quantizer, stream_of, zeroes_nonfinite
 from gradwire._sparsifier import Sparsifier
 from gradwire.codecs import Codec, as_codec
 from gradwire.gradient_frames import decompress_gradient
-from gradwire.memory import Memory, NoMemory, Residual, SignMomentum
-from gradwire.quantizers import Lossless, Signum
+from gradwire.memory import NoMemory, Residual, SignMomentum
+from gradwire.quantizers import Lossless, SignSGD, Signum
 
 
 class Compressor:
@@ -37,8 +42,15 @@ class Compressor:
             the nearest, see :class:`~gradwire.memory.Residual`.
         seed: of the random numbers.
         rank: of this process: ranks draw independent numbers.
-        nonfinite: "error" to refuse NaN and infinity, "zero" to take them for 0.
+        nonfinite: "error" to refuse NaN and infinity, "zero" to take them for 0. Averages are then
+            finite whatever overflows, so "zero" blinds a loss scaler: it never sees that its scale
+            is too large, and lets it grow without end.
         threads: at most this many; None for the default.
+        loss_scale: gives the factor by which the loss is multiplied at the moment, for example
+            ``scaler.get_scale`` of a ``torch.amp.GradScaler``. Memories then follow the scale when
+            it changes. Without it they stay in the units of older gradients: after the scale has
+            fallen, what was left out comes too large by the same factor, and too small after it
+            has grown.
 
     >>> import gradwire as gw
     >>> import numpy as np
@@ -64,6 +76,7 @@ class Compressor:
         rank: int = 0,
         nonfinite: str = "error",
         threads: int | None = None,
+        loss_scale: Callable[[], float] | None = None,
     ) -> None:
         if not isinstance(pipeline, (Quantizer, Sparsifier)):
             raise TypeError(f"pipeline must be a quantizer or a sparsifier, got {pipeline!r}")
@@ -76,6 +89,8 @@ class Compressor:
         self.rank = rank
         self.threads = threads
         self.nonfinite = nonfinite
+        self.loss_scale = loss_scale
+        self._owner: weakref.ref[object] | None = None
         self._zero = zeroes_nonfinite(nonfinite)
         self.codec = as_codec(codec, threads)
         self._steps: dict[str, int] = {}
@@ -88,11 +103,44 @@ class Compressor:
         return core if isinstance(self.memory, NoMemory) else core.to_nearest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_core"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_core", "_owner")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update(state, _owner=None)
         self._core = self._make_core()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compressor:
+        memo[id(self.loss_scale)] = self.loss_scale  # a copied scaler would not change any more
+        other = object.__new__(type(self))
+        other.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return other
+
+    def claim(self, owner: object) -> None:
+        """Makes an averager the only user of this compressor as long as it exists.
+
+        Raises:
+            ValueError: another one uses it: their memories would mix.
+        """
+        if self._owner is not None:
+            if self._owner() is not None:
+                raise ValueError(
+                    "this compressor is in use already, and the memories of two users would mix; "
+                    "give each its own, for example copy.deepcopy(compressor)"
+                )
+            self.reset()
+        self._owner = weakref.ref(owner)
+
+    def release(self) -> None:
+        """Ends :meth:`claim`, and forgets all state."""
+        self._owner = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all state, as if nothing had been compressed."""
+        self.memory.clear()
+        self._steps.clear()
+        if isinstance(self.pipeline, Sparsifier):
+            self.pipeline.load_state_dict({})
 
     @property
     def estimates_gradient(self) -> bool:
@@ -101,12 +149,20 @@ class Compressor:
         values = pipeline if isinstance(pipeline, Quantizer) else pipeline.values
         return self.memory.keeps_scale and getattr(values, "keeps_scale", True)
 
-    def compress(self, x: Any, name: str | None = None) -> ByteArray:
+    @property
+    def votes(self) -> bool:
+        """Whether what is sent are votes on the sign of an update, and not magnitudes."""
+        pipeline = self.pipeline
+        return isinstance(pipeline if isinstance(pipeline, Quantizer) else pipeline.values, SignSGD)
+
+    def compress(self, x: Any, name: str | None = None, untouched: Ranges = ()) -> ByteArray:
         """Compresses a gradient.
 
         Args:
             x: float32, float16, bfloat16 or float64, any shape; a NumPy array or torch CPU tensor.
             name: of the tensor. Memory and random numbers are kept apart by it.
+            untouched: (begin, end) of flat ranges whose memory stays out of this step, because the
+                receivers may discard what arrives there. ``x`` must be 0 in them; 0 is sent.
 
         Returns:
             The frame: a 1-D uint8 array. :meth:`decompress` needs nothing else, but for the code
@@ -115,17 +171,49 @@ class Compressor:
         Raises:
             TypeError: ``x`` does not hold floats.
             ValueError: an element is NaN or infinite, and ``nonfinite`` is "error"; or the tensor
-                of this name had another number of elements before. The memory is as it was.
+                of this name had another number of elements before.
+
+        Whatever is raised, KeyboardInterrupt and MemoryError too: the memory is as it was.
         """
         array, number = as_floats(x)
         key = name or ""
         step = self._steps.get(key, 0)
-        if isinstance(self.pipeline, Quantizer):
-            frame = self._quantize(array, number, key, step)
-        else:
-            frame = self._sparsify(self.pipeline, array, number, key, step)
-        self._steps[key] = step + 1
-        return frame
+        fitted = self.pipeline.fitted(key) if isinstance(self.pipeline, Sparsifier) else None
+        draft = self.memory.draft(key, array.size, self.current_loss_scale())
+        try:
+            with draft.untouched(untouched):
+                if isinstance(self.pipeline, Quantizer):
+                    frame = self._quantize(array, number, draft, step)
+                else:
+                    frame = self._sparsify(self.pipeline, array, number, draft, step)
+            self.memory.commit(draft)
+            self._steps[key] = step + 1
+            return frame
+        except BaseException:
+            self.memory.roll_back(draft)
+            self._steps[key] = step
+            if isinstance(self.pipeline, Sparsifier):
+                self.pipeline.fit_again(key, fitted)
+            raise
+
+    def skip_step(self, names: Iterable[str] | None = None) -> None:
+        """Takes memories back to what they were before the last gradient of each tensor.
+
+        For hand-written loops: call it when the averages of a step are not applied, for example
+        because a loss scaler has found infinity in them. What the step has sent would be lost.
+
+        Args:
+            names: of the tensors that were compressed in this step; None for all.
+        """
+        for name in self.memory.steps() if names is None else names:
+            self.memory.take_back(name)
+
+    def current_loss_scale(self) -> float:
+        """What ``loss_scale`` gives; 1 without it."""
+        scale = 1.0 if self.loss_scale is None else float(self.loss_scale())
+        if not (math.isfinite(scale) and scale > 0):
+            raise ValueError(f"loss_scale() must give a positive finite number, it gave {scale}")
+        return scale
 
     def decompress(
         self,
@@ -144,6 +232,7 @@ class Compressor:
             "kind": (type(self.pipeline).__name__, type(self.memory).__name__),
             "steps": dict(self._steps),
             "memory": self.memory.state_dict(),
+            "loss_scales": self.memory.loss_scales(),
         }
         if isinstance(self.pipeline, Sparsifier):
             state["sparsifier"] = self.pipeline.state_dict()
@@ -159,60 +248,51 @@ class Compressor:
         saved = tuple(state["kind"])
         if saved != own:
             raise ValueError(f"the state is of {' with '.join(saved)}, not of {' with '.join(own)}")
-        self.memory.load_state_dict(state["memory"])
+        self.memory.load_state_dict(state["memory"], state.get("loss_scales"))
         if isinstance(self.pipeline, Sparsifier):
             self.pipeline.load_state_dict(state["sparsifier"])
         self._steps = dict(state["steps"])
 
-    def _quantize(self, array: FloatArray, number: int, key: str, step: int) -> ByteArray:
-        stream = stream_of(self.seed, self.rank, key, step)
-        known = self.memory.names()
-        feedback = self.memory.feedback(key, array.size)
+    def _quantize(self, array: FloatArray, number: int, draft: Draft, step: int) -> ByteArray:
+        feedback = self.memory.feedback(draft)
         if feedback is None and not isinstance(self.memory, NoMemory):
-            flat = self.memory.compensate(self._finite(array, number), key)
+            flat = self.memory.compensate(self._finite(array, number), draft)
             array, number = flat.reshape(array.shape), FLOAT32
-        residual, beta, gamma = feedback or (None, 1.0, 1.0)
-        try:
-            return _core.compress_gradient(
-                array,
-                number,
-                self._core,
-                self.codec._core_options,
-                stream=stream,
-                zero_nonfinite=self._zero,
-                residual=residual,
-                beta=beta,
-                gamma=gamma,
-            )
-        except ValueError:
-            own = {key + kind for kind in self.memory.kinds}
-            for new in (self.memory.names() - known) & own:
-                self.memory.forget(new)
-            raise
+        beta, gamma = feedback or (1.0, 1.0)
+        return _core.compress_gradient(
+            array,
+            number,
+            self._core,
+            self.codec._core_options,
+            stream=stream_of(self.seed, self.rank, draft.name, step),
+            zero_nonfinite=self._zero,
+            residual=draft.old[""] if feedback else None,
+            beta=beta,
+            gamma=gamma,
+            next=draft.new[""] if feedback else None,
+        )
 
     def _sparsify(
-        self, sparsifier: Sparsifier, array: FloatArray, number: int, key: str, step: int
+        self, sparsifier: Sparsifier, array: FloatArray, number: int, draft: Draft, step: int
     ) -> ByteArray:
-        flat = self._finite(array, number)
-        remembers = not isinstance(self.memory, NoMemory)
-        flat = self.memory.compensate(flat, key)
-        indices, values = sparsifier.choose(flat, key, step, self.threads or 0)
-        sent = np.empty_like(values) if remembers else None
+        flat = self.memory.compensate(self._finite(array, number), draft)
+        indices, values = sparsifier.choose(flat, draft.name, step, self.threads or 0)
+        sent = None if isinstance(self.memory, NoMemory) else np.empty_like(values)
         kind = sparsifier.values if isinstance(sparsifier.values, str) else "float32"
         frame = _core.compress_sparse(
             array.shape,
             number,
             indices,
             values,
-            random_stream=sparsifier.random_stream(key, step),
+            random_stream=sparsifier.random_stream(draft.name, step),
             value_type=type_number(kind),
             quantizer=self._core,
             codec=self.codec._core_options,
-            stream=stream_of(self.seed, self.rank, key, step),
+            stream=stream_of(self.seed, self.rank, draft.name, step),
             sent=sent,
         )
         if sent is not None:
-            self.memory.update(key, indices, sent)
+            self.memory.update(draft, indices, sent)
         return frame
 
     def _finite(self, array: FloatArray, number: int) -> Float32Array:

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from gradwire import checkpoint
 from gradwire._arrays import ByteArray
 from gradwire._core import CorruptFrameError
 from gradwire._extras import needs
-from gradwire.agreement import agree, settings_of
-from gradwire.averaging import Allgather, largest_frame, make_averager
+from gradwire.algorithms import make_averager
+from gradwire.averaging import Allgather, largest_frame
 from gradwire.compressor import Compressor
 from gradwire.exchange import Exchange, check_sizes
 
@@ -28,6 +29,8 @@ with needs("horovod", "torch"):
     import torch
 with needs("horovod"):
     import horovod.torch as hvd
+
+from gradwire.torch.saturate import copy_saturated, is_finite
 
 SMALLEST = 4096
 """Elements of a parameter below which it goes plain: compressing it could not pay."""
@@ -78,6 +81,7 @@ def DistributedOptimizer(
     named_parameters: Iterable[tuple[str, torch.Tensor]],
     compressor: Compressor,
     algorithm: str = "auto",
+    loss_scale: Callable[[], float] | None = None,
 ) -> torch.optim.Optimizer:
     """Lets an optimizer average gradients over all ranks before each step. All ranks must call it.
 
@@ -85,16 +89,24 @@ def DistributedOptimizer(
     if what the compressor sends stands for the gradient. A parameter without a gradient on this
     rank counts as zeros, as with Horovod's own optimizer. Sparse gradients become dense.
 
-    The optimizer gets two methods. ``synchronize()`` finishes the averages before ``step()`` does,
-    for example to clip them. ``with optimizer.no_sync():`` is for all backward passes but the last
-    one of a step, to accumulate gradients.
+    The optimizer gets methods. ``synchronize()`` finishes the averages before ``step()`` does,
+    for example to clip or unscale them. ``with optimizer.no_sync():`` is for all backward passes
+    but the last one of a step, to accumulate gradients. ``compression_state_dict()`` and
+    ``load_compression_state_dict(state, strict=True)`` are for each rank's checkpoint, see
+    :meth:`gradwire.mpi.Averager.load_state_dict`.
+
+    A step in which an average is not finite counts as skipped, as it does for a loss scaler:
+    memories are taken back to what they were before it. ``skip_step()`` does so for other reasons.
 
     Args:
         optimizer: of any class. It is changed, and returned.
         named_parameters: all that the optimizer has, in one order on all ranks. Horovod matches
             gradients by these names, and memories are kept apart by them.
-        compressor: alike on all ranks, but that its rank is set here.
+        compressor: configure it identically on all ranks; its rank is set here. It belongs to this
+            optimizer alone.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
+        loss_scale: gives the factor by which the loss is multiplied at the moment, see
+            :class:`~gradwire.compressor.Compressor`.
 
     Raises:
         ValueError: ranks have different settings, or a parameter has no name. From ``step()``,
@@ -106,10 +118,13 @@ def DistributedOptimizer(
     if not own <= set(named.values()):
         raise ValueError("named_parameters must name all parameters of the optimizer")
     parameters = {name: p for name, p in named.items() if p in own and p.requires_grad}
-    gradients = _Gradients(parameters, compressor, algorithm)
+    gradients = _Gradients(parameters, compressor, algorithm, loss_scale)
     optimizer.register_step_pre_hook(gradients.before_step)
     optimizer.synchronize = gradients.synchronize
     optimizer.no_sync = gradients.no_sync
+    optimizer.skip_step = gradients.averager.skip_step
+    optimizer.compression_state_dict = partial(checkpoint.state_dict, gradients.averager)
+    optimizer.load_compression_state_dict = partial(checkpoint.load_state_dict, gradients.averager)
     return optimizer
 
 
@@ -117,16 +132,18 @@ class _Gradients:
     """Averages the gradients of parameters as they come."""
 
     def __init__(
-        self, parameters: dict[str, torch.Tensor], compressor: Compressor, algorithm: str
+        self,
+        parameters: dict[str, torch.Tensor],
+        compressor: Compressor,
+        algorithm: str,
+        loss_scale: Callable[[], float] | None,
     ) -> None:
         self._parameters = parameters
         self._exchange = HorovodExchange()
-        compressor.rank = self._exchange.rank
-        self._averager = make_averager(compressor, self._exchange, algorithm)
+        self.averager = make_averager(compressor, self._exchange, algorithm, loss_scale)
         self._pending: dict[str, Callable[[], torch.Tensor]] = {}
         self._accumulating = False
         self._synchronized = False
-        agree(self._exchange, settings_of(compressor, algorithm=type(self._averager).__name__))
         for name, parameter in parameters.items():
             parameter.register_post_accumulate_grad_hook(partial(self._ready, name))
 
@@ -137,7 +154,12 @@ class _Gradients:
                 self._start(name, parameter)
         pending, self._pending = self._pending, {}
         for name, parameter in self._parameters.items():  # in one order, as "sharded" needs it
-            parameter.grad.copy_(pending[name]().view_as(parameter))
+            copy_saturated(pending[name]().view_as(parameter), parameter.grad)
+            if not is_finite(parameter.grad):
+                self.averager.saw_nonfinite = True
+        if self.averager.saw_nonfinite:
+            self.averager.skip_step()
+        self.averager.settle()
         self._synchronized = True
 
     @contextmanager
@@ -185,7 +207,7 @@ class _Gradients:
         elif parameter.grad.is_sparse:
             parameter.grad = parameter.grad.to_dense()
         flat = parameter.grad.detach().reshape(-1)
-        small = flat.numel() < SMALLEST and self._averager.compressor.estimates_gradient
+        small = flat.numel() < SMALLEST and self.averager.compressor.estimates_gradient
         self._pending[name] = (self._plain if small else self._compressed)(name, flat)
 
     def _plain(self, name: str, flat: torch.Tensor) -> Callable[[], torch.Tensor]:
@@ -193,18 +215,20 @@ class _Gradients:
         return partial(hvd.synchronize, hvd.allreduce_async(wide, name=f"gradwire.{name}"))
 
     def _compressed(self, name: str, flat: torch.Tensor) -> Callable[[], torch.Tensor]:
-        averager = self._averager
+        averager = self.averager
         out = averager.room_for(flat)
         frames = averager.compress(flat.cpu(), name)
-        arrive = None
-        if isinstance(averager, Allgather):
-            arrive = self._exchange.start_allgather(frames[0], largest_frame(out.size), name)
+        if not isinstance(averager, Allgather):
+
+            def complete() -> torch.Tensor:
+                averager.complete(frames, name, out)
+                return torch.from_numpy(out)
+
+            return complete
+        arrive = self._exchange.start_allgather(frames[0], largest_frame(out.size), name)
 
         def finish() -> torch.Tensor:
-            if arrive is None:
-                averager.complete(frames, name, out)
-            else:
-                averager.add_up(arrive(), out)
+            averager.finish(arrive(), name, out)
             return torch.from_numpy(out)
 
         return finish

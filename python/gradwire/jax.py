@@ -53,4 +53,6 @@ def average(gradients: Any, averager: Averager, name: str = "gradients") -> Any:
         flat.astype(jnp.float32),
         ordered=True,
     )
-    return restore(averages.astype(flat.dtype))
+    limit = float(min(jnp.finfo(flat.dtype).max, jnp.finfo(jnp.float32).max))
+    finite = jnp.clip(averages, -limit, limit)  # what is finite stays finite
+    return restore(jnp.where(jnp.isfinite(averages), finite, averages).astype(flat.dtype))

@@ -1,89 +1,17 @@
 """Memories: what a compressor leaves out of one gradient is added to the next one.
 
-State is kept per tensor name, as flat float32 arrays. A memory belongs to one compressor.
+State is kept per tensor name, as flat float32 arrays. A memory belongs to one compressor. Gradients
+may be multiplied by a loss scale that changes, see ``loss_scale`` of
+:class:`~gradwire.compressor.Compressor`.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, ClassVar
-
-import numpy as np
-import numpy.typing as npt
-
 from gradwire import _core
 from gradwire._floats import Float32Array
+from gradwire._memory import Draft, Indices, Memory, check_weight
 
-Indices = npt.NDArray[np.uint32]
-
-
-def _check_weight(name: str, weight: float) -> None:
-    if not math.isfinite(weight):
-        raise ValueError(f"{name} must be finite, got {weight}")
-
-
-class Memory:
-    """What all memories share."""
-
-    kinds: ClassVar[tuple[str, ...]] = ()
-    """Endings of the names of a tensor's state arrays."""
-    unsent: ClassVar[str] = ""
-    """The kind of those that hold what is still to be sent."""
-
-    def __init__(self) -> None:
-        self._state: dict[str, Float32Array] = {}
-
-    def compensate(self, x: Float32Array, name: str) -> Float32Array:
-        """The flat float32 array to compress in place of the gradient ``x``, which is finite."""
-        return x
-
-    def update(self, name: str, indices: Indices, sent: Float32Array) -> None:
-        """Takes note of the elements that a sparsifier has chosen, and of their values as sent."""
-
-    def feedback(self, name: str, count: int) -> tuple[Float32Array, float, float] | None:
-        """(residual, beta, gamma) where the core keeps the residual up to date by itself."""
-        return None
-
-    def names(self) -> set[str]:
-        """Of all state arrays."""
-        return set(self._state)
-
-    def forget(self, name: str) -> None:
-        """Drops a state array."""
-        del self._state[name]
-
-    def take(self, name: str) -> dict[str, Float32Array]:
-        """Removes and returns the state arrays of a tensor, by kind; empty if there are none."""
-        return {k: self._state.pop(name + k) for k in self.kinds if name + k in self._state}
-
-    def put(self, name: str, arrays: dict[str, Float32Array]) -> None:
-        """Sets state arrays of a tensor, by kind."""
-        self._state.update({name + kind: array for kind, array in arrays.items()})
-
-    @property
-    def keeps_scale(self) -> bool:
-        """Whether what is sent stands for the gradient itself, and not for another update."""
-        return True
-
-    def _array(self, key: str, count: int) -> Float32Array:
-        """A state array, zeros at first."""
-        kept = self._state.get(key)
-        if kept is None:
-            kept = self._state[key] = np.zeros(count, np.float32)
-        if kept.size != count:
-            raise ValueError(
-                f"tensor {key!r} had {kept.size} elements and has {count} now; "
-                "give each tensor a name of its own"
-            )
-        return kept
-
-    def state_dict(self) -> dict[str, Any]:
-        """Copies of all state, for a checkpoint."""
-        return {name: array.copy() for name, array in self._state.items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Replaces all state by that of :meth:`state_dict`."""
-        self._state = {name: np.array(array, np.float32) for name, array in state.items()}
+__all__ = ["DGCMomentum", "EFSign", "Memory", "NoMemory", "Residual", "SignMomentum"]
 
 
 class NoMemory(Memory):
@@ -110,8 +38,8 @@ class Residual(Memory):
 
     def __init__(self, beta: float = 1.0, gamma: float = 1.0) -> None:
         super().__init__()
-        _check_weight("beta", beta)
-        _check_weight("gamma", gamma)
+        check_weight("beta", beta)
+        check_weight("gamma", gamma)
         self.beta = beta
         self.gamma = gamma
 
@@ -120,32 +48,43 @@ class Residual(Memory):
         """See :attr:`Memory.keeps_scale`."""
         return self.gamma == 1
 
-    def compensate(self, x: Float32Array, name: str) -> Float32Array:
-        """The gradient with the residual, which becomes the same array."""
-        residual = self._array(name, x.size)
-        _core.combine(x, residual, self.gamma, self.beta)
-        return residual
+    def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
+        """The gradient with the residual: the array that becomes the next residual."""
+        _core.combine(x, draft.old[""], self.gamma, self.beta * draft.ratio, draft.new[""])
+        return draft.new[""]
 
-    def update(self, name: str, indices: Indices, sent: Float32Array) -> None:
+    def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
         """Takes what was sent off the residual."""
-        self._state[name][indices] -= sent
+        draft.new[""][indices] -= sent
 
-    def feedback(self, name: str, count: int) -> tuple[Float32Array, float, float]:
-        """The residual and its weights."""
-        return self._array(name, count), self.beta, self.gamma
+    def feedback(self, draft: Draft) -> tuple[float, float]:
+        """The weights of the residual and of the gradient."""
+        return self.beta * draft.ratio, self.gamma
 
 
 class EFSign(Residual):
     """Error feedback of learning rate * gradient (Karimireddy et al., ICML 2019, algorithm 1).
 
-    What arrives is an update that includes the learning rate already.
+    What arrives is an update that includes the learning rate already, so the optimizer's own rate
+    must be 1. The rate may follow a schedule: set :attr:`learning_rate` before a step, to the same
+    value on all ranks.
 
     Args:
-        learning_rate: of the optimiser.
+        learning_rate: of the update.
     """
 
     def __init__(self, learning_rate: float = 0.1) -> None:
         super().__init__(beta=1.0, gamma=learning_rate)
+
+    @property
+    def learning_rate(self) -> float:
+        """The weight of the next gradients."""
+        return self.gamma
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        check_weight("learning_rate", value)
+        self.gamma = value
 
 
 class DGCMomentum(Memory):
@@ -154,7 +93,7 @@ class DGCMomentum(Memory):
     u = momentum * u + gradient, v = v + u; elements of v are sent, and cleared in both.
 
     Args:
-        momentum: of the optimiser, which then must have none of its own.
+        momentum: of the optimizer, which then must have none of its own.
     """
 
     kinds = ("/u", "/v")
@@ -162,7 +101,7 @@ class DGCMomentum(Memory):
 
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__()
-        _check_weight("momentum", momentum)
+        check_weight("momentum", momentum)
         self.momentum = momentum
 
     @property
@@ -170,18 +109,17 @@ class DGCMomentum(Memory):
         """See :attr:`Memory.keeps_scale`: a velocity is sent."""
         return False
 
-    def compensate(self, x: Float32Array, name: str) -> Float32Array:
+    def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
         """The accumulated velocity v."""
-        velocity = self._array(name + "/u", x.size)
-        total = self._array(name + "/v", x.size)
-        _core.combine(x, velocity, 1.0, self.momentum)
-        _core.combine(velocity, total, 1.0, 1.0)
-        return total
+        old, new = draft.old, draft.new
+        _core.combine(x, old["/u"], 1.0, self.momentum * draft.ratio, new["/u"])
+        _core.combine(new["/u"], old["/v"], 1.0, draft.ratio, new["/v"])
+        return new["/v"]
 
-    def update(self, name: str, indices: Indices, sent: Float32Array) -> None:
+    def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
         """Clears the chosen elements; what their values have lost by rounding is kept."""
-        self._state[name + "/u"][indices] = 0
-        self._state[name + "/v"][indices] -= sent
+        draft.new["/u"][indices] = 0
+        draft.new["/v"][indices] -= sent
 
 
 class SignMomentum(Memory):
@@ -195,11 +133,11 @@ class SignMomentum(Memory):
 
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__()
-        _check_weight("momentum", momentum)
+        check_weight("momentum", momentum)
         self.momentum = momentum
 
-    def compensate(self, x: Float32Array, name: str) -> Float32Array:
+    def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
         """The momentum."""
-        mean = self._array(name, x.size)
-        _core.combine(x, mean, 1.0 - self.momentum, self.momentum)
-        return mean
+        weight = self.momentum * draft.ratio
+        _core.combine(x, draft.old[""], 1.0 - self.momentum, weight, draft.new[""])
+        return draft.new[""]

@@ -16,15 +16,19 @@ from typing import Any
 
 import numpy as np
 
+from gradwire import checkpoint
 from gradwire._arrays import ByteArray
 from gradwire._extras import needs
-from gradwire.agreement import agree, settings_of
-from gradwire.averaging import Allgather, Output, largest_frame, make_averager
+from gradwire.algorithms import make_averager
+from gradwire.averaging import Allgather, Output, largest_frame
 from gradwire.compressor import Compressor
 from gradwire.exchange import Exchange, check_sizes
 
 with needs("mpi", "mpi4py"):
     from mpi4py import MPI
+
+
+_keyval: int | None = None  # of the attribute of a communicator that is its duplicate
 
 
 class MPIExchange(Exchange):
@@ -70,25 +74,60 @@ class Averager:
     """Averages gradients over all ranks. All ranks must create it, and call it, in one order.
 
     Args:
-        compressor: alike on all ranks, but that its rank is set here.
-        comm: None for ``MPI.COMM_WORLD``. It is duplicated.
+        compressor: configure it identically on all ranks; its rank is set here. It belongs to this
+            averager alone.
+        comm: None for ``MPI.COMM_WORLD``. It is duplicated once, for all averagers.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
+        loss_scale: gives the factor by which the loss is multiplied at the moment, see
+            :class:`~gradwire.compressor.Compressor`.
+
+    If a gradient is not finite on one rank, its average is NaN on all, and the memory of that
+    tensor is as before. Call :meth:`skip_step` where averages that are finite are not applied.
 
     Raises:
-        ValueError: ranks have different settings.
+        ValueError: ranks have different settings, or the compressor is in use already.
     """
 
     def __init__(
-        self, compressor: Compressor, comm: MPI.Comm | None = None, algorithm: str = "auto"
+        self,
+        compressor: Compressor,
+        comm: MPI.Comm | None = None,
+        algorithm: str = "auto",
+        loss_scale: Callable[[], float] | None = None,
     ) -> None:
-        self._exchange = MPIExchange((comm or MPI.COMM_WORLD).Dup())
-        compressor.rank = self._exchange.rank
-        self._averager = make_averager(compressor, self._exchange, algorithm)
+        self._exchange = MPIExchange(_duplicate(comm or MPI.COMM_WORLD))
+        self._averager = make_averager(compressor, self._exchange, algorithm, loss_scale)
         self.traffic = self._averager.traffic
-        agree(
-            self._exchange,
-            settings_of(compressor, algorithm=type(self._averager).__name__),
-        )
+
+    def skip_step(self, names: Sequence[str] | None = None) -> None:
+        """Says that averages are not applied, so that memories are taken back to before them.
+
+        Args:
+            names: of the tensors of that step; None for all.
+        """
+        self._averager.skip_step(names)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run needs to go on, for this rank's checkpoint: NumPy arrays by tensor name."""
+        return checkpoint.state_dict(self._averager)
+
+    def load_state_dict(self, state: Any, strict: bool = True) -> None:
+        """Goes on from :meth:`state_dict`, bit for bit.
+
+        Args:
+            state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier
+                run, or of some of them if other ranks have the rest.
+            strict: whether the world size and the rank must be the same. Otherwise all ranks must
+                call this, and share out what the ranks of that run held, so that nothing is lost.
+
+        Raises:
+            ValueError: it had another pipeline, memory, algorithm, rank or world size.
+        """
+        checkpoint.load_state_dict(self._averager, state, strict)
+
+    def close(self) -> None:
+        """Lets go of the compressor."""
+        self._averager.close()
 
     def average(self, x: Any, name: str) -> Output:
         """The average over all ranks: a new array of the shape of ``x``.
@@ -117,10 +156,23 @@ class Averager:
         arrive = self._exchange.start_allgather(frames[0], largest_frame(out.size))
 
         def finish() -> Output:
-            averager.add_up(arrive(), out)
+            averager.finish(arrive(), name, out)
             return out.reshape(shape)
 
         return Pending(finish)
+
+
+def _duplicate(comm: MPI.Comm) -> MPI.Comm:
+    """A communicator of our own with the same ranks: one for each of the program's."""
+    global _keyval
+    if _keyval is None:
+        _keyval = MPI.Comm.Create_keyval()
+    own = comm.Get_attr(_keyval)
+    if isinstance(own, MPI.Comm):
+        return own
+    own = comm.Dup()
+    comm.Set_attr(_keyval, own)
+    return own
 
 
 class Pending:

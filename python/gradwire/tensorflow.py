@@ -75,6 +75,10 @@ def average(gradients: Any, averager: Averager, name: str = "gradients") -> Any:
 
 
 def _like(piece: tf.Tensor, tensor: tf.Tensor, leaf: Any) -> tf.Tensor:
-    shaped = tf.cast(tf.reshape(piece, tf.shape(tensor)), tensor.dtype)
+    reshaped = tf.reshape(piece, tf.shape(tensor))
+    limit = min(float(tensor.dtype.max), float(tf.float32.max))
+    clipped = tf.clip_by_value(reshaped, -limit, limit)  # what is finite stays finite
+    narrow = tf.where(tf.math.is_finite(reshaped), clipped, reshaped)
+    shaped = tf.cast(narrow, tensor.dtype)
     shaped.set_shape(leaf.shape)
     return shaped

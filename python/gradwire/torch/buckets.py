@@ -1,21 +1,23 @@
 """Which parameters lie in which bucket, so that memories follow them when buckets change.
 
-DDP forms its buckets anew after the first step, and a resumed run begins with the first ones again.
-The memory of a bucket is therefore cut into those of its parameters, and put together anew.
-Parameters are numbered in the order in which they are first seen, which is the same in every run.
+DDP forms its buckets anew after the first step. The memory of a bucket is then cut into those of
+its parameters, and put together anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
-from gradwire.averaging import Averager, State
+from gradwire._memory import TensorMemory
+from gradwire.averaging import Averager
+from gradwire.torch.names import ParameterNames
 
-Layout = list[tuple[int, int]]
-"""Number and elements of each parameter of a bucket."""
+Layout = list[tuple[str, int]]
+"""Name and elements of each parameter of a bucket."""
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Buckets:
@@ -23,13 +25,24 @@ class Buckets:
 
     def __init__(self, averager: Averager) -> None:
         self._averager = averager
-        self._numbers: dict[int, int] = {}
+        self.names = ParameterNames()
         self._layouts: dict[int, Layout] = {}
-        self._loose: dict[int, State] = {}
+        self._loose: dict[str, TensorMemory] = {}
+        self._unchecked: dict[str, tuple[int, ...]] = {}  # shapes in a checkpoint
 
-    def update(self, index: int, parameters: Sequence[torch.Tensor]) -> bool:
+    def layout_of(self, parameters: Sequence[torch.Tensor]) -> Layout:
+        """What a bucket of these parameters holds.
+
+        Raises:
+            ValueError: they are of another model, or of other shapes than those in the checkpoint.
+        """
+        layout = [(self.names.of(p), p.numel()) for p in parameters]
+        if self._unchecked and self.names.is_complete:
+            self._check_shapes()
+        return layout
+
+    def update(self, index: int, layout: Layout) -> bool:
         """Takes note of a bucket. Says whether there have been other buckets before."""
-        layout = [(self._number(p), p.numel()) for p in parameters]
         if self._layouts.get(index) == layout:
             return False
         stale = [i for i in self._layouts if i >= index]
@@ -40,44 +53,81 @@ class Buckets:
 
     def sizes(self) -> dict[int, int]:
         """Elements of all buckets, by their indices."""
-        return {i: sum(count for _, count in self._layouts[i]) for i in sorted(self._layouts)}
+        return {i: _count(self._layouts[i]) for i in sorted(self._layouts)}
 
-    def state_dict(self) -> dict[int, dict[str, torch.Tensor]]:
+    def layouts(self) -> dict[int, list[str]]:
+        """Names of the parameters of each bucket."""
+        return {i: [name for name, _ in layout] for i, layout in sorted(self._layouts.items())}
+
+    def tensors(self) -> dict[str, TensorMemory]:
         """The memory of each parameter."""
-        layouts = dict(self._layouts)
-        self._take_apart(list(layouts))
-        state = {
-            number: {kind: torch.from_numpy(array.copy()) for kind, array in kinds.items()}
-            for number, kinds in self._loose.items()
-        }
-        for index, layout in layouts.items():
-            self._layouts[index] = layout
-            self._put_together(index)
-        return state
+        found = dict(self._loose)
+        for index, layout in self._layouts.items():
+            found.update(_split(self._averager.held(str(index)), layout))
+        return found
 
-    def load_state_dict(self, state: dict[int, dict[str, torch.Tensor]]) -> None:
-        """Replaces the memories of all parameters."""
+    def load(self, tensors: Mapping[str, TensorMemory], shapes: Shapes) -> None:
+        """Replaces the memories of all parameters.
+
+        Raises:
+            ValueError: the model has no such parameters. It is known from the first step on.
+        """
+        self._unchecked = dict(shapes)
+        if self.names.is_complete:
+            self._check_shapes()
         self._take_apart(list(self._layouts))
-        self._loose = {
-            number: {kind: np.array(array, np.float32) for kind, array in kinds.items()}
-            for number, kinds in state.items()
-        }
+        self._loose = dict(tensors)
 
-    def _number(self, parameter: torch.Tensor) -> int:
-        return self._numbers.setdefault(id(parameter), len(self._numbers))
+    def _check_shapes(self) -> None:
+        own = self.names.shapes()
+        for name, shape in self._unchecked.items():
+            if name not in own:
+                raise ValueError(
+                    f"the checkpoint has a memory of {name}, which is no parameter of this model"
+                )
+            if own[name] != shape:
+                raise ValueError(
+                    f"parameter {name} has the shape {own[name]}, in the checkpoint {shape}"
+                )
+        self._unchecked = {}
 
     def _take_apart(self, indices: list[int]) -> None:
         for index in indices:
             layout = self._layouts.pop(index)
-            arrays = self._averager.take(str(index), sum(count for _, count in layout))
-            borders = np.cumsum([count for _, count in layout])[:-1]
-            for kind, array in arrays.items():
-                for (number, _), piece in zip(layout, np.split(array, borders)):
-                    self._loose.setdefault(number, {})[kind] = piece
+            self._loose.update(_split(self._averager.held(str(index)), layout))
+            self._averager.forget(str(index))
 
     def _put_together(self, index: int) -> None:
         layout = self._layouts[index]
-        pieces = [(self._loose.pop(number, {}), count) for number, count in layout]
-        for kind in {kind for piece, _ in pieces for kind in piece}:
-            arrays = [p.get(kind, np.zeros(count, np.float32)) for p, count in pieces]
-            self._averager.put(str(index), {kind: np.concatenate(arrays)})
+        ends = np.cumsum([count for _, count in layout]).tolist()
+        self._averager.parts[str(index)] = list(zip([0, *ends[:-1]], ends))
+        pieces = [self._loose.pop(name, None) for name, _ in layout]
+        known = [piece for piece in pieces if piece is not None]
+        if known:
+            self._averager.keep(str(index), _joined(pieces, layout, known[0].scale), ends[-1])
+
+
+def _count(layout: Layout) -> int:
+    return sum(count for _, count in layout)
+
+
+def _split(memory: TensorMemory | None, layout: Layout) -> dict[str, TensorMemory]:
+    """The memory of a bucket as those of its parameters."""
+    if memory is None:
+        return {}
+    borders = np.cumsum([count for _, count in layout])[:-1]
+    parts = {name: TensorMemory({}, memory.scale) for name, _ in layout}
+    for kind, array in memory.arrays.items():
+        for part, piece in zip(parts.values(), np.split(array, borders)):
+            part.arrays[kind] = piece.copy()
+    return parts
+
+
+def _joined(pieces: Sequence[TensorMemory | None], layout: Layout, scale: float) -> TensorMemory:
+    """The memories of parameters as that of a bucket, at one loss scale."""
+    scaled = [{} if piece is None else piece.at(scale) for piece in pieces]
+    whole = TensorMemory({}, scale)
+    for kind in sorted({kind for arrays in scaled for kind in arrays}):
+        arrays = [a.get(kind, np.zeros(n, np.float32)) for a, (_, n) in zip(scaled, layout)]
+        whole.arrays[kind] = np.concatenate(arrays)
+    return whole

@@ -15,7 +15,7 @@ from gradwire._arrays import ByteArray, as_bytes
 from gradwire.exchange import Exchange, check_sizes
 
 _ANY_SIZE = 1 << 40
-_FIRST_TAG, _REST_TAG = 0x67770001, 0x67770002  # apart from those of the program's own messages
+_TAGS = 0x67770000  # the first of ours, apart from those of the program's own messages
 _HEADER = 8  # bytes of a first message that say how many there are in all
 _FIRST = 1 << 20  # bytes of the longest first message
 
@@ -29,12 +29,17 @@ class GroupExchange(Exchange):
 
     Args:
         group: of a backend for CPU tensors, for example gloo.
+        number: of this user of the group, so that messages of others are not mistaken for its own.
+        origin: the group that PyTorch knows its ranks by; None for ``group``.
     """
 
-    def __init__(self, group: dist.ProcessGroup) -> None:
+    def __init__(
+        self, group: Any, number: int = 0, origin: dist.ProcessGroup | None = None
+    ) -> None:
         self.group = group
-        self.rank = dist.get_rank(group)
-        self.world_size = dist.get_world_size(group)
+        self._first_tag, self._rest_tag = _TAGS + 2 * number, _TAGS + 2 * number + 1
+        self.rank = dist.get_rank(origin or group)
+        self.world_size = dist.get_world_size(origin or group)
         self.room = _FIRST - _HEADER if _takes_shorter_messages() else 0
         self._others = [r for r in range(self.world_size) if r != self.rank]
 
@@ -45,7 +50,7 @@ class GroupExchange(Exchange):
     def alltoall(self, data: Sequence[ByteArray], limit: int) -> list[ByteArray]:
         """See :meth:`Exchange.alltoall`."""
         incoming = {r: np.empty(_HEADER + self.room, np.uint8) for r in self._others}
-        self._transfer({r: self._first(data[r]) for r in self._others}, incoming, _FIRST_TAG)
+        self._transfer({r: self._first(data[r]) for r in self._others}, incoming, self._first_tag)
         sizes = [d.size for d in data]
         for r, message in incoming.items():
             sizes[r] = int(message[:_HEADER].view(np.int64)[0])
@@ -57,13 +62,15 @@ class GroupExchange(Exchange):
                 received[r] = np.empty(sizes[r], np.uint8)
                 received[r][: self.room] = message[_HEADER:]
         rests = [{r: d[r][self.room :] for r in self._others} for d in (data, received)]
-        self._transfer(rests[0], rests[1], _REST_TAG)
+        self._transfer(rests[0], rests[1], self._rest_tag)
         return received
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
         """The largest of each number over all ranks."""
         tensor = torch.tensor(numbers, dtype=torch.float64)
-        dist.all_reduce(tensor, dist.ReduceOp.MAX, group=self.group)
+        options = dist.AllreduceOptions()
+        options.reduceOp = dist.ReduceOp.MAX
+        self.group.allreduce([tensor], options).wait()
         result: list[float] = tensor.tolist()
         return result
 

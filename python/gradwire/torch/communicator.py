@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from gradwire.agreement import agree, settings_of
-from gradwire.averaging import make_averager
+from gradwire import checkpoint
+from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
 from gradwire.factory import compressor_from_params
 from gradwire.torch.collectives import GroupExchange
-from gradwire.torch.state import as_array, gloo_group
+from gradwire.torch.groups import GroupLease
+from gradwire.torch.saturate import copy_saturated
+from gradwire.torch.state import as_array
 
 
 class Communicator:
     """Compresses tensors, exchanges the frames and averages what they hold.
 
     Args:
-        compressor: alike on all ranks, but that its rank is set here.
+        compressor: configure it identically on all ranks; its rank is set here. It belongs to this
+            communicator alone.
         process_group: None for the default group.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
+        loss_scale: gives the factor by which the loss is multiplied at the moment, see
+            :class:`~gradwire.compressor.Compressor`.
+
+    It ends with :meth:`close`, at the end of a ``with`` block, or when nothing refers to it any
+    more.
 
     Raises:
-        ValueError: ranks have different settings.
+        ValueError: ranks have different settings, or the compressor is in use already.
     """
 
     def __init__(
@@ -33,12 +43,33 @@ class Communicator:
         compressor: Compressor,
         process_group: dist.ProcessGroup | None = None,
         algorithm: str = "auto",
+        loss_scale: Callable[[], float] | None = None,
     ) -> None:
         group = process_group or dist.group.WORLD
-        compressor.rank = dist.get_rank(group)
-        exchange = GroupExchange(gloo_group(group))
-        self.averager = make_averager(compressor, exchange, algorithm)
-        agree(exchange, settings_of(compressor, algorithm=type(self.averager).__name__))
+        if group is None:
+            raise RuntimeError("call torch.distributed.init_process_group() first")
+        lease = GroupLease(group)
+        self._finalizer = weakref.finalize(self, lease.end)
+        exchange = GroupExchange(lease.group, lease.number, group)
+        self.averager = make_averager(compressor, exchange, algorithm, loss_scale)
+        self.saturated = 0
+        """Elements of averages that the type of their tensor could not hold."""
+
+    def close(self) -> None:
+        """Ends the gloo group."""
+        self.averager.close()
+        self._finalizer()
+
+    def __enter__(self) -> Communicator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def step(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
         """The average of a tensor of floats over all ranks: a new one like it.
@@ -47,9 +78,37 @@ class Communicator:
             tensor: any shape, in host memory.
             name: of the tensor, alike on all ranks. Memories are kept apart by it.
         """
-        flat = tensor.detach().contiguous().reshape(-1)
+        flat = tensor.detach().resolve_neg().contiguous().reshape(-1)
         average = torch.from_numpy(self.averager.average(as_array(flat), name))
-        return average.reshape(tensor.shape).to(tensor.dtype)
+        result = torch.empty_like(flat)
+        self.saturated += copy_saturated(average, result)
+        return result.reshape(tensor.shape)
+
+    def skip_step(self, names: Sequence[str] | None = None) -> None:
+        """Says that averages are not applied, so that memories are taken back to before them.
+
+        Args:
+            names: of the tensors of that step; None for all.
+        """
+        self.averager.skip_step(names)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run needs to go on, for this rank's checkpoint: NumPy arrays by tensor name."""
+        return checkpoint.state_dict(self.averager)
+
+    def load_state_dict(self, state: Any, strict: bool = True) -> None:
+        """Goes on from :meth:`state_dict`, bit for bit.
+
+        Args:
+            state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier
+                run, or of some of them if other ranks have the rest.
+            strict: whether the world size and the rank must be the same. Otherwise all ranks must
+                call this, and share out what the ranks of that run held, so that nothing is lost.
+
+        Raises:
+            ValueError: it had another pipeline, memory, algorithm, rank or world size.
+        """
+        checkpoint.load_state_dict(self.averager, state, strict)
 
 
 def communicator_from_params(

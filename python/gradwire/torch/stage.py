@@ -8,16 +8,32 @@ from collections.abc import Callable
 
 
 class Stage:
-    """One thread of a pipeline. Work must not raise."""
+    """One thread of a pipeline, from the first work to :meth:`end`. Work must not raise."""
 
     def __init__(self, name: str) -> None:
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._name = name
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     def submit(self, work: Callable[[], None]) -> None:
         """Does ``work`` after all work before it."""
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=_run, args=(self._work,), name=self._name, daemon=True
+            )
+            self._thread.start()
         self._work.put(work)
 
-    def _run(self) -> None:
-        while True:
-            self._work.get()()
+    def end(self) -> None:
+        """Ends the thread when all work is done."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._work.put(None)
+            if thread is not threading.current_thread():
+                thread.join()
+
+
+def _run(queued: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    while (work := queued.get()) is not None:
+        work()
+        del work  # it may hold the last reference to the state

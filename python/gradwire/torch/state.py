@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from functools import partial
+from types import TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
+from gradwire import checkpoint
 from gradwire._arrays import ByteArray
-from gradwire.agreement import agree, settings_of
-from gradwire.averaging import make_averager
+from gradwire._memory import TensorMemory
+from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
 from gradwire.memory import Residual
 from gradwire.quantizers import QSGD
 from gradwire.torch.buckets import Buckets
 from gradwire.torch.collectives import GroupExchange
+from gradwire.torch.groups import GroupLease
+from gradwire.torch.regroup import Bucket, Regrouping
+from gradwire.torch.saturate import copy_saturated, is_finite
 from gradwire.torch.stage import Stage
 from gradwire.tuner import Tuner
+
+_SATURATED = "averaged elements were too large for their type, and became its largest number"
 
 SMALLEST = 4096
 """Elements of a bucket below which it goes plain: compressing it could not pay."""
@@ -30,32 +39,47 @@ class CompressionState:
 
     Args:
         process_group: of the model; None for the default group.
-        compressor: makes and reads the frames; alike on all ranks, but that its rank is set here.
-            None for ``Compressor(QSGD(4))``.
+        compressor: makes and reads the frames; configure it identically on all ranks; its rank is
+            set here. It belongs to this state alone. None for ``Compressor(QSGD(4))``.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
         fallback: leave buckets to a plain all-reduce unless compressing them is measured to shorten
             the whole step clearly. Pipelines that do not send an estimate of the gradient, such as
             signs, have no fallback.
+        loss_scale: with a ``torch.amp.GradScaler``, its ``get_scale``: memories then follow the
+            scale. See :class:`~gradwire.compressor.Compressor`.
 
     Frames travel over a gloo group of their own, so that they never cross DDP's collectives. CUDA
     tensors pass through pinned host memory; that path is untested.
 
+    Memory stays as it is for parameters that have no gradient, or only zeros, on this rank in a
+    step. A step in which an average is not finite counts as skipped, as it does for a loss scaler:
+    memories are taken back to what they were before it.
+
+    A state ends with :meth:`close`, at the end of a ``with`` block, or when nothing refers to it
+    any more, as DDP does.
+
     Raises:
-        ValueError: ranks have different settings, or versions of gradwire; says which.
+        ValueError: ranks have different settings, or versions of gradwire; says which. Or the
+            compressor is in use already.
     """
 
     __slots__ = (
+        "__weakref__",
         "_buckets",
         "_compressing",
         "_exchange",
         "_exchanging",
         "_failure",
+        "_finalizer",
         "_pending",
         "_plain_bytes",
+        "_regrouping",
+        "_watches",
         "averager",
         "compressor",
         "fallback",
         "process_group",
+        "saturated",
         "steps",
         "tuner",
     )
@@ -67,40 +91,74 @@ class CompressionState:
         algorithm: str = "auto",
         *,
         fallback: bool = True,
+        loss_scale: Callable[[], float] | None = None,
     ) -> None:
         group = process_group or dist.group.WORLD
         if group is None:
             raise RuntimeError("call torch.distributed.init_process_group() first")
         compressor = compressor or Compressor(QSGD(4))
-        compressor.rank = dist.get_rank(group)
         self.process_group = group
         self.compressor = compressor
         self.fallback = fallback and compressor.estimates_gradient
-        self._exchange = GroupExchange(gloo_group(group))
-        self.averager = make_averager(compressor, self._exchange, algorithm)
-        self.tuner = Tuner(self._exchange.largest)
-        self.steps = 0
-        self._buckets = Buckets(self.averager)
+        lease = GroupLease(group)
         self._compressing = Stage("gradwire-compress")
         self._exchanging = Stage("gradwire-exchange")
+        stages = (self._compressing, self._exchanging)
+        self._finalizer = weakref.finalize(self, _end, stages, lease)
+        self._exchange = GroupExchange(lease.group, lease.number, group)
+        self.averager = make_averager(
+            compressor, self._exchange, algorithm, loss_scale, fallback=self.fallback
+        )
+        self.tuner = Tuner(self._exchange.largest)
+        self.steps = 0
+        self.saturated = 0
+        """Elements of averages that the type of their bucket could not hold."""
+        self._buckets = Buckets(self.averager)
         self._failure: Exception | None = None
         self._pending: list[torch.futures.Future[Any]] = []
         self._plain_bytes = 0
-        agree(
-            self._exchange,
-            settings_of(compressor, algorithm=type(self.averager).__name__, fallback=self.fallback),
-        )
+        self._regrouping: Regrouping | None = None
+        self._watches = False  # whether plain buckets that are not finite matter in this step
+
+    def close(self) -> None:
+        """Ends threads and the gloo group. The hook must not be called any more."""
+        self.averager.close()
+        self._finalizer()
+
+    def __enter__(self) -> CompressionState:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         """The hook: see :func:`compressed_allreduce`."""
         if self._failure is not None:
             raise self._failure
+        if not self._finalizer.alive:
+            raise RuntimeError("this CompressionState was closed; give the model a new one")
         index, buffer = bucket.index(), bucket.buffer()
         if index == 0:
             self._begin_step()
         if buffer.is_sparse or not buffer.is_floating_point():
-            return self._plain(buffer)
-        if self._buckets.update(index, bucket.parameters()):
+            future = self._plain(buffer)
+        else:
+            layout = self._buckets.layout_of(bucket.parameters())
+            future = self._average(Bucket(index, buffer, layout))
+        if bucket.is_last() and self._regrouping is not None:
+            self._average_regrouped()
+        return future
+
+    def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
+        if self._regrouping is not None:
+            return self._regrouping.hold(bucket).then(_value)
+        index, buffer = bucket.index, bucket.buffer
+        if self._buckets.update(index, bucket.layout):
             self.tuner.restart()
         if self._is_small(buffer.numel()):
             self._flush(index, buffer)  # what its parameters bring along from larger buckets
@@ -110,6 +168,21 @@ class CompressionState:
             self._flush(index, buffer)
             return self._plain(buffer, index)
         return self._compressed(index, buffer)
+
+    def _average_regrouped(self) -> None:
+        """Averages what was held in the first step after a checkpoint was loaded."""
+        regrouping, self._regrouping = self._regrouping, None
+        assert regrouping is not None
+        wanted = regrouping.wanted()
+
+        def finish(ended: torch.futures.Future[Any]) -> None:
+            try:
+                ended.value()
+                regrouping.finish(wanted, None)
+            except Exception as error:
+                regrouping.finish(wanted, self._failure or error)
+
+        torch.futures.collect_all([self._average(bucket) for bucket in wanted]).then(finish)
 
     def summary(self) -> str:
         """What has been sent, how long it took, and what goes compressed at the moment."""
@@ -126,39 +199,80 @@ class CompressionState:
                 f"compress {traffic.compress:.3f} s, exchange {traffic.exchange:.3f} s, "
                 f"decompress {traffic.decompress:.3f} s",
                 f"buckets: {', '.join(chosen) or 'none'}",
+                *([f"{self.saturated} {_SATURATED}"] if self.saturated else []),
             ]
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run needs to go on, for this rank's checkpoint. Call it between steps."""
-        parameters = self._buckets.state_dict()
-        compressors = [c.state_dict() for c in self.averager.compressors()]
-        for state in compressors:
-            state["memory"] = {}
-        return {"parameters": parameters, "compressors": compressors}
+        """What a run needs to go on, for this rank's checkpoint. Call it between steps.
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from :meth:`state_dict` of the same rank of a run with as many ranks.
+        It holds numbers, text and tensors: memories by the names of parameters.
+        """
+        self._settle()
+        state = checkpoint.save(self.averager, self._buckets.tensors())
+        shapes = self._buckets.names.shapes()
+        for name, tensor in state["tensors"].items():
+            tensor["arrays"] = {
+                kind: torch.from_numpy(array).reshape(shapes.get(name, (-1,)))
+                for kind, array in tensor["arrays"].items()
+            }
+        return {**state, "buckets": self._buckets.layouts()}
+
+    def load_state_dict(self, state: Any, strict: bool = True) -> None:
+        """Goes on from :meth:`state_dict`: bit for bit, where nothing depends on measured times.
+
+        That is so with ``fallback=False``, for a checkpoint of a step after DDP has formed its
+        buckets anew, which it does after the first one.
+
+        Args:
+            state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier
+                run, or of some of them if other ranks have the rest.
+            strict: whether the world size and the rank must be the same. Otherwise all ranks must
+                call this, and share out what the ranks of that run held, so that nothing is lost.
 
         Raises:
-            ValueError: it had another pipeline, memory or algorithm.
+            ValueError: it had another pipeline, memory, algorithm, rank or world size; or the model
+                has other parameters, which may only show in the next step.
         """
-        own, saved = self.averager.compressors(), state["compressors"]
-        if len(own) != len(saved):
-            raise ValueError(f"the state is not of {type(self.averager).__name__.lower()}")
-        for compressor, kept in zip(own, saved):
-            compressor.load_state_dict(kept)
-        self._buckets.load_state_dict(state["parameters"])
+        states = list(state) if isinstance(state, (list, tuple)) else [state]
+        if strict and len(states) != 1:
+            raise ValueError("pass the checkpoint of this rank alone, or strict=False")
+        if strict:
+            tensors = checkpoint.restore(self.averager, states[0])
+        else:
+            tensors = checkpoint.redistribute(self.averager, states)
+        shapes = {
+            name: tuple(next(iter(tensor["arrays"].values())).shape)
+            for one in states
+            for name, tensor in one["tensors"].items()
+        }
+        self._buckets.load(tensors, shapes)
+        self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
+
+    def skip_step(self) -> None:
+        """Says that the last step was not applied, so that memories are taken back to before it.
+
+        Needless if an average was not finite, which this state sees itself.
+        """
+        self.averager.saw_nonfinite = True
 
     def _begin_step(self) -> None:
         self.steps += 1
         self._pending.clear()
+        self._settle()
+        self._watches = bool(self.compressor.memory.names())
         if self.fallback:
             self.tuner.begin_step()
         # DDP makes RuntimeErrors of all that fails in futures: this runs before DDP looks at them.
         # Outside of a backward pass, a rank that has joined sends zeros.
         with contextlib.suppress(RuntimeError):
             torch.autograd.Variable._execution_engine.queue_callback(self._raise_failure)
+
+    def _settle(self) -> None:
+        """Ends the step before: a loss scaler skips all of it if anything is not finite."""
+        if self.averager.saw_nonfinite:
+            self.averager.skip_step()
+        self.averager.settle()
 
     def _is_small(self, count: int) -> bool:
         return count < SMALLEST and self.compressor.estimates_gradient
@@ -181,16 +295,36 @@ class CompressionState:
         def finish(future: torch.futures.Future[list[torch.Tensor]]) -> torch.Tensor:
             if index is not None:
                 self.tuner.end(index)
-            return future.value()[0]
+            average = future.value()[0]
+            if self._watches and not is_finite(average):
+                self.averager.saw_nonfinite = True
+            return average
 
         return work.get_future().then(finish)
 
     def _flush(self, index: int, buffer: torch.Tensor) -> None:
-        """Lets what memory holds of a bucket go with its plain gradient."""
-        memory = self.compressor.memory
-        left_out = self.averager.take(str(index), buffer.numel()).get(memory.unsent)
-        if left_out is not None and isinstance(memory, Residual):
-            buffer.add_(torch.from_numpy(left_out).to(buffer), alpha=memory.beta)
+        """Lets what memory holds of a bucket go with its plain gradient.
+
+        What belongs to parameters without a gradient stays: DDP may discard their averages. So does
+        what the type of the bucket rounds off.
+        """
+        memory, name = self.compressor.memory, str(index)
+        held = self.averager.held(name)
+        if held is None or not isinstance(memory, Residual):
+            return
+        scale = self.compressor.current_loss_scale()
+        left_out = self.averager.left_out(held).at(scale)[memory.unsent]
+        rest = np.zeros_like(left_out)
+        for begin, end in self.averager.untouched(as_array(buffer.cpu()), name):
+            rest[begin:end] = left_out[begin:end]
+            left_out[begin:end] = 0
+        wide = torch.promote_types(buffer.dtype, torch.float32)
+        total = buffer.to("cpu", wide) + memory.beta * torch.from_numpy(left_out).to(wide)
+        copy_saturated(total, buffer)
+        if wide != buffer.dtype:
+            rest += (total - buffer.to("cpu", wide)).nan_to_num_(0, 0, 0).numpy()
+        kept = TensorMemory({memory.unsent: rest}, scale) if rest.any() else None
+        self.averager.keep(name, kept, rest.size, as_step=True)
 
     def _compressed(self, index: int, buffer: torch.Tensor) -> torch.futures.Future[torch.Tensor]:
         on_cpu = buffer.device.type == "cpu"
@@ -228,7 +362,7 @@ class CompressionState:
             average = host if in_place else torch.empty(host.numel(), dtype=torch.float32)
             self.averager.complete(frames, str(index), average.numpy())
             if average is not buffer:
-                buffer.copy_(average)
+                self.saturated += copy_saturated(average, buffer)
             self.tuner.end(index)
         except Exception as error:
             self._fail(error, future)
@@ -261,15 +395,11 @@ class CompressionState:
         self._check_failure()
 
 
-def gloo_group(group: dist.ProcessGroup) -> dist.ProcessGroup:
-    """A new gloo group of the same ranks, with the same timeout."""
-    device = torch.device("cuda" if dist.get_backend(group) == "nccl" else "cpu")
-    return dist.new_group(
-        dist.get_process_group_ranks(group),
-        timeout=group._get_backend(device).options._timeout,
-        backend="gloo",
-        use_local_synchronization=True,
-    )
+def _end(stages: Sequence[Stage], lease: GroupLease) -> None:
+    """The end of a state, to which nothing here may refer."""
+    for stage in stages:
+        stage.end()
+    lease.end()
 
 
 def as_array(tensor: torch.Tensor) -> Any:

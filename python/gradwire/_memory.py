@@ -1,0 +1,245 @@
+"""What all memories share: arrays by tensor, in steps that can be taken back.
+
+Gradients may be multiplied by a loss scale that changes, as ``torch.amp.GradScaler`` does. Arrays
+are in units of the scale of their last step, and follow when it changes (``loss_scale`` of a
+:class:`~gradwire.compressor.Compressor`).
+
+A step is all or nothing: it writes new arrays, and the old ones stay until the next step of the
+tensor, so that a step that fails, or whose averages are discarded, can be taken back. A memory so
+takes twice the bytes of its arrays.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from gradwire import _core
+from gradwire._floats import Float32Array
+
+Indices = npt.NDArray[np.uint32]
+Arrays = dict[str, Float32Array]
+"""State arrays of a tensor by kind."""
+Ranges = Sequence[tuple[int, int]]
+"""First element and end of each of some parts of a flat tensor."""
+
+
+def check_weight(name: str, weight: float) -> None:
+    """Raises ValueError unless a weight is finite."""
+    if not math.isfinite(weight):
+        raise ValueError(f"{name} must be finite, got {weight}")
+
+
+@dataclass
+class TensorMemory:
+    """What is remembered of one tensor."""
+
+    arrays: Arrays
+    scale: float = 1.0
+    """The loss scale by which the arrays are multiplied."""
+
+    def at(self, scale: float) -> Arrays:
+        """The arrays in units of another loss scale; new ones."""
+        scaled = {kind: np.empty_like(array) for kind, array in self.arrays.items()}
+        for kind, array in self.arrays.items():
+            _core.combine(array, array, 0.0, scale / self.scale, scaled[kind])
+        return scaled
+
+
+@dataclass
+class Draft:
+    """The memory of a tensor while a step is made: nothing holds until it is committed."""
+
+    name: str
+    before: TensorMemory | None
+    """What :class:`Memory` holds."""
+    old: Arrays
+    """The arrays of ``before``, or zeros."""
+    new: Arrays
+    """To be filled."""
+    scale: float
+    """Loss scale of this step."""
+
+    @property
+    def ratio(self) -> float:
+        """What ``old`` must be multiplied by to have the scale of this step."""
+        return 1.0 if self.before is None else self.scale / self.before.scale
+
+    @contextmanager
+    def untouched(self, ranges: Ranges) -> Iterator[None]:
+        """Lets a step see zeros in some ranges of ``old``, whose values become those of ``new``."""
+        lifted = [
+            (kind, begin, end, self.old[kind][begin:end].copy())
+            for kind in self.old
+            for begin, end in ranges
+        ]
+        try:
+            for kind, begin, end, _ in lifted:
+                self.old[kind][begin:end] = 0
+            yield
+        finally:
+            for kind, begin, end, values in lifted:
+                self.old[kind][begin:end] = values
+        for kind, begin, end, values in lifted:
+            np.multiply(values, np.float32(self.ratio), out=self.new[kind][begin:end])
+
+
+class Memory:
+    """What all memories share."""
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    """Endings of the names of a tensor's state arrays."""
+    unsent: ClassVar[str] = ""
+    """The kind of those that hold what is still to be sent."""
+
+    def __init__(self) -> None:
+        self._tensors: dict[str, TensorMemory] = {}
+        self._before: dict[str, TensorMemory | None] = {}  # each tensor's last step
+        self._spare: dict[str, TensorMemory] = {}  # arrays to be overwritten
+        self._lock = threading.Lock()  # held while arrays are copied or chosen to be overwritten
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
+        """The flat float32 array to compress in place of the gradient ``x``, which is finite.
+
+        It may be one of ``draft.new``.
+        """
+        return x
+
+    def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
+        """Takes note of the elements that a sparsifier has chosen, and of their values as sent."""
+
+    def feedback(self, draft: Draft) -> tuple[float, float] | None:
+        """Weights (beta, gamma) where the core makes the next residual by itself."""
+        return None
+
+    @property
+    def keeps_scale(self) -> bool:
+        """Whether what is sent stands for the gradient itself, and not for another update."""
+        return True
+
+    def draft(self, name: str, count: int, scale: float = 1.0) -> Draft:
+        """Begins a step of a tensor.
+
+        Raises:
+            ValueError: it had another number of elements before.
+        """
+        with self._lock:
+            before = self._tensors.get(name)
+            spare = self._before.pop(name, None) or self._spare.pop(name, None)
+        old = {} if before is None else before.arrays
+        for array in old.values():
+            if array.size != count:
+                raise ValueError(
+                    f"tensor {name!r} had {array.size} elements and has {count} now; "
+                    "give each tensor a name of its own"
+                )
+        if spare is None or any(array.size != count for array in spare.arrays.values()):
+            spare = TensorMemory({})
+        return Draft(
+            name,
+            before,
+            {k: old[k] if k in old else np.zeros(count, np.float32) for k in self.kinds},
+            {k: _or_empty(spare.arrays.get(k), count) for k in self.kinds},
+            scale,
+        )
+
+    def commit(self, draft: Draft) -> None:
+        """Ends a step: its new arrays hold."""
+        if self.kinds:
+            self._before[draft.name] = draft.before
+            self._tensors[draft.name] = TensorMemory(draft.new, draft.scale)
+
+    def roll_back(self, draft: Draft) -> None:
+        """Undoes a step that may have been committed, or not."""
+        self._before.pop(draft.name, None)
+        self._set(draft.name, draft.before)
+
+    def steps(self) -> set[str]:
+        """The tensors whose last step can be taken back."""
+        return set(self._before)
+
+    def take_back(self, name: str) -> None:
+        """Undoes the last step of a tensor, unless that is settled or has been undone."""
+        if name in self._before:
+            self._set(name, self._before.pop(name))
+
+    def settle(self) -> None:
+        """All steps so far hold: none is to be taken back any more."""
+        self._spare.update({n: m for n, m in self._before.items() if m is not None})
+        self._before.clear()
+
+    def replace(self, name: str, memory: TensorMemory | None, as_step: bool = False) -> None:
+        """Sets what is remembered of a tensor; as a step that can be taken back, or for good."""
+        before = self._tensors.get(name)
+        self.forget(name)
+        if as_step:
+            self._before[name] = before
+        self._set(name, memory)
+
+    def names(self) -> set[str]:
+        """Of all tensors that something is remembered of."""
+        return set(self._tensors)
+
+    def held(self, name: str) -> TensorMemory | None:
+        """What is remembered of a tensor: the arrays themselves."""
+        return self._tensors.get(name)
+
+    def forget(self, name: str) -> None:
+        """Drops what is remembered of a tensor, for good."""
+        for entries in (self._tensors, self._before, self._spare):
+            entries.pop(name, None)
+
+    def clear(self) -> None:
+        """Drops all state."""
+        for entries in (self._tensors, self._before, self._spare):
+            entries.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all state arrays, for a checkpoint."""
+        with self._lock:
+            return {
+                name + kind: array.copy()
+                for name, memory in list(self._tensors.items())
+                for kind, array in memory.arrays.items()
+            }
+
+    def loss_scales(self) -> dict[str, float]:
+        """The loss scale of each tensor's arrays."""
+        return {name: memory.scale for name, memory in list(self._tensors.items())}
+
+    def load_state_dict(
+        self, state: Mapping[str, Any], loss_scales: Mapping[str, float] | None = None
+    ) -> None:
+        """Replaces all state by that of :meth:`state_dict` and :meth:`loss_scales`."""
+        tensors: dict[str, TensorMemory] = {}
+        for key, array in state.items():
+            kind = next((k for k in self.kinds if key.endswith(k)), "")
+            name = key[: len(key) - len(kind)]
+            scale = (loss_scales or {}).get(name, 1.0)
+            tensor = tensors.setdefault(name, TensorMemory({}, scale))
+            tensor.arrays[kind] = np.array(array, np.float32).reshape(-1)
+        self.clear()
+        self._tensors.update(tensors)
+
+    def _set(self, name: str, memory: TensorMemory | None) -> None:
+        if memory is None:
+            self._tensors.pop(name, None)
+        else:
+            self._tensors[name] = memory
+
+
+def _or_empty(array: Float32Array | None, count: int) -> Float32Array:
+    return np.empty(count, np.float32) if array is None else array

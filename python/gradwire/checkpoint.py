@@ -1,0 +1,241 @@
+"""Checkpoints of averagers: what a run needs to go on, by tensor, and what it needs to agree with.
+
+A checkpoint belongs to one rank of one world size. :func:`restore` refuses any other;
+:func:`redistribute` makes one out of those of all ranks of an earlier run.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradwire._memory import TensorMemory
+from gradwire.averaging import Averager
+from gradwire.compressor import Compressor
+from gradwire.exchange import Exchange
+from gradwire.sharded import SECOND_STAGE
+
+_LONGEST = 1 << 28
+"""Bytes of the description of one rank's checkpoints."""
+
+_TOLD = ("rank", "world_size", "pipeline", "memory", "compressors")
+
+State = dict[str, Any]
+Tensors = dict[str, TensorMemory]
+
+
+def save(averager: Averager, tensors: Mapping[str, TensorMemory]) -> State:
+    """A checkpoint of this rank: numbers, text and NumPy arrays.
+
+    Args:
+        averager: between two steps.
+        tensors: what its memory holds.
+    """
+    return {
+        **_identity(averager),
+        "compressors": [
+            {key: value for key, value in c.state_dict().items() if key in ("steps", "sparsifier")}
+            for c in averager.compressors()
+        ],
+        "tensors": {
+            name: {
+                "loss_scale": memory.scale,
+                "arrays": {kind: array.copy() for kind, array in memory.arrays.items()},
+            }
+            for name, memory in tensors.items()
+        },
+    }
+
+
+def restore(averager: Averager, state: State) -> Tensors:
+    """Gives compressors what :func:`save` has taken from them, and returns the tensors.
+
+    Raises:
+        ValueError: the checkpoint is of another rank, world size, algorithm, pipeline or memory.
+    """
+    _check_compressor(averager, state)
+    own = _identity(averager)
+    advice = (
+        "pass strict=False and a list of the checkpoints of all ranks of that run to share out "
+        "what they hold"
+    )
+    for key in ("algorithm", "world_size", "rank"):
+        _check_same(key, state.get(key), own[key], advice)
+    _restore_compressors(averager.compressors(), state["compressors"])
+    return tensors_of(state)
+
+
+def tensors_of(state: State) -> Tensors:
+    """What a checkpoint holds of each tensor, as flat arrays."""
+    return {
+        name: TensorMemory(
+            {k: np.array(a, np.float32).reshape(-1) for k, a in held["arrays"].items()},
+            float(held["loss_scale"]),
+        )
+        for name, held in state["tensors"].items()
+    }
+
+
+def redistribute(averager: Averager, states: Sequence[State]) -> Tensors:
+    """Shares out what all ranks of an earlier run held; all ranks must call it.
+
+    Each rank passes the checkpoints that it can read: none, some or all. Every rank then holds the
+    mean of them, so that what was still to arrive arrives: an average over other ranks counts each
+    of them otherwise.
+
+    Raises:
+        ValueError: the checkpoint of a rank was read by nobody, or they do not belong together.
+    """
+    exchange = averager.exchange
+    everyone = _gather_json(exchange, [_describe(averager, state) for state in states])
+    described = [one for of_rank in everyone for one in of_rank]
+    for one in described:
+        _check_compressor(averager, one)
+    readers = _readers(described)
+    mean: Tensors = {}
+    for name, (count, scale) in sorted(_tensors_in(described).items()):
+        kinds = sorted({k for one in described for k in one["tensors"].get(name, {}).get("k", ())})
+        total = {kind: np.zeros(count, np.float64) for kind in kinds}
+        for state in states:
+            held = tensors_of({"tensors": {n: h for n, h in state["tensors"].items() if n == name}})
+            if name in held:
+                share = 1 / (len(readers) * readers[state["rank"]])
+                for kind, array in _first_stage(averager, state, held[name]).at(scale).items():
+                    total[kind] += share * array
+        mean[name] = TensorMemory({k: _sum_of_all(exchange, a) for k, a in total.items()}, scale)
+    if described:
+        first = min(described, key=lambda one: one["rank"])
+        for compressor, saved in zip(averager.compressors(), first["compressors"]):
+            _restore_compressors([compressor], [saved])
+    warnings.warn(
+        f"the memories of {len(readers)} ranks were shared out among {exchange.world_size}: each "
+        "holds their mean, so nothing is lost, but the run does not go on bit for bit",
+        stacklevel=3,
+    )
+    return mean
+
+
+def state_dict(averager: Averager) -> State:
+    """The checkpoint of an averager whose tensors are known by their own names."""
+    held = {name: averager.held(name) for name in list(averager.counts)}
+    return save(averager, {name: memory for name, memory in held.items() if memory is not None})
+
+
+def load_state_dict(averager: Averager, state: Any, strict: bool = True) -> None:
+    """Replaces the state of an averager by that of :func:`state_dict`.
+
+    Args:
+        averager: as it was configured then.
+        state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier run,
+            or of some of them if other ranks have the rest.
+        strict: whether the world size and the rank must be the same.
+
+    Raises:
+        ValueError: see :func:`restore` and :func:`redistribute`.
+    """
+    states = list(state) if isinstance(state, (list, tuple)) else [state]
+    if strict and len(states) != 1:
+        raise ValueError("pass the checkpoint of this rank alone, or strict=False")
+    tensors = restore(averager, states[0]) if strict else redistribute(averager, states)
+    for name in list(averager.counts):
+        averager.forget(name)
+    averager.counts.clear()
+    for name, memory in tensors.items():
+        averager.keep(name, memory, next(iter(memory.arrays.values())).size)
+
+
+def _identity(averager: Averager) -> State:
+    compressor = averager.compressor
+    return {
+        "rank": averager.exchange.rank,
+        "world_size": averager.exchange.world_size,
+        "algorithm": type(averager).__name__.lower(),
+        "pipeline": type(compressor.pipeline).__name__,
+        "memory": type(compressor.memory).__name__,
+    }
+
+
+def _check_compressor(averager: Averager, state: State) -> None:
+    own = _identity(averager)
+    for key in ("pipeline", "memory"):
+        _check_same(key, state.get(key), own[key], "configure the compressor as it was")
+
+
+def _check_same(key: str, saved: Any, own: Any, advice: str) -> None:
+    if saved != own:
+        raise ValueError(
+            f"the checkpoint is of {key.replace('_', ' ')} {saved}, not of {own}; {advice}"
+        )
+
+
+def _restore_compressors(compressors: Sequence[Compressor], saved: Sequence[State]) -> None:
+    for compressor, one in zip(compressors, saved):
+        state = compressor.state_dict()
+        compressor.load_state_dict({**state, "memory": {}, **one})
+
+
+def _first_stage(averager: Averager, state: State, memory: TensorMemory) -> TensorMemory:
+    """With what the second compression of that run has left out added to the first one."""
+    arrays = dict(memory.arrays)
+    second = arrays.pop(SECOND_STAGE, None)
+    if second is not None:
+        unsent = averager.compressor.memory.unsent
+        first = arrays.get(unsent, np.zeros_like(second))
+        arrays[unsent] = first + np.float32(state["world_size"]) * second
+    return TensorMemory(arrays, memory.scale)
+
+
+def _describe(averager: Averager, state: State) -> State:
+    """What other ranks need to know of a checkpoint; small enough for JSON."""
+    tensors = {}
+    for name, memory in tensors_of(state).items():
+        first = _first_stage(averager, state, memory)
+        count = next(iter(first.arrays.values())).size
+        tensors[name] = {"n": count, "s": first.scale, "k": list(first.arrays)}
+    return {**{key: value for key, value in state.items() if key in _TOLD}, "tensors": tensors}
+
+
+def _gather_json(exchange: Exchange, value: Any) -> list[Any]:
+    data = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    return [json.loads(text.tobytes()) for text in exchange.allgather(data, _LONGEST)]
+
+
+def _readers(described: Sequence[State]) -> dict[int, int]:
+    """How many ranks have read the checkpoint of each rank of the earlier run."""
+    worlds = {one["world_size"] for one in described}
+    if len(worlds) > 1:
+        raise ValueError(f"the checkpoints are of runs with {sorted(worlds)} ranks; pass one run's")
+    readers = dict.fromkeys(range(max(worlds, default=0)), 0)
+    for one in described:
+        readers[one["rank"]] += 1
+    missing = [rank for rank, count in readers.items() if count == 0]
+    if missing or not described:
+        raise ValueError(
+            f"no rank has passed the checkpoint of rank {', '.join(map(str, missing)) or '0'} of "
+            "the earlier run, and what it holds would be lost; pass a list with those of all ranks"
+        )
+    return readers
+
+
+def _tensors_in(described: Sequence[State]) -> dict[str, tuple[int, float]]:
+    """Elements and loss scale of all tensors."""
+    found: dict[str, tuple[int, float]] = {}
+    for one in described:
+        for name, tensor in one["tensors"].items():
+            count, _ = found.setdefault(name, (tensor["n"], tensor["s"]))
+            if count != tensor["n"]:
+                raise ValueError(
+                    f"tensor {name!r} has {count} and {tensor['n']} elements in two checkpoints"
+                )
+    return found
+
+
+def _sum_of_all(exchange: Exchange, array: np.ndarray[Any, Any]) -> Any:
+    """The sum over all ranks, added up in their order."""
+    data = exchange.allgather(array.view(np.uint8), array.nbytes)
+    total = np.sum([one.view(np.float64) for one in data], axis=0)
+    return total.astype(np.float32)

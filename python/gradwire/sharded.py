@@ -1,0 +1,173 @@
+"""Averages by shards: for many ranks.
+
+The gradient is cut into one shard per rank; each rank receives its shard from all, averages it,
+and sends the average, compressed once more, to all. Its traffic per rank does not grow with the
+world; the second compression has an error feedback of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradwire._arrays import ByteArray
+from gradwire._memory import Ranges, TensorMemory
+from gradwire.averaging import Averager, Output, decode, is_zero, largest_frame
+from gradwire.compressor import Compressor
+from gradwire.exchange import Exchange
+from gradwire.memory import NoMemory, Residual
+from gradwire.quantizers import SignSGD
+
+SECOND_STAGE = "second stage"
+"""Kind of the array that tells what the second compression has left out."""
+_UNIT = 512  # shards begin at multiples of it, so that they cut few buckets
+
+
+class Sharded(Averager):
+    """Each rank averages one shard, and sends the average to all."""
+
+    def __init__(self, compressor: Compressor, exchange: Exchange) -> None:
+        super().__init__(compressor, exchange)
+        self.second = second_stage(compressor)
+
+    def compressors(self) -> list[Compressor]:
+        """See :meth:`Averager.compressors`."""
+        return [self.compressor, self.second]
+
+    def _compress(self, x: Any, name: str, untouched: Ranges) -> list[ByteArray]:
+        return [
+            self._frame(self.compressor, x[b:e], _piece(name, r), _within(untouched, b, e))
+            for r, (b, e) in enumerate(self._borders(x.shape[0]))
+        ]
+
+    def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
+        return sum(frame.nbytes for frame in frames) - frames[self.exchange.rank].nbytes
+
+    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+        """See :meth:`Averager.complete`."""
+        borders = self._borders(out.size)
+        begin, end = borders[self.exchange.rank]
+        limit = largest_frame(borders[0][1])
+        own = out[begin:end]
+        self.add_up(self._alltoall(frames, limit), own)
+        start = time.perf_counter()
+        parts = _within(self.parts.get(name, ()), begin, end)
+        untouched = [(b, e) for b, e in parts if is_zero(own[b:e])]
+        frame = self._frame(self.second, own, name, untouched)
+        self.traffic.add("compress", time.perf_counter() - start)
+        self.traffic.add("bytes_sent", self.exchange.traffic_of_allgather(frame.nbytes))
+        averages = self._allgather(frame, limit)
+        start = time.perf_counter()
+        for sender, (frame, (begin, end)) in enumerate(zip(averages, borders)):
+            decode(frame, sender, out[begin:end], False, 1.0, self.compressor.threads)
+        self._note_nonfinite(averages, name)
+        self.traffic.add("decompress", time.perf_counter() - start)
+
+    def held(self, name: str) -> TensorMemory | None:
+        """See :meth:`Averager.held`. Its arrays are joined from those of the shards."""
+        count = self.counts.get(name, 0)
+        borders = self._borders(count)
+        pieces = [self.compressor.memory.held(_piece(name, r)) for r in range(len(borders))]
+        second = self.second.memory.held(name)
+        known = [piece for piece in (*pieces, second) if piece is not None]
+        if not known:
+            return None
+        whole = TensorMemory({}, known[0].scale)
+        for piece, (begin, end) in zip(pieces, borders):
+            for kind, array in {} if piece is None else piece.at(whole.scale).items():
+                whole.arrays.setdefault(kind, np.zeros(count, np.float32))[begin:end] = array
+        if second is not None:
+            begin, end = borders[self.exchange.rank]
+            whole.arrays[SECOND_STAGE] = np.zeros(count, np.float32)
+            whole.arrays[SECOND_STAGE][begin:end] = second.at(whole.scale)[""]
+        return whole
+
+    def keep(
+        self, name: str, memory: TensorMemory | None, count: int, as_step: bool = False
+    ) -> None:
+        """See :meth:`Averager.keep`. What is of others' shards goes to the first compression."""
+        self.counts[name] = count
+        borders = self._borders(count)
+        begin, end = borders[self.exchange.rank]
+        own = None
+        if memory is not None and SECOND_STAGE in memory.arrays:
+            others = memory.arrays[SECOND_STAGE].copy()
+            own = TensorMemory({"": others[begin:end].copy()}, memory.scale)
+            others[begin:end] = 0
+            memory = TensorMemory({**memory.arrays, SECOND_STAGE: others}, memory.scale)
+            memory = self.left_out(memory)
+        for r, (b, e) in enumerate(borders):
+            piece = None
+            if memory is not None:
+                piece = TensorMemory({k: a[b:e].copy() for k, a in memory.arrays.items()})
+                piece.scale = memory.scale
+            self.compressor.memory.replace(_piece(name, r), piece, as_step)
+        self.second.memory.replace(name, own, as_step)
+
+    def forget(self, name: str) -> None:
+        """See :meth:`Averager.forget`."""
+        for r in range(self.exchange.world_size):
+            self.compressor.memory.forget(_piece(name, r))
+        self.second.memory.forget(name)
+
+    def left_out(self, memory: TensorMemory) -> TensorMemory:
+        """See :meth:`Averager.left_out`. An average stands for as many gradients as ranks."""
+        arrays = dict(memory.arrays)
+        second = arrays.pop(SECOND_STAGE, None)
+        if second is not None:
+            unsent = self.compressor.memory.unsent
+            first = arrays.get(unsent, np.zeros_like(second))
+            arrays[unsent] = first + np.float32(self.exchange.world_size) * second
+        return TensorMemory(arrays, memory.scale)
+
+    def _take_back(self, name: str) -> None:
+        for r in range(self.exchange.world_size):
+            self.compressor.memory.take_back(_piece(name, r))
+        self.second.memory.take_back(name)
+
+    def _borders(self, count: int) -> list[tuple[int, int]]:
+        world = self.exchange.world_size
+        length = -(-count // (world * _UNIT)) * _UNIT
+        return [(min(r * length, count), min((r + 1) * length, count)) for r in range(world)]
+
+    def _alltoall(self, frames: Sequence[ByteArray], limit: int) -> list[ByteArray]:
+        begin = time.perf_counter()
+        received = self.exchange.alltoall(frames, limit)
+        self.traffic.add("exchange", time.perf_counter() - begin)
+        return received
+
+
+def second_stage(compressor: Compressor) -> Compressor:
+    """A compressor like ``compressor`` for averages of what it sends.
+
+    It has error feedback of its own where the first has one. The outcome of a vote is sent as it
+    is, by its signs.
+    """
+    memory = compressor.memory
+    remembers = not isinstance(memory, NoMemory) and not compressor.votes
+    beta = memory.beta if isinstance(memory, Residual) else 1.0
+    return Compressor(
+        SignSGD() if compressor.votes else copy.deepcopy(compressor.pipeline),
+        compressor.codec,
+        Residual(beta) if remembers else NoMemory(),
+        seed=compressor.seed + 1,
+        rank=compressor.rank,
+        nonfinite=compressor.nonfinite,
+        threads=compressor.threads,
+        loss_scale=compressor.loss_scale,
+    )
+
+
+def _piece(name: str, rank: int) -> str:
+    """The name of the shard of a tensor that a rank averages."""
+    return f"{name}/{rank}"
+
+
+def _within(ranges: Ranges, begin: int, end: int) -> Ranges:
+    """What of some ranges lies between two elements, counted from the first of these."""
+    cut = [(max(b, begin) - begin, min(e, end) - begin) for b, e in ranges]
+    return [(b, e) for b, e in cut if b < e]

@@ -1,0 +1,96 @@
+"""Process groups for frames: one gloo group beside each process group of the program.
+
+Groups cost threads and file descriptors, so all users of a process group share one, which ends with
+the last of them. Each user has message tags of its own. A user may end at different times on
+different ranks, by garbage collection; so ranks agree on each new user's group, by way of the
+program's store.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass
+class _Gloo:
+    group: Any
+    generation: int
+    users: int = 0
+
+
+@dataclass
+class _Origin:
+    """What is known of a process group of the program."""
+
+    leases: int = 0
+    """How many there have been; the same on all ranks."""
+    current: _Gloo | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_origins: weakref.WeakKeyDictionary[dist.ProcessGroup, _Origin] = weakref.WeakKeyDictionary()
+
+
+class GroupLease:
+    """The use of a gloo group with the ranks of a process group. All ranks must create it.
+
+    Args:
+        origin: the program's group.
+    """
+
+    def __init__(self, origin: dist.ProcessGroup) -> None:
+        self._origin = _origins.setdefault(origin, _Origin())
+        self.number = self._origin.leases
+        """Of this user among those of the process group; the same on all ranks."""
+        self._origin.leases += 1
+        with self._origin.lock:  # so that the group does not end while ranks agree on it
+            current = self._origin.current
+            if not _all_have(origin, self.number, current):
+                current = _Gloo(_new_group(origin, self.number), self.number)
+                self._origin.current = current
+            assert current is not None
+            current.users += 1
+        self._gloo: _Gloo | None = current
+        self.group = current.group
+
+    def end(self) -> None:
+        """Gives the group back; the last user ends it."""
+        self.group = None
+        with self._origin.lock:
+            gloo, self._gloo = self._gloo, None
+            if gloo is None:
+                return
+            gloo.users -= 1
+            if gloo.users == 0 and self._origin.current is gloo:
+                self._origin.current = None
+
+
+def _all_have(origin: dist.ProcessGroup, number: int, current: _Gloo | None) -> bool:
+    """Whether all ranks have the same group at hand."""
+    store = _store(origin)
+    own = "none" if current is None else str(current.generation)
+    store.set(f"{number}/{dist.get_rank(origin)}", own)
+    ranks = range(dist.get_world_size(origin))
+    everyone = {store.get(f"{number}/{rank}").decode() for rank in ranks}
+    return everyone == {own} and current is not None
+
+
+def _new_group(origin: dist.ProcessGroup, number: int) -> Any:
+    """With the timeout of the program's group."""
+    device = torch.device("cuda" if dist.get_backend(origin) == "nccl" else "cpu")
+    return dist.ProcessGroupGloo(
+        dist.PrefixStore(f"{number}/gloo", _store(origin)),
+        dist.get_rank(origin),
+        dist.get_world_size(origin),
+        origin._get_backend(device).options._timeout,
+    )
+
+
+def _store(origin: dist.ProcessGroup) -> dist.PrefixStore:
+    return dist.PrefixStore("gradwire", dist.distributed_c10d._world.pg_map[origin][1])

@@ -1,0 +1,71 @@
+"""Names of the parameters of one model, which keep its memories apart and find them again."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+
+class ParameterNames:
+    """Names as in ``model.named_parameters()``.
+
+    DDP gives its hook parameters without their names. The model is therefore looked for among all
+    objects, once. If there is none, because the hook is used in another way, parameters are
+    numbered in the order in which they are first seen.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}  # by the parameter's id
+        self._parameters: dict[str, weakref.ref[torch.Tensor]] = {}
+        self.is_complete = False
+        """Whether all parameters of the model are known."""
+
+    def of(self, parameter: torch.Tensor) -> str:
+        """The name of a parameter.
+
+        Raises:
+            ValueError: it belongs to another model.
+        """
+        name = self._names.get(id(parameter))
+        if name is not None and self._parameters[name]() is parameter:
+            return name
+        if not self._names:
+            self._learn(parameter)
+        if id(parameter) not in self._names:
+            if self.is_complete:
+                raise ValueError(
+                    f"a bucket has a parameter of shape {tuple(parameter.shape)} that does not "
+                    "belong to the model that this state has served so far; give each model a "
+                    "CompressionState of its own"
+                )
+            self._add(f"parameter {len(self._names)}", parameter)
+        return self._names[id(parameter)]
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the parameters that are known, by name."""
+        living = {name: reference() for name, reference in self._parameters.items()}
+        return {name: tuple(p.shape) for name, p in living.items() if p is not None}
+
+    def _learn(self, parameter: torch.Tensor) -> None:
+        model = _model_with(parameter)
+        if model is None:
+            return
+        for name, one in model.module.named_parameters():
+            self._add(name.replace("_orig_mod.", ""), one)  # put there by torch.compile
+        self.is_complete = True
+
+    def _add(self, name: str, parameter: torch.Tensor) -> None:
+        self._names[id(parameter)] = name
+        self._parameters[name] = weakref.ref(parameter)
+
+
+def _model_with(parameter: torch.Tensor) -> Any:
+    for one in gc.get_objects():
+        is_model = issubclass(type(one), DistributedDataParallel)
+        if is_model and any(p is parameter for p in one.parameters()):
+            return one
+    return None

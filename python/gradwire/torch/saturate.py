@@ -1,0 +1,33 @@
+"""Averages in the type of a bucket: what is finite stays finite."""
+
+from __future__ import annotations
+
+import torch
+
+
+def copy_saturated(source: torch.Tensor, target: torch.Tensor) -> int:
+    """Copies; finite elements that the type of ``target`` cannot hold become its largest number.
+
+    Args:
+        source: floats.
+        target: floats, with as many elements.
+
+    Returns:
+        How many elements that were.
+    """
+    target.copy_(source)
+    if target.dtype not in (torch.float16, torch.bfloat16) or source.dtype == target.dtype:
+        return 0
+    infinite = target.isinf()
+    if not infinite.any():
+        return 0
+    too_large = infinite & source.isfinite()
+    largest = torch.full_like(target, torch.finfo(target.dtype).max).copysign(target)
+    target.copy_(torch.where(too_large, largest, target))
+    return int(too_large.sum())
+
+
+def is_finite(x: torch.Tensor) -> bool:
+    """Whether all elements of a dense or sparse tensor are finite."""
+    values = x._values() if x.is_sparse else x
+    return values.numel() == 0 or bool(torch.linalg.vector_norm(values, torch.inf).isfinite())
