@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import traceback
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -46,6 +48,74 @@ def check_error_feedback(algorithm: str) -> None:
     assert (averager.traffic.bytes_sent > 0) == (COMM.size > 1)
 
 
+def held_by(averager: gw.mpi.Averager, memory: gw.Memory) -> dict[str, np.ndarray]:
+    """What is still to be sent of each tensor, without loss scale; an average stands for all."""
+    held = {}
+    for name, tensor in averager.state_dict()["tensors"].items():
+        kinds = tensor["arrays"]
+        whole = kinds[memory.unsent] + COMM.size * kinds.get("second stage", 0.0)
+        held[name] = whole.astype(np.float64) / tensor["loss_scale"]
+    return held
+
+
+def check_nothing_lost(algorithm: str, pipeline: Any, memory: gw.Memory) -> None:
+    """Over loss scales, overflow, skipped steps and a checkpoint: given = arrived + held."""
+    scale = [64.0]
+
+    def start() -> gw.mpi.Averager:
+        compressor = gw.Compressor(copy.deepcopy(pipeline), memory=copy.deepcopy(memory))
+        return gw.mpi.Averager(compressor, None, algorithm, loss_scale=lambda: scale[0])
+
+    averager = start()
+    weight = memory.gamma if isinstance(memory, gw.Residual) else 1.0
+    balance = {"a": 0.0, "b": 0.0}
+    for step in range(60):
+        scale[0] = (64.0, 4096.0, 2.0, 1024.0)[step // 5 % 4]
+        for name in balance:
+            x = gradient(1000 * step + COMM.rank)[:: 1 if name == "a" else 2].copy()
+            x[3:9] = 0
+            overflows = step % 7 == 5 and name == "b"
+            if overflows and COMM.rank == 0:
+                x[1, 1] = np.inf
+            average = averager.average(x * np.float32(scale[0]), name)
+            if overflows:
+                assert np.isnan(average).any()
+            elif step % 11 == 8:
+                averager.skip_step([name])  # as after a look at the norm
+            else:
+                balance[name] += weight * x.astype(np.float64) - average / scale[0]
+        if step == 30:
+            saved = averager.state_dict()
+            averager.close()
+            averager = start()
+            averager.load_state_dict(saved)
+    for name, held in held_by(averager, memory).items():
+        lost = COMM.allreduce(balance[name] - held.reshape(balance[name].shape)) / COMM.size
+        assert np.abs(lost).max() < 1e-4, (name, np.abs(lost).max())
+    averager.close()
+
+
+def check_one_user() -> None:
+    """A compressor serves one averager; one for another rank's state says so."""
+    compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual())
+    averager = gw.mpi.Averager(compressor)
+    try:
+        gw.mpi.Averager(compressor)
+    except ValueError as error:
+        assert "in use already" in str(error)
+    else:
+        raise AssertionError("no error")
+    averager.average(gradient(COMM.rank), "a")
+    state = averager.state_dict()
+    try:
+        averager.load_state_dict({**state, "rank": COMM.rank + 1})
+    except ValueError as error:
+        assert "of rank" in str(error) and "strict=False" in str(error)
+    else:
+        raise AssertionError("no error")
+    averager.close()
+
+
 def check_overlap() -> None:
     """Several averages at once; gradients may change as soon as start() returns."""
     averager = gw.mpi.Averager(gw.Compressor(gw.Lossless()), algorithm="allgather")
@@ -76,6 +146,14 @@ def main() -> None:
         for algorithm in ("allgather", "sharded"):
             check_lossless(algorithm)
             check_error_feedback(algorithm)
+            for pipeline, memory in (
+                (gw.QSGD(4), gw.Residual()),
+                (gw.EFSignSGD(), gw.EFSign(0.5)),
+                (gw.TopK(0.1), gw.Residual()),
+                (gw.TopK(0.1), gw.DGCMomentum(0.0)),
+            ):
+                check_nothing_lost(algorithm, pipeline, memory)
+        check_one_user()
         check_overlap()
         if COMM.size > 1:
             check_settings()

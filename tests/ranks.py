@@ -20,7 +20,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run_ranks(script: str, world: int, *arguments: str) -> list[subprocess.CompletedProcess[str]]:
+def run_ranks(
+    script: str, world: int, *arguments: str, longest: float = LONGEST
+) -> list[subprocess.CompletedProcess[str]]:
     """One process per rank, with PyTorch's environment variables; ends all of them."""
     settings = {
         "MASTER_ADDR": "127.0.0.1",
@@ -42,7 +44,7 @@ def run_ranks(script: str, world: int, *arguments: str) -> list[subprocess.Compl
     ended = []
     try:
         for process in processes:
-            out, err = process.communicate(timeout=LONGEST)
+            out, err = process.communicate(timeout=longest)
             ended.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
     finally:
         for process in processes:

@@ -148,7 +148,7 @@ def make_nothing_lost_case(name: str, algorithm: str) -> Case:
             arrived += torch.cat([p.grad.view(-1) for p in model.parameters()])
         left = held_by_parameter(state)
         held = [left.get(name, torch.zeros(p.shape)) for name, p in model.named_parameters()]
-        balance = torch.stack([given - torch.cat([h.reshape(-1) for h in held])])
+        balance = torch.stack([given - torch.cat([h.reshape(-1) for h in held])]).float()
         dist.all_reduce(balance)
         assert torch.allclose(balance[0] / dist.get_world_size(), arrived, atol=1e-4)
 

@@ -97,12 +97,13 @@ def train(ddp: DistributedDataParallel, steps: int, first: int = 0) -> None:
 
 
 def held_by_parameter(state: gw.torch.CompressionState) -> dict[str, torch.Tensor]:
-    """What is still to be sent, by a checkpoint; an average stands for all ranks."""
+    """What is still to be sent, without loss scale; an average stands for all ranks."""
     held = {}
     for name, tensor in state.state_dict()["tensors"].items():
         kinds = tensor["arrays"]
         first = kinds[state.compressor.memory.unsent]
-        held[name] = first + dist.get_world_size() * kinds.get("second stage", 0)
+        whole = first.double() + dist.get_world_size() * kinds.get("second stage", 0)
+        held[name] = whole / tensor["loss_scale"]
     return held
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -158,6 +159,67 @@ def check_damage(algorithm: str) -> None:
     report(f"{algorithm}: a damaged frame is refused, its rank named")
 
 
+def check_nothing_lost(algorithm: str, pipeline: Any, memory: gw.Memory) -> None:
+    """Unused parameters, loss scales, overflow and a checkpoint: given = arrived + held."""
+    sizes = {"always": 6000, "rare": 5000}
+    parameters = {name: nn.Parameter(torch.zeros(size)) for name, size in sizes.items()}
+    scale = [64.0]
+
+    def start() -> torch.optim.Optimizer:
+        for p in parameters.values():
+            p._post_accumulate_grad_hooks = None
+        return gw.horovod.DistributedOptimizer(
+            torch.optim.SGD(parameters.values(), lr=0.0),
+            parameters.items(),
+            gw.Compressor(copy.deepcopy(pipeline), memory=copy.deepcopy(memory)),
+            algorithm,
+            loss_scale=lambda: scale[0],
+        )
+
+    optimizer = start()
+    balance = {name: torch.zeros(size, dtype=torch.float64) for name, size in sizes.items()}
+    for step in range(60):
+        scale[0] = (64.0, 4096.0, 2.0, 1024.0)[step // 5 % 4]
+        generator = torch.Generator().manual_seed(100 * step + RANK)
+        given = {name: torch.randn(size, generator=generator) for name, size in sizes.items()}
+        if step % 3 != RANK:
+            given["rare"].zero_()
+        overflows = step % 7 == 5
+        if overflows and RANK == 0:
+            given["rare"][7] = torch.inf
+        optimizer.zero_grad()
+        sum((parameters[n] * g * scale[0]).sum() for n, g in given.items()).backward()
+        optimizer.synchronize()
+        if overflows:
+            assert not parameters["rare"].grad.isfinite().all()
+        else:
+            for name, total in balance.items():
+                total += given[name].double() - parameters[name].grad.double() / scale[0]
+        optimizer.step()
+        if step == 30:
+            saved = optimizer.compression_state_dict()
+            optimizer = start()
+            optimizer.load_compression_state_dict(saved)
+    for name, tensor in optimizer.compression_state_dict()["tensors"].items():
+        kinds = tensor["arrays"]
+        held = kinds[memory.unsent] + WORLD * kinds.get("second stage", 0.0)
+        lost = balance[name] - torch.from_numpy(held).double() / tensor["loss_scale"]
+        lost = hvd.allreduce(lost, name=f"lost {name}")
+        assert lost.abs().max() < 1e-4, (name, lost.abs().max())
+    report(f"{algorithm}, {pipeline!r}, {type(memory).__name__}: given = arrived + held")
+
+
+def check_finite(algorithm: str) -> None:
+    """What is finite stays finite in float16."""
+    p = nn.Parameter(torch.zeros(5000, dtype=torch.float16))
+    optimizer = torch.optim.SGD([p], lr=0.0)
+    gw.horovod.DistributedOptimizer(optimizer, [("p", p)], gw.Compressor(gw.QSGD(4)), algorithm)
+    (p.float() * 6e4).sum().backward()
+    optimizer.synchronize()
+    assert p.grad.isfinite().all()
+    report(f"{algorithm}: large float16 gradients stay finite")
+
+
 def check_settings() -> None:
     try:
         train(compressed("auto", gw.QSGD(4 + RANK)), 1)
@@ -175,6 +237,9 @@ if __name__ == "__main__":
         check_lossy(algorithm, gw.TopK(0.1), gw.Residual())
         check_gradients(algorithm)
         check_closure(algorithm)
+        check_nothing_lost(algorithm, gw.QSGD(4), gw.Residual())
+        check_nothing_lost(algorithm, gw.TopK(0.1), gw.DGCMomentum(0.0))
+        check_finite(algorithm)
     check_damage("allgather")
     check_settings()
     hvd.shutdown()

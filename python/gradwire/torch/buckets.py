@@ -59,6 +59,10 @@ class Buckets:
         """Names of the parameters of each bucket."""
         return {i: [name for name, _ in layout] for i, layout in sorted(self._layouts.items())}
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the parameters that are known, or that a checkpoint has."""
+        return {**self._unchecked, **self.names.shapes()}
+
     def tensors(self) -> dict[str, TensorMemory]:
         """The memory of each parameter."""
         found = dict(self._loose)

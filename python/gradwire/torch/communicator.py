@@ -16,8 +16,8 @@ from gradwire.compressor import Compressor
 from gradwire.factory import compressor_from_params
 from gradwire.torch.collectives import GroupExchange
 from gradwire.torch.groups import GroupLease
+from gradwire.torch.pipeline import as_array
 from gradwire.torch.saturate import copy_saturated
-from gradwire.torch.state import as_array
 
 
 class Communicator:

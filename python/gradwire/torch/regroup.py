@@ -33,7 +33,7 @@ class Regrouping:
     """
 
     def __init__(self, layouts: Mapping[int, list[str]]) -> None:
-        self._layouts = layouts
+        self.layouts = layouts
         self._held: list[tuple[Bucket, torch.futures.Future[Any]]] = []
 
     def hold(self, bucket: Bucket) -> torch.futures.Future[Any]:
@@ -47,7 +47,7 @@ class Regrouping:
     def wanted(self) -> list[Bucket]:
         """The buckets to average; those of DDP if it has other parameters than the checkpoint."""
         slices = self._slices()
-        names = [name for layout in self._layouts.values() for name in layout]
+        names = [name for layout in self.layouts.values() for name in layout]
         if sorted(names) != sorted(slices):
             return [bucket for bucket, _ in self._held]
         return [
@@ -56,7 +56,7 @@ class Regrouping:
                 torch.cat([slices[name] for name in layout]),
                 [(name, slices[name].numel()) for name in layout],
             )
-            for index, layout in self._layouts.items()
+            for index, layout in self.layouts.items()
         ]
 
     def finish(self, averaged: list[Bucket], error: Exception | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 import torch.distributed as dist
 
 from gradwire import checkpoint
-from gradwire._arrays import ByteArray
 from gradwire._memory import TensorMemory
 from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
@@ -23,6 +21,7 @@ from gradwire.quantizers import QSGD
 from gradwire.torch.buckets import Buckets
 from gradwire.torch.collectives import GroupExchange
 from gradwire.torch.groups import GroupLease
+from gradwire.torch.pipeline import Pipeline, as_array, value_or_error
 from gradwire.torch.regroup import Bucket, Regrouping
 from gradwire.torch.saturate import copy_saturated, is_finite
 from gradwire.torch.stage import Stage
@@ -66,12 +65,9 @@ class CompressionState:
     __slots__ = (
         "__weakref__",
         "_buckets",
-        "_compressing",
         "_exchange",
-        "_exchanging",
-        "_failure",
         "_finalizer",
-        "_pending",
+        "_pipeline",
         "_plain_bytes",
         "_regrouping",
         "_watches",
@@ -79,7 +75,6 @@ class CompressionState:
         "compressor",
         "fallback",
         "process_group",
-        "saturated",
         "steps",
         "tuner",
     )
@@ -101,21 +96,17 @@ class CompressionState:
         self.compressor = compressor
         self.fallback = fallback and compressor.estimates_gradient
         lease = GroupLease(group)
-        self._compressing = Stage("gradwire-compress")
-        self._exchanging = Stage("gradwire-exchange")
-        stages = (self._compressing, self._exchanging)
-        self._finalizer = weakref.finalize(self, _end, stages, lease)
+        self._finalizer: weakref.finalize[..., Any] = weakref.finalize(self, lease.end)
         self._exchange = GroupExchange(lease.group, lease.number, group)
         self.averager = make_averager(
             compressor, self._exchange, algorithm, loss_scale, fallback=self.fallback
         )
         self.tuner = Tuner(self._exchange.largest)
         self.steps = 0
-        self.saturated = 0
-        """Elements of averages that the type of their bucket could not hold."""
         self._buckets = Buckets(self.averager)
-        self._failure: Exception | None = None
-        self._pending: list[torch.futures.Future[Any]] = []
+        self._pipeline = Pipeline(self.averager, self.tuner.end)
+        self._finalizer.detach()
+        self._finalizer = weakref.finalize(self, _end, self._pipeline.stages, lease)
         self._plain_bytes = 0
         self._regrouping: Regrouping | None = None
         self._watches = False  # whether plain buckets that are not finite matter in this step
@@ -138,8 +129,7 @@ class CompressionState:
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         """The hook: see :func:`compressed_allreduce`."""
-        if self._failure is not None:
-            raise self._failure
+        self._pipeline.check_failure()
         if not self._finalizer.alive:
             raise RuntimeError("this CompressionState was closed; give the model a new one")
         index, buffer = bucket.index(), bucket.buffer()
@@ -156,7 +146,7 @@ class CompressionState:
 
     def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
         if self._regrouping is not None:
-            return self._regrouping.hold(bucket).then(_value)
+            return self._regrouping.hold(bucket).then(value_or_error)
         index, buffer = bucket.index, bucket.buffer
         if self._buckets.update(index, bucket.layout):
             self.tuner.restart()
@@ -167,7 +157,7 @@ class CompressionState:
         if self.fallback and not self.tuner.compresses(index):
             self._flush(index, buffer)
             return self._plain(buffer, index)
-        return self._compressed(index, buffer)
+        return self._pipeline.average(index, buffer)
 
     def _average_regrouped(self) -> None:
         """Averages what was held in the first step after a checkpoint was loaded."""
@@ -180,9 +170,14 @@ class CompressionState:
                 ended.value()
                 regrouping.finish(wanted, None)
             except Exception as error:
-                regrouping.finish(wanted, self._failure or error)
+                regrouping.finish(wanted, self._pipeline.failure or error)
 
         torch.futures.collect_all([self._average(bucket) for bucket in wanted]).then(finish)
+
+    @property
+    def saturated(self) -> int:
+        """Elements of averages that the type of their bucket could not hold."""
+        return self._pipeline.saturated
 
     def summary(self) -> str:
         """What has been sent, how long it took, and what goes compressed at the moment."""
@@ -210,13 +205,15 @@ class CompressionState:
         """
         self._settle()
         state = checkpoint.save(self.averager, self._buckets.tensors())
-        shapes = self._buckets.names.shapes()
+        shapes = self._buckets.shapes()
         for name, tensor in state["tensors"].items():
             tensor["arrays"] = {
                 kind: torch.from_numpy(array).reshape(shapes.get(name, (-1,)))
                 for kind, array in tensor["arrays"].items()
             }
-        return {**state, "buckets": self._buckets.layouts()}
+        loaded = self._regrouping
+        layouts = self._buckets.layouts() if loaded is None else dict(loaded.layouts)
+        return {**state, "buckets": layouts}
 
     def load_state_dict(self, state: Any, strict: bool = True) -> None:
         """Goes on from :meth:`state_dict`: bit for bit, where nothing depends on measured times.
@@ -258,7 +255,7 @@ class CompressionState:
 
     def _begin_step(self) -> None:
         self.steps += 1
-        self._pending.clear()
+        self._pipeline.begin_step()
         self._settle()
         self._watches = bool(self.compressor.memory.names())
         if self.fallback:
@@ -266,7 +263,7 @@ class CompressionState:
         # DDP makes RuntimeErrors of all that fails in futures: this runs before DDP looks at them.
         # Outside of a backward pass, a rank that has joined sends zeros.
         with contextlib.suppress(RuntimeError):
-            torch.autograd.Variable._execution_engine.queue_callback(self._raise_failure)
+            torch.autograd.Variable._execution_engine.queue_callback(self._pipeline.wait)
 
     def _settle(self) -> None:
         """Ends the step before: a loss scaler skips all of it if anything is not finite."""
@@ -326,95 +323,9 @@ class CompressionState:
         kept = TensorMemory({memory.unsent: rest}, scale) if rest.any() else None
         self.averager.keep(name, kept, rest.size, as_step=True)
 
-    def _compressed(self, index: int, buffer: torch.Tensor) -> torch.futures.Future[torch.Tensor]:
-        on_cpu = buffer.device.type == "cpu"
-        ready = None if on_cpu else torch.cuda.current_stream(buffer.device).record_event()
-        future: torch.futures.Future[Any] = torch.futures.Future(
-            devices=[] if on_cpu else [buffer.device]
-        )
-        self._pending.append(future)
-        self._compressing.submit(partial(self._compress, index, buffer, ready, future))
-        return future.then(_value)
-
-    def _compress(
-        self, index: int, buffer: torch.Tensor, ready: Any, future: torch.futures.Future[Any]
-    ) -> None:
-        try:
-            self._check_failure()
-            host = buffer if ready is None else _to_host(buffer, ready)
-            frames = self.averager.compress(as_array(host), str(index))
-        except Exception as error:
-            self._fail(error, future)
-            return
-        self._exchanging.submit(partial(self._complete, index, frames, host, buffer, future))
-
-    def _complete(
-        self,
-        index: int,
-        frames: Sequence[ByteArray],
-        host: torch.Tensor,
-        buffer: torch.Tensor,
-        future: torch.futures.Future[Any],
-    ) -> None:
-        try:
-            self._check_failure()
-            in_place = host.dtype == torch.float32 or self.averager.keeps_float64(host)
-            average = host if in_place else torch.empty(host.numel(), dtype=torch.float32)
-            self.averager.complete(frames, str(index), average.numpy())
-            if average is not buffer:
-                self.saturated += copy_saturated(average, buffer)
-            self.tuner.end(index)
-        except Exception as error:
-            self._fail(error, future)
-            return
-        future.set_result(buffer)
-
-    def _fail(self, error: Exception, future: torch.futures.Future[Any]) -> None:
-        if self._failure is None:
-            self._failure = self._explain(error)
-        future.set_result(self._failure)
-
-    def _explain(self, error: Exception) -> Exception:
-        if type(error) is not RuntimeError:
-            return error
-        explained = RuntimeError(
-            f"rank {self._exchange.rank} could not exchange frames; "
-            f"another rank may have stopped, look there first: {error}"
-        )
-        explained.__cause__ = error
-        return explained
-
-    def _check_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    def _raise_failure(self) -> None:
-        """At the end of the backward pass, where DDP waits too."""
-        for future in self._pending:
-            future.wait()
-        self._check_failure()
-
 
 def _end(stages: Sequence[Stage], lease: GroupLease) -> None:
     """The end of a state, to which nothing here may refer."""
     for stage in stages:
         stage.end()
     lease.end()
-
-
-def as_array(tensor: torch.Tensor) -> Any:
-    """A tensor without a copy as NumPy array, if NumPy knows its type."""
-    return tensor if tensor.dtype == torch.bfloat16 else tensor.numpy()
-
-
-def _to_host(buffer: torch.Tensor, ready: Any) -> torch.Tensor:
-    ready.synchronize()
-    host = torch.empty(buffer.shape, dtype=buffer.dtype, pin_memory=True)
-    return host.copy_(buffer)
-
-
-def _value(future: torch.futures.Future[Any]) -> torch.Tensor:
-    value = future.value()
-    if isinstance(value, Exception):
-        raise value
-    return value

@@ -1,0 +1,127 @@
+"""Two threads that average compressed buckets while the backward pass goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from gradwire._arrays import ByteArray
+from gradwire.averaging import Averager
+from gradwire.torch.saturate import copy_saturated
+from gradwire.torch.stage import Stage
+
+
+class Pipeline:
+    """One thread compresses bucket after bucket, another exchanges frames and decodes averages.
+
+    After an error in one bucket all others end with it too.
+
+    Args:
+        averager: makes frames and averages.
+        on_end: is told the index of each bucket whose average has arrived.
+    """
+
+    def __init__(self, averager: Averager, on_end: Callable[[int], None]) -> None:
+        self.stages = (Stage("gradwire-compress"), Stage("gradwire-exchange"))
+        self.saturated = 0
+        """Elements of averages that the type of their bucket could not hold."""
+        self.failure: Exception | None = None
+        self._averager = averager
+        self._on_end = on_end
+        self._pending: list[torch.futures.Future[Any]] = []
+
+    def begin_step(self) -> None:
+        """Before the first bucket of a step."""
+        self._pending.clear()
+
+    def wait(self) -> None:
+        """Returns when all averages of the step are here, or raises what has prevented it."""
+        for future in self._pending:
+            future.wait()
+        self.check_failure()
+
+    def check_failure(self) -> None:
+        """Raises the error after which nothing goes on."""
+        if self.failure is not None:
+            raise self.failure
+
+    def average(self, index: int, buffer: torch.Tensor) -> torch.futures.Future[torch.Tensor]:
+        """Begins to average a bucket in place."""
+        on_cpu = buffer.device.type == "cpu"
+        ready = None if on_cpu else torch.cuda.current_stream(buffer.device).record_event()
+        future: torch.futures.Future[Any] = torch.futures.Future(
+            devices=[] if on_cpu else [buffer.device]
+        )
+        self._pending.append(future)
+        self.stages[0].submit(partial(self._compress, index, buffer, ready, future))
+        return future.then(value_or_error)
+
+    def _compress(
+        self, index: int, buffer: torch.Tensor, ready: Any, future: torch.futures.Future[Any]
+    ) -> None:
+        try:
+            self.check_failure()
+            host = buffer if ready is None else _to_host(buffer, ready)
+            frames = self._averager.compress(as_array(host), str(index))
+        except Exception as error:
+            self._fail(error, future)
+            return
+        self.stages[1].submit(partial(self._complete, index, frames, host, buffer, future))
+
+    def _complete(
+        self,
+        index: int,
+        frames: Sequence[ByteArray],
+        host: torch.Tensor,
+        buffer: torch.Tensor,
+        future: torch.futures.Future[Any],
+    ) -> None:
+        try:
+            self.check_failure()
+            in_place = host.dtype == torch.float32 or self._averager.keeps_float64(host)
+            average = host if in_place else torch.empty(host.numel(), dtype=torch.float32)
+            self._averager.complete(frames, str(index), average.numpy())
+            if average is not buffer:
+                self.saturated += copy_saturated(average, buffer)
+            self._on_end(index)
+        except Exception as error:
+            self._fail(error, future)
+            return
+        future.set_result(buffer)
+
+    def _fail(self, error: Exception, future: torch.futures.Future[Any]) -> None:
+        if self.failure is None:
+            self.failure = self._explain(error)
+        future.set_result(self.failure)
+
+    def _explain(self, error: Exception) -> Exception:
+        if type(error) is not RuntimeError:
+            return error
+        explained = RuntimeError(
+            f"rank {self._averager.exchange.rank} could not exchange frames; "
+            f"another rank may have stopped, look there first: {error}"
+        )
+        explained.__cause__ = error
+        return explained
+
+
+def as_array(tensor: torch.Tensor) -> Any:
+    """A tensor without a copy as NumPy array, if NumPy knows its type."""
+    return tensor if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
+def _to_host(buffer: torch.Tensor, ready: Any) -> torch.Tensor:
+    ready.synchronize()
+    host = torch.empty(buffer.shape, dtype=buffer.dtype, pin_memory=True)
+    return host.copy_(buffer)
+
+
+def value_or_error(future: torch.futures.Future[Any]) -> torch.Tensor:
+    """The value of a future, which is raised if it is an exception."""
+    value = future.value()
+    if isinstance(value, Exception):
+        raise value
+    return value

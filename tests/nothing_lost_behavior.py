@@ -1,0 +1,352 @@
+"""Training runs and single situations of test_nothing_lost.py, on all ranks."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from nothing_lost_training import Count, Weights, gradients_of
+from torch import nn
+from torch.distributed.algorithms.join import Join
+from torch.nn.parallel import DistributedDataParallel
+from torch_training import ALGORITHMS, expect, hooked, network, train, wrap
+
+import gradwire as gw
+
+Case = Callable[[], float]
+
+
+class Experts(nn.Module):
+    """A mixture of experts, each step with one of them; ``touch_all`` gives all a gradient."""
+
+    def __init__(self, touch_all: bool) -> None:
+        super().__init__()
+        self.experts = nn.ParameterList([torch.zeros(4000) for _ in range(4)])
+        self.shared = nn.Parameter(torch.zeros(6000))
+        self.touch_all = touch_all
+
+    def forward(self, turn: int, noise: torch.Tensor) -> torch.Tensor:
+        used = torch.cat([self.experts[turn], self.shared])
+        loss = 0.5 * (used - targets(turn) + noise).square().sum()
+        if self.touch_all:
+            loss = loss + 1e-30 * sum(expert.sum() for expert in self.experts)
+        return loss
+
+
+def targets(turn: int) -> torch.Tensor:
+    """What an expert and the shared part should become."""
+    expert = torch.randn(4000, generator=torch.Generator().manual_seed(turn))
+    return torch.cat([expert, torch.randn(6000, generator=torch.Generator().manual_seed(9))])
+
+
+def distance(touch_all: bool, compressor: gw.Compressor | None, algorithm: str) -> float:
+    """Root mean square of what separates a run from its targets in its last steps."""
+    model = Experts(touch_all)
+    ddp = DistributedDataParallel(model, bucket_cap_mb=0.05, find_unused_parameters=True)
+    if compressor is not None:
+        state = gw.torch.CompressionState(None, compressor, algorithm, fallback=False)
+        ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
+    optimizer = torch.optim.SGD(ddp.parameters(), 0.04)
+    squares = []
+    for step in range(800):
+        generator = torch.Generator().manual_seed(1000 * step + dist.get_rank())
+        optimizer.zero_grad()
+        ddp(step % 4, torch.randn(10_000, generator=generator)).backward()
+        optimizer.step()
+        if step >= 600:
+            with torch.no_grad():
+                for turn in range(4):
+                    own = torch.cat([model.experts[turn], model.shared])
+                    squares.append((own - targets(turn)).square().mean())
+    if compressor is not None:
+        state.close()
+    return float(torch.stack(squares).mean() ** 0.5)
+
+
+def case_mixture_of_experts(algorithm: str) -> float:
+    """The distance in relation to that of a run in which all parameters are touched."""
+
+    def make() -> gw.Compressor:
+        return gw.Compressor(gw.QSGD(4), memory=gw.Residual())
+
+    plain = distance(False, None, algorithm)
+    own, touched = (distance(touch_all, make(), algorithm) for touch_all in (False, True))
+    if dist.get_rank() == 0:
+        print(f"experts: {own:.4f}, all touched {touched:.4f}, plain DDP {plain:.4f}", flush=True)
+    assert abs(own / touched - 1) < 0.02, (own, touched, plain)
+    return own / touched
+
+
+def scaled_loss(
+    make: Callable[[], gw.Compressor], scaling: bool, told: bool, algorithm: str
+) -> float:
+    """The loss of a run under a GradScaler that falls and grows, or without."""
+    model = network()
+    ddp = wrap(model)
+    scaler = torch.amp.GradScaler("cpu", init_scale=65536.0, growth_interval=8, enabled=scaling)
+    state = gw.torch.CompressionState(
+        None, make(), algorithm, fallback=False, loss_scale=scaler.get_scale if told else None
+    )
+    ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
+    optimizer = torch.optim.SGD(ddp.parameters(), 0.5)
+    target = torch.randn(100, 10, generator=torch.Generator().manual_seed(4))
+    losses = []
+    for step in range(160):
+        generator = torch.Generator().manual_seed(1000 * step + dist.get_rank())
+        x = torch.randn(32, 100, generator=generator)
+        # Falls by 2^-6 at once, and grows in between.
+        overflows = scaling and step in (40, 41, 42, 43, 44, 45, 100, 101, 102)
+        for attempt in range(2 if overflows else 1):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(ddp(x), (x @ target).argmax(1))
+            bad = overflows and attempt == 0 and dist.get_rank() == 0
+            scaler.scale(loss * (torch.inf if bad else 1.0)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        losses.append(loss.detach())
+    state.close()
+    mean = torch.stack(losses[-40:]).mean()
+    dist.all_reduce(mean)
+    return float(mean) / dist.get_world_size()
+
+
+def case_grad_scaler(algorithm: str) -> float:
+    """The largest distance from the loss without scaling."""
+    worst = 0.0
+    for make in (
+        lambda: gw.Compressor(gw.QSGD(4), memory=gw.Residual()),
+        lambda: gw.Compressor(gw.TopK(0.02), memory=gw.Residual()),
+        lambda: gw.Compressor(gw.TopK(0.02), memory=gw.DGCMomentum(0.5)),
+        lambda: gw.Compressor(gw.Signum(0.9)),
+    ):
+        if isinstance(make().pipeline, gw.Signum):
+            continue  # at this rate it does not converge, scaled or not
+        plain = scaled_loss(make, False, False, algorithm)
+        scaled = scaled_loss(make, True, True, algorithm)
+        worst = max(worst, abs(scaled / plain - 1))
+        if dist.get_rank() == 0:
+            name = f"{make().pipeline!r}, {type(make().memory).__name__}"
+            print(f"scaler, {name}, {algorithm}: {scaled:.4f}, without {plain:.4f}", flush=True)
+        assert abs(scaled / plain - 1) < 0.02, (make().pipeline, scaled, plain)
+    return worst
+
+
+def case_votes(algorithm: str) -> float:
+    """Noise has no drift, elements that are always zero stay 0; all arrive as signs of the sum."""
+    count, steps, world = 20_000, 100, dist.get_world_size()
+    communicator = gw.torch.Communicator(gw.Compressor(gw.SignSGD()), algorithm=algorithm)
+    total = torch.zeros(count)
+    for step in range(steps):
+        given = []
+        for rank in range(world):
+            generator = torch.Generator().manual_seed(1000 * step + rank)
+            given.append(torch.randn(count, generator=generator))
+            given[-1][:1000] = 0
+        arrived = communicator.step(given[dist.get_rank()], "x")
+        assert torch.equal(arrived, torch.stack(given).sign().sum(0).sign())
+        total += arrived
+    assert not total[:1000].any()
+    communicator.close()
+    deviation = 1 / (count * steps) ** 0.5
+    drift = abs(float(total.mean())) / steps / deviation
+    assert drift < 3, drift
+    return drift
+
+
+def case_one_compressor_one_user() -> float:
+    compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual())
+    first = gw.torch.CompressionState(None, compressor)
+    expect(ValueError, ["in use already"], lambda: gw.torch.CompressionState(None, compressor))
+    expect(ValueError, ["in use already"], lambda: gw.torch.Communicator(compressor))
+    first.close()
+    ddp, state = hooked(network(), compressor)
+    train(ddp, 3)
+    state.close()
+    assert not compressor.memory.names()
+    expect(RuntimeError, ["was closed"], lambda: train(ddp, 1))
+    return 0.0
+
+
+def case_one_state_one_model() -> float:
+    ddp, state = hooked(network(), gw.Compressor(gw.QSGD(4), memory=gw.Residual()))
+    second = wrap(network())
+    second.register_comm_hook(state, gw.torch.compressed_allreduce)
+    train(ddp, 3)
+    text = "does not belong to the model that this state has served"
+    try:
+        train(second, 1)
+    except (ValueError, RuntimeError) as error:
+        assert text in str(error), error
+    else:
+        raise AssertionError("the bucket of a second model was taken")
+    train(ddp, 1)
+    state.close()
+    return 0.0
+
+
+def case_finite_stays_finite() -> float:
+    """Large float16 gradients; a real overflow still arrives as one."""
+    counted = 0
+    for compressor in (gw.Compressor(gw.QSGD(4)), gw.Compressor(gw.QSGD(4), memory=gw.Residual())):
+        for algorithm in ALGORITHMS:
+            model = Weights(torch.float16)
+            ddp, state = hooked(model, copy.deepcopy(compressor), algorithm)
+            full = {name: torch.full(p.shape, 6e4) for name, p in model.named_parameters()}
+            for _ in range(3):
+                ddp.zero_grad()
+                ddp(full).backward()
+                assert all(p.grad.isfinite().all() for p in model.parameters())
+            counted += state.saturated
+            assert (state.saturated > 0) == ("too large for their type" in state.summary())
+            ddp.zero_grad()
+            for gradient in full.values():
+                gradient[..., -1] = torch.inf if dist.get_rank() == 1 else 0.0
+            ddp(full).backward()
+            assert all(not p.grad.isfinite().all() for p in model.parameters())
+            state.close()
+    assert counted > 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        zeroing = gw.Compressor(gw.QSGD(4), nonfinite="zero")
+        gw.torch.CompressionState(None, zeroing, loss_scale=lambda: 1.0).close()
+    assert any("loss scaler" in str(warning.message) for warning in caught)
+    return 0.0
+
+
+def sparse_state(algorithm: str) -> tuple[DistributedDataParallel, gw.torch.CompressionState]:
+    compressor = gw.Compressor(gw.TopK(0.05), memory=gw.Residual())
+    return hooked(Weights(), compressor, algorithm, find_unused_parameters=True)
+
+
+def case_shared_out(algorithm: str) -> float:
+    """A checkpoint of another rank or world size is refused, or shared out on request."""
+    rank, world = dist.get_rank(), dist.get_world_size()
+    ddp, state = sparse_state(algorithm)
+    for step in range(6):
+        ddp(gradients_of(step, 1.0)).backward()
+    saved: list[Any] = [None] * world
+    dist.all_gather_object(saved, state.state_dict())
+    text = ["the checkpoint is of rank", "strict=False"]
+    expect(ValueError, text, lambda: state.load_state_dict(saved[(rank + 1) % world]))
+    other = {**saved[rank], "world_size": world + 1}
+    expect(ValueError, ["of world size"], lambda: state.load_state_dict(other))
+    text = [f"no rank has passed the checkpoint of rank {world}"]
+    expect(ValueError, text, lambda: state.load_state_dict([other], strict=False))
+    state.close()
+    # As if twice as many ranks had saved: each rank of this run reads two of them.
+    numbered = enumerate(one for one in saved for _ in range(2))
+    doubled = [{**one, "rank": number, "world_size": 2 * world} for number, one in numbered]
+    ddp, state = sparse_state(algorithm)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        state.load_state_dict(doubled[2 * rank : 2 * rank + 2], strict=False)
+    assert any("shared out" in str(warning.message) for warning in caught)
+    now = state.state_dict()["tensors"]
+    worst = 0.0
+    for name in saved[0]["tensors"]:
+        wanted = torch.zeros(now[name]["arrays"][""].shape)
+        for one in doubled:
+            kinds = one["tensors"][name]["arrays"]
+            wanted += kinds[""] / (2 * world) + kinds.get("second stage", 0)
+        worst = max(worst, float((now[name]["arrays"][""] - wanted).abs().max()))
+    assert worst < 1e-5, worst
+    ddp(gradients_of(7, 1.0)).backward()
+    state.close()
+    return worst
+
+
+def case_states_end() -> float:
+    """A thousand states, of all kinds, leave no thread and no file descriptor."""
+
+    def usage() -> tuple[int, int, int]:
+        gc.collect()
+        tasks = len(list(Path("/proc/self/task").iterdir()))
+        return threading.active_count(), tasks, len(os.listdir("/proc/self/fd"))
+
+    def use(number: int, end: str) -> None:
+        ddp, state = hooked(nn.Linear(70, 70), gw.Compressor(gw.QSGD(4)))
+        if number % 20 == 0:
+            ddp(torch.ones(3, 70)).sum().backward()
+        if end == "close":
+            state.close()
+
+    use(0, "close")
+    before = usage()
+    for number in range(500):
+        use(number, "close")
+    for number in range(300):
+        use(number, "garbage")
+        if number % 7 == dist.get_rank():
+            gc.collect()  # states end at different times on different ranks
+    gc.collect()
+    dist.barrier()
+    living = [gw.torch.Communicator(gw.Compressor(gw.QSGD(4))) for _ in range(200)]
+    average = living[-1].step(torch.full((10,), float(dist.get_rank())), "x")
+    assert torch.allclose(average.mean(), torch.tensor((dist.get_world_size() - 1) / 2), atol=0.6)
+    del living
+    after = usage()
+    assert all(a <= b for a, b in zip(after, before)), (before, after)
+    return 0.0
+
+
+def case_uneven_inputs_with_memory() -> float:
+    """A rank that has joined sends zeros, and keeps what it holds."""
+    worst = 0.0
+    for algorithm in ALGORITHMS:
+        models = [Weights(), Weights()]
+        plain = wrap(models[0])
+        ddp, state = hooked(models[1], gw.Compressor(gw.TopK(0.1), memory=gw.Residual()), algorithm)
+        count = Count([name for name, _ in models[0].named_parameters()])
+        full = [
+            {
+                n: gradients_of(2 * s, 1.0).get(n, torch.ones(p.shape))
+                for n, p in models[0].named_parameters()
+            }
+            for s in range(6 + 2 * dist.get_rank())
+        ]
+        with Join([plain, ddp]):
+            for gradients in full:
+                for one in (plain, ddp):
+                    one.zero_grad()
+                    one(gradients).backward()
+                count.add(*models, 1.0)
+        # Ranks that have joined see no averages: the last one has seen all.
+        figure = torch.zeros(1, dtype=torch.float64)
+        lost = count.lost(state, 1.0)
+        figure[0] = lost if dist.get_rank() == dist.get_world_size() - 1 else 0
+        dist.all_reduce(figure)
+        worst = max(worst, float(figure))
+        assert worst < 1e-5, worst
+        state.close()
+    return worst
+
+
+def cases_for(world: int) -> dict[str, Case]:
+    """By name, in the order in which they run."""
+    cases: dict[str, Case] = {}
+    for algorithm in ALGORITHMS:
+        cases[f"votes-{algorithm}"] = partial(case_votes, algorithm)
+    if world == 3:
+        return cases
+    cases["finite-stays-finite"] = case_finite_stays_finite
+    for algorithm in ALGORITHMS:
+        cases[f"shared-out-{algorithm}"] = partial(case_shared_out, algorithm)
+    if world == 4:
+        return cases
+    cases["states-end"] = case_states_end
+    cases["one-compressor-one-user"] = case_one_compressor_one_user
+    cases["one-state-one-model"] = case_one_state_one_model
+    cases["uneven-inputs"] = case_uneven_inputs_with_memory
+    for algorithm in ALGORITHMS:
+        cases[f"mixture-of-experts-{algorithm}"] = partial(case_mixture_of_experts, algorithm)
+        cases[f"grad-scaler-{algorithm}"] = partial(case_grad_scaler, algorithm)
+    return cases
