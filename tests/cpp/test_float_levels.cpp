@@ -67,6 +67,32 @@ TEST_CASE("levels of elements that need not be cut off") {
   CHECK(levels(false) == levels(true));
 }
 
+TEST_CASE("levels stay within -127 to 127, even if elements lie far above the grid") {
+  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(127.0f, kLevelBits), false};
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float largest = std::numeric_limits<float>::max();
+  const float far[] = {127.5f, -127.5f, 127.99f, -127.99f, 128,      -128,      200, -200,
+                       1e20f,  -1e20f,  largest, -largest, infinity, -infinity, NAN, 0};
+  std::vector<float> x(1000);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = far[i % std::size(far)];
+  const RandomStream stream = {{7, 9}, 100};
+  const auto levels = same_everywhere([&](const FloatKernels& kernels) {
+    std::vector<std::int8_t> found(x.size());
+    kernels.quantize(x.data(), x.size(), &grid, &stream, found.data());
+    return found;
+  });
+  CHECK(*std::ranges::min_element(levels) == -127);
+  for (const std::int32_t base : {0, 50, 127}) {
+    const auto powers = same_everywhere([&](const FloatKernels& kernels) {
+      std::vector<std::int8_t> found(x.size());
+      kernels.to_powers(x.data(), x.size(), base, &stream, found.data());
+      return found;
+    });
+    CHECK(*std::ranges::min_element(powers) == -127);
+    CHECK(*std::ranges::max_element(powers) == 127);
+  }
+}
+
 TEST_CASE("levels of many elements are those of their parts") {
   constexpr std::size_t kPart = 1600;
   std::vector<float> x = floats(40'000);

@@ -61,7 +61,8 @@ struct FloatKernels {
   /// residual = gamma * x + beta * residual, where that is infinite the largest number.
   void (*combine)(const float* x, size_t count, float gamma, float beta, float* residual);
 
-  /// Levels of -127 to 127; rounds to nearest, half up in magnitude, if there is no stream.
+  /// Levels of -127 to 127, whatever `x` holds; rounds to nearest, half up in magnitude, if there
+  /// is no stream.
   void (*quantize)(const float* x, size_t count, const LevelGrid* grid, const RandomStream* random,
                    int8_t* levels);
 
@@ -76,7 +77,7 @@ struct FloatKernels {
                      bool add, float* out);
 
   /// Rounds magnitudes at random to powers of two (Horvath et al., 2019): their biased exponents
-  /// less `base`, at least 0, with the element's sign.
+  /// less `base`, 0 to 127, with the element's sign.
   void (*to_powers)(const float* x, size_t count, int32_t base, const RandomStream* random,
                     int8_t* levels);
   void (*from_powers)(const int8_t* levels, size_t count, int32_t base, float factor, bool add,
