@@ -11,7 +11,7 @@ import numpy as np
 import reference
 from reference_parts import Bits, Bytes, require
 
-METHODS = ("levels", "signs", "powers", "planes", "sparse", "random")
+METHODS = ("levels", "signs", "powers", "planes", "sparse", "random", "ternary signs")
 TYPES = ("float32", "float16", "bfloat16", "float64")
 DTYPES = {"float32": "float32", "float16": "float16", "bfloat16": "uint16", "float64": "float64"}
 SCALE_TYPES = ("float32", "bfloat16", "log8")
@@ -35,12 +35,12 @@ class Frame:
         magic, version = self.source.take(2), self.source.number(1)
         require(magic == b"GF" and version == 1, "unknown magic or version")
         self.flags, method, kind, dimensions = self.source.take(4)
-        require(self.flags <= 1 and method < 6 and kind < 4, "unknown flag, method or type")
+        require(self.flags <= 1 and method < 7 and kind < 4, "unknown flag, method or type")
         require(dimensions <= 64, "too many dimensions")
         self.method, self.type = METHODS[method], TYPES[kind]
         self.shape = [self.source.varint() for _ in range(dimensions)]
         require(math.prod(d for d in self.shape if d) <= 2**59, "the gradient is too large")
-        self.n = math.prod(self.shape)
+        self.n = self.sent = math.prod(self.shape)
 
     def parts(self, count: int) -> list[bytes]:
         """What follows the parameters, to the end."""
@@ -72,26 +72,33 @@ def to_float32(elements: np.ndarray) -> np.ndarray:
 # Section 9.2: levels.
 
 
-def read_scales(frame: Frame, count: int) -> tuple[bytes, np.ndarray]:
-    """Part 1, and the scales: they are the last parameters, or part 2."""
+def read_scales(frame: Frame, count: int) -> tuple[list[bytes], np.ndarray]:
+    """The other parts, and the scales: they are among the parameters, or the last part."""
     kind = frame.source.number(1)
     require(kind < 3, "unknown type of scales")
+    is_log8 = SCALE_TYPES[kind] == "log8" and count > 8
     if count <= 8:
         scales = np.frombuffer(frame.source.take(4 * count), "<f4")
-        (part,) = frame.parts(1)
-    elif SCALE_TYPES[kind] == "log8":
+    elif is_log8:
         first = frame.source.varint()
         require(first < STEPS_OF_SCALES, "the first scale is too large")
-        part, numbers = frame.parts(2)
-        scales = log8_scales(first, frame.integers(numbers, count, "uint8", "uint16"))
+    others = 1
+    if frame.method == "ternary signs":
+        others = 2
+        frame.sent = frame.source.varint()
+        require(frame.sent <= frame.n, "more elements than the gradient has")
+    *parts, last = frame.parts(others + (count > 8))
+    if count <= 8:
+        parts.append(last)
+    elif is_log8:
+        scales = log8_scales(first, frame.integers(last, count, "uint8", "uint16"))
     else:
-        part, floats = frame.parts(2)
-        planes = Frame(floats, frame.shared)
+        planes = Frame(last, frame.shared)
         require(planes.method == "planes", "scales are not a frame of planes")
         require(planes.type == SCALE_TYPES[kind] and planes.n == count, "these are other scales")
         scales = to_float32(read_planes(planes))
     require(bool(np.all(np.isfinite(scales) & (scales >= 0))), "a scale is negative or not finite")
-    return part, scales
+    return parts, scales
 
 
 def log8_scales(first: int, numbers: np.ndarray) -> np.ndarray:
@@ -107,7 +114,7 @@ def log8_scales(first: int, numbers: np.ndarray) -> np.ndarray:
 def read_levels(frame: Frame) -> np.ndarray:
     bucket_size, most = frame.source.varint(), frame.source.number(1)
     require(bucket_size >= 1 and 1 <= most <= 127, "a wrong bucket size or number of levels")
-    part, scales = read_scales(frame, -(-frame.n // bucket_size))
+    (part,), scales = read_scales(frame, -(-frame.n // bucket_size))
     values = np.zeros(frame.n, np.float32)
     with np.errstate(over="ignore"):
         for i, level in enumerate(frame.integers(part, frame.n, "int8")):
@@ -117,25 +124,37 @@ def read_levels(frame: Frame) -> np.ndarray:
     return values
 
 
-# Section 9.3: signs.
+# Sections 9.3 and 9.4: signs, and ternary signs.
+
+
+def read_bits(frame: Frame, part: bytes, count: int) -> np.ndarray:
+    """A bit for each of so many elements."""
+    bits = np.unpackbits(frame.integers(part, -(-count // 8), "uint8"), bitorder="little")
+    require(not bits[count:].any(), "bits follow those of the last element")
+    return bits[:count].astype(bool)
 
 
 def read_signs(frame: Frame) -> np.ndarray:
     bucket_size, per_bucket = frame.source.varint(), frame.source.number(1)
     require(bucket_size >= 1 and per_bucket <= 2, "a wrong bucket size or number of scales")
-    part, scales = read_scales(frame, -(-frame.n // bucket_size) * per_bucket)
+    parts, scales = read_scales(frame, -(-frame.n // bucket_size) * per_bucket)
     if per_bucket == 0:
         scales = np.ones(1, np.float32)
-    bits = np.unpackbits(frame.integers(part, -(-frame.n // 8), "uint8"), bitorder="little")
-    require(not bits[frame.n :].any(), "bits follow the signs")
+    there = np.ones(frame.n, bool)
+    if frame.method == "ternary signs":
+        there = read_bits(frame, parts[0], frame.n)
+        require(int(there.sum()) == frame.sent, "another number of elements is not zero")
+    indices = np.flatnonzero(there).tolist()
     values = np.zeros(frame.n, np.float32)
-    for i, bit in enumerate(bits[: frame.n]):
+    for i, bit in zip(indices, read_bits(frame, parts[-1], len(indices))):
         at = i // bucket_size * per_bucket
-        values[i] = -scales[at + per_bucket // 2] if bit else scales[at]
+        scale = scales[at + per_bucket // 2] if bit else scales[at]
+        if any(scale.tobytes()):
+            values[i] = -scale if bit else scale
     return values
 
 
-# Section 9.4: powers.
+# Section 9.5: powers.
 
 
 def read_powers(frame: Frame) -> np.ndarray:
@@ -148,7 +167,7 @@ def read_powers(frame: Frame) -> np.ndarray:
     return values
 
 
-# Section 9.5: planes.
+# Section 9.6: planes.
 
 
 def borders(exponent: int, n: int) -> int:
@@ -166,10 +185,7 @@ def read_planes(frame: Frame) -> np.ndarray:
     parts = frame.parts(without_zeros + dtype.itemsize)
     there = np.ones(frame.n, bool)
     if without_zeros:
-        mask = frame.integers(parts.pop(0), -(-frame.n // 8), "uint8")
-        there = np.unpackbits(mask, bitorder="little").astype(bool)
-        require(not there[frame.n :].any(), "bits follow the elements")
-        there = there[: frame.n]
+        there = read_bits(frame, parts.pop(0), frame.n)
         require(int(there.sum()) == m, "another number of elements is there")
     bits = np.zeros(m, np.uint64)
     first = borders(parts[0][7], m)
@@ -183,7 +199,7 @@ def read_planes(frame: Frame) -> np.ndarray:
     return elements.view(dtype)
 
 
-# Section 9.6: sparse and random.
+# Section 9.7: sparse and random.
 
 
 def mix(x: int) -> int:
@@ -238,7 +254,7 @@ def read_chosen(frame: Frame) -> np.ndarray:
 
 
 READERS_IN_ORDER = (read_levels, read_signs, read_powers, read_planes, read_chosen, read_chosen)
-READERS = dict(zip(METHODS, READERS_IN_ORDER))
+READERS = dict(zip(METHODS, (*READERS_IN_ORDER, read_signs)))
 
 
 def decode(data: bytes, shared: Shared | None = None) -> np.ndarray:

@@ -15,6 +15,7 @@ import gradwire as gw
 
 def small_frames(checksum: bool) -> dict[str, bytes]:
     x = np.random.default_rng(11).laplace(size=100).astype(np.float32)
+    dense = x.copy()
     x[::3] = 0
     pipelines = {
         "levels": gw.QSGD(4, 8),
@@ -22,15 +23,19 @@ def small_frames(checksum: bool) -> dict[str, bytes]:
         "levels, few scales": gw.TernGrad(bucket_size=40),
         "signs": gw.SignSGD(),
         "signs, pairs of scales": gw.OneBit(10),
+        "ternary signs": gw.SignSGD(),
+        "ternary signs, pairs of scales": gw.OneBit(10),
+        "ternary signs, a scale": gw.EFSignSGD(),
         "powers": gw.Natural(),
         "planes": gw.Lossless(),
         "sparse": gw.TopK(0.2, values="bfloat16"),
         "sparse levels": gw.TopK(0.3, values=gw.QSGD(4, 2)),
         "random": gw.RandomK(0.1),
     }
+    gradients = {"planes": x[:20], "signs": dense, "signs, pairs of scales": dense}
     return {
         name: gw.Compressor(pipeline, gw.codec(KEYS[i % len(KEYS)], checksum=checksum))
-        .compress(x[:20] if name == "planes" else x)
+        .compress(gradients.get(name, x))
         .tobytes()
         for i, (name, pipeline) in enumerate(pipelines.items())
     }
@@ -109,6 +114,7 @@ def test_damage_leaves_out_as_it_was(name: str) -> None:
 )
 def test_damage_in_a_later_chunk_leaves_out_as_it_was(pipeline: object) -> None:
     x = np.random.default_rng(13).laplace(size=600_000).astype(np.float32)
+    x[::50] = 0
     frame = gw.Compressor(pipeline).compress(x)
     total = np.ones(x.size, np.float32)
     for place in (frame.size // 2, frame.size * 9 // 10, frame.size - 1):

@@ -20,6 +20,8 @@ import gradwire as gw
 
 FOLDER = Path(__file__).parent / "golden" / "gradients"
 MANIFEST = FOLDER / "manifest.json"
+NO_LONGER_MADE = {"signs", "signs-float32", "signs-pairs-log8"}
+"""Frames of gradients with zeros, which were sent as 1 before there were ternary signs."""
 
 
 def golden_cases() -> dict[str, tuple[object, str, np.ndarray]]:
@@ -29,15 +31,20 @@ def golden_cases() -> dict[str, tuple[object, str, np.ndarray]]:
     peaked = (noise.astype(np.int64) - 510) ** 3 // 4096  # within 2^15, many of them small
     x = (peaked / 2.0**20 * 2.0 ** (i // np.uint64(100))).astype(np.float32)
     sparse = np.where(noise < 900, 0, x).astype(np.float32)
+    dense = np.where(x == 0, np.float32(2.0**-10), x)
     return {
         "levels-log8": (gw.QSGD(4, 32), "entropy", x),
         "levels-float32": (gw.QSGD(16, 30, norm="max", scale_dtype="float32"), "huffman", x),
         "levels-bfloat16": (gw.Uniform(8, 64, scale_dtype="bfloat16"), "sh", x.reshape(2, 3, 100)),
         "levels-few-scales": (gw.TernGrad(), "rlh", sparse.astype(np.float64)),
         "levels-empty": (gw.QSGD(4), "elias", x[:0].reshape(0, 3)),
-        "signs": (gw.SignSGD(), "rle", x.astype(np.float16)),
-        "signs-float32": (gw.EFSignSGD(50), "entropy", x),
-        "signs-pairs-log8": (gw.OneBit(64), "shs", x.reshape(20, 30)),
+        "signs-dense": (gw.SignSGD(), "rle", dense.astype(np.float16)),
+        "signs-dense-float32": (gw.EFSignSGD(50), "entropy", dense),
+        "signs-dense-pairs": (gw.OneBit(64, "float32"), "shs", dense.reshape(20, 30)),
+        "ternary-signs": (gw.SignSGD(), "rle", x.astype(np.float16)),
+        "ternary-signs-float32": (gw.EFSignSGD(50), "entropy", sparse),
+        "ternary-signs-pairs-log8": (gw.OneBit(64), "shs", x.reshape(20, 30)),
+        "ternary-signs-zeros": (gw.EFSignSGD(), "huffman", 0 * x),
         "powers": (gw.Natural(), "entropy", x),
         "planes-float32": (gw.Lossless(), "entropy", x[:100]),
         "planes-float16": (gw.Lossless(), "huffman", x[:100].astype(np.float16)),
@@ -94,7 +101,7 @@ def test_compressors_still_make_the_golden_frames(name: str) -> None:
 
 
 def test_every_case_has_a_golden_frame() -> None:
-    assert set(entries()) == {f"{name}.gf" for name in golden_cases()}
+    assert set(entries()) == {f"{name}.gf" for name in {*golden_cases(), *NO_LONGER_MADE}}
     assert {p.name for p in FOLDER.glob("*.gf")} == set(entries())
     methods = {entry["method"] for entry in entries().values()}
     assert methods == set(reference_gradients.METHODS)

@@ -49,6 +49,14 @@ def signs(byte: int = 5, size: int = 4, per_bucket: int = 0, kind: int = 0, scal
     return by_hand(1, varint(size) + bytes([per_bucket, kind]) + scales, integers([byte]))
 
 
+def ternary(
+    byte: int = 11, kept: int = 5, m: int = 3, size: int = 4, per_bucket: int = 0, scales=b""
+) -> bytes:
+    """Elements 0, 1 and 3 of four are not zero; the first and the last of these are negative."""
+    parameters = varint(size) + bytes([per_bucket, 0]) + scales + varint(m)
+    return by_hand(6, parameters, integers([byte]), integers([kept] if m else []))
+
+
 def planes(*parts: bytes, shape: tuple[int, ...] = (4,), m: int | None = None) -> bytes:
     kind = b"\0" if m is None else b"\1" + varint(m)
     return by_hand(3, kind, *parts, shape=shape, kind=1)
@@ -80,6 +88,19 @@ VALID = {
     "log8 of uint16": bucket_levels(2, integers([*range(8), 1792], "uint16"), first=0),
     "signs": signs(),
     "signs, a pair": signs(per_bucket=2, scales=struct.pack("<2f", 1, 2)),
+    "signs, zero as scale": signs(per_bucket=1, scales=struct.pack("<f", 0)),
+    "signs, negative zero as scale": signs(per_bucket=1, scales=struct.pack("<f", -0.0)),
+    "ternary signs": ternary(),
+    "ternary signs, a pair": ternary(per_bucket=2, scales=struct.pack("<2f", 1, 2)),
+    "ternary signs, two buckets": ternary(size=3, per_bucket=1, scales=struct.pack("<2f", 1, 0)),
+    "ternary signs, all there": ternary(byte=15, m=4),
+    "ternary signs, nothing there": ternary(byte=0, m=0),
+    "ternary signs, many scales": by_hand(
+        6,
+        b"\1\1\0\3",
+        *(integers([0x41, 1]), integers([5]), floats(*range(9))),
+        shape=(9,),
+    ),
     "powers": by_hand(2, b"\x85", integers([0, -1, 127, -128], "int8")),
     "powers, smallest": by_hand(2, b"\0", integers([0, -1, 127, -128], "int8")),
     "powers, largest": by_hand(2, b"\xff", integers([0, -1, 127, -128], "int8")),
@@ -105,7 +126,7 @@ BROKEN = {
     "65 dimensions": levels(shape=(1,) * 64 + (4,)),
     "another shape": levels(size=9, shape=(5,)),
     "unknown type": by_hand(2, b"\1", integers([0] * 4, "int8"), kind=4),
-    "unknown method": by_hand(6, b"\1", integers([0] * 4, "int8")),
+    "unknown method": by_hand(7, b"\1", integers([0] * 4, "int8")),
     "a longer varint": by_hand(0, b"\x84\0\4\0\0\0\0\0", integers([0] * 4, "int8")),
     "bytes that follow": levels() + b"\0",
     "levels, no bucket": levels(size=0),
@@ -135,6 +156,19 @@ BROKEN = {
     "signs, bits that follow": signs(byte=0x15),
     "signs of int8": by_hand(1, b"\4\0\0", integers([5], "int8")),
     "signs, too many": by_hand(1, b"\4\0\0", integers([5, 0])),
+    "ternary signs, no bucket": ternary(size=0),
+    "ternary signs, three scales": ternary(per_bucket=3, scales=struct.pack("<3f", 1, 2, 3)),
+    "ternary signs, infinite scale": ternary(per_bucket=1, scales=struct.pack("<f", np.inf)),
+    "ternary signs, fewer there": ternary(byte=3),
+    "ternary signs, more there": ternary(byte=15),
+    "ternary signs, more than elements": ternary(byte=15, m=5),
+    "ternary signs, ones past the end": ternary(byte=0x13),
+    "ternary signs, bits that follow": ternary(kept=13),
+    "ternary signs of int8": by_hand(6, b"\4\0\0\3", integers([11], "int8"), integers([5])),
+    "ternary signs, kept as int8": by_hand(6, b"\4\0\0\3", integers([11]), integers([5], "int8")),
+    "ternary signs, too many": by_hand(6, b"\4\0\0\3", integers([11]), integers([5, 0])),
+    "ternary signs, part missing": by_hand(6, b"\4\0\0\3", integers([11])),
+    "ternary signs, part too many": by_hand(6, b"\4\0\0\3", *[integers([11])] * 3),
     "powers of uint8": by_hand(2, b"\1", PLANE),
     "planes, one missing": planes(PLANE),
     "planes, no bits": planes(PLANE, PLANE, m=4),
@@ -177,7 +211,7 @@ def test_frames_that_break_a_rule(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "value"), [(2, 0), (2, 2), (3, 2), (3, 3), (3, 0x80), (4, 6), (5, 4), (6, 65)]
+    ("offset", "value"), [(2, 0), (2, 2), (3, 2), (3, 3), (3, 0x80), (4, 7), (5, 4), (6, 65)]
 )
 def test_formats_of_the_future(offset: int, value: int) -> None:
     frame = bytearray(UNCHECKED["powers"])
@@ -197,6 +231,8 @@ def test_a_short_frame_cannot_declare_a_long_gradient(n: int) -> None:
         by_hand(0, b"\4\4\0", part, PLANE, shape=(n,)),
         by_hand(1, b"\4\0\0", PLANE, shape=(n,)),
         by_hand(2, b"\1", part, shape=(n,)),
+        by_hand(6, b"\4\0\0\3", PLANE, PLANE, shape=(n,)),
+        by_hand(6, b"\4\0\0" + varint(n), PLANE, PLANE, shape=(n,)),
         planes(PLANE, PLANE, shape=(n,)),
     ):
         with pytest.raises(gw.CorruptFrameError):

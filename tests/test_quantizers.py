@@ -170,23 +170,6 @@ def test_uniform_rounds_to_nearest(bits: int) -> None:
     assert (np.abs(levels.reshape(-1, 500)).max(1) == most).all()
 
 
-def test_sign_formulas() -> None:
-    x = RNG.normal(0.3, 1, size=4000).astype(np.float32)
-    x[5:9] = [0.0, -0.0, 1e-40, -1e-40]
-    signs = np.where(x < 0, -1, 1)
-    levels, scales = gw.SignSGD().quantize(x)
-    assert np.array_equal(levels, signs) and scales.size == 0
-    levels, scales = gw.EFSignSGD().quantize(x)
-    assert np.array_equal(levels, signs)
-    assert scales[0] == pytest.approx(np.abs(x.astype(np.float64)).mean(), rel=1e-6)
-    one_bit = gw.OneBit(bucket_size=1000, scale_dtype="float32")
-    levels, scales = one_bit.quantize(x)
-    assert np.array_equal(levels, signs)
-    for pair, bucket in zip(scales.reshape(-1, 2), buckets_of(x, 1000)):
-        assert pair[0] == pytest.approx(bucket[bucket >= 0].mean(), rel=1e-5)
-        assert pair[1] == pytest.approx(-bucket[bucket < 0].mean(), rel=1e-5)
-
-
 def test_natural_rounds_to_a_neighbouring_power() -> None:
     x = np.concatenate([RNG.laplace(size=5000), 2.0 ** np.arange(-60, 20), [0.0, -0.0]])
     x = x.astype(np.float32)
@@ -221,10 +204,9 @@ def test_corner_cases(quantizer: gw.Quantizer, x: np.ndarray) -> None:
     assert levels.shape == np.shape(x) and np.isfinite(scales).all()
     y = gw.decompress_gradient(gw.Compressor(quantizer).compress(x))
     assert y.shape == np.shape(x) and y.dtype == np.float32 and np.isfinite(y).all()
-    is_sign = isinstance(quantizer, (gw.SignSGD, gw.OneBit, gw.EFSignSGD))
-    if np.size(x) and not np.any(x):
-        assert np.array_equal(np.abs(y), np.full_like(y, isinstance(quantizer, gw.SignSGD)))
-    if np.size(x) == 1 and not is_sign:
+    if not np.any(x):
+        assert y.tobytes() == np.zeros_like(y).tobytes()
+    if np.size(x) == 1:
         assert np.sign(y) == np.sign(x)
 
 

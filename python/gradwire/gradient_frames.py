@@ -12,7 +12,7 @@ from gradwire import _core
 from gradwire._arrays import as_bytes
 from gradwire._floats import BFLOAT16, FLOAT32, NAMES, as_output
 
-_METHODS = ("levels", "signs", "powers", "planes", "sparse", "random")
+_METHODS = ("levels", "signs", "powers", "planes", "sparse", "random", "ternary signs")
 _PLANES = 3
 
 
@@ -21,7 +21,7 @@ class GradientInfo:
     """What a gradient frame says of itself (``cpp/FORMAT.md``, section 9)."""
 
     method: str
-    """ "levels", "signs", "powers", "planes", "sparse" or "random"."""
+    """ "levels", "signs", "powers", "planes", "sparse", "random" or "ternary signs"."""
     dtype: str
     """Of the gradient: "float32", "float16", "bfloat16" or "float64"."""
     shape: tuple[int, ...]
@@ -117,7 +117,7 @@ def decompress_sum(
     """Adds up gradients, for example those of all ranks, and multiplies them by ``scale``.
 
     The result has the same bits as one :func:`decompress_gradient` after the other, in the order
-    of the frames, but memory is written once where all were quantised alike.
+    of the frames, but memory is written once where all were quantized alike.
 
     Args:
         frames: one or more, of gradients with equally many elements.

@@ -3,7 +3,9 @@
 A bucket is ``bucket_size`` consecutive elements of the flat gradient; None makes one bucket of all.
 Levels are made with the scale *as it is sent*, which is rounded up, so that stochastic rounding
 stays unbiased whatever ``scale_dtype`` is: ``"float32"``, ``"bfloat16"``, or ``"log8"``, powers of
-2^(1/8), a few bits each once they are coded.
+2^(1/8), a few bits each once they are coded. Scales that are means, those of signs, are rounded to
+the nearest. The largest scale of ``"log8"`` is about 3.1e38: levels of larger elements are clipped
+to it, so they arrive too small.
 
 Stochastic rounding resolves 2^-24 of a level; magnitudes below that of the scale / levels become 0.
 All objects are immutable; random numbers depend on (seed, rank, name, step) and the element's
@@ -187,7 +189,11 @@ class Uniform(_Levels):
 
 @dataclass(frozen=True)
 class SignSGD(Quantizer):
-    """Signs alone: -1 or 1, which is the sign of 0 too (Bernstein et al., ICML 2018)."""
+    """Signs alone: -1 or 1, and 0 for 0 (Bernstein et al., ICML 2018).
+
+    Frames of gradients without a 0 have one bit per element. Others also say which elements are 0
+    (``cpp/FORMAT.md``, section 9.4); so it is with all quantizers that send signs.
+    """
 
     keeps_scale: ClassVar[bool] = False
 
@@ -244,7 +250,9 @@ class _ScaledSigns(Quantizer):
 class EFSignSGD(_ScaledSigns):
     """Signs times the mean magnitude (Karimireddy et al., ICML 2019, section 4).
 
-    For use with error feedback: :class:`gradwire.memory.EFSign`.
+    The mean is that of the elements that are not 0, which are sent as 0: the scale that loses least
+    in a step. Where no element is 0, it is the paper's. For use with error feedback:
+    :class:`gradwire.memory.EFSign`.
 
     Args:
         bucket_size: elements that share a scale; None for the whole tensor, as in the paper.
@@ -268,8 +276,9 @@ class EFSignSGD(_ScaledSigns):
 class OneBit(_ScaledSigns):
     """Signs, each for the mean of its elements (Seide et al., "1-bit SGD", Interspeech 2014).
 
-    Scales are pairs: the mean of the elements from 0 up, and that of the magnitudes of those below.
-    For use with error feedback: :class:`gradwire.memory.Residual`.
+    Scales are pairs: the mean of the elements above 0, and that of the magnitudes of those below.
+    Elements that are 0 are sent as 0. For use with error feedback:
+    :class:`gradwire.memory.Residual`.
 
     Args:
         bucket_size: elements that share a pair of scales; the paper has columns of matrices.
@@ -287,12 +296,12 @@ class OneBit(_ScaledSigns):
         """The scale of the level's sign, with that sign: float32 of the shape of ``levels``."""
         above, below = np.asarray(scales, np.float32).reshape(-1, 2).T
         flat = levels.reshape(-1)
-        values = np.where(
+        size = np.where(
             flat < 0,
-            -_per_element(below, flat.size, self.bucket_size),
+            _per_element(below, flat.size, self.bucket_size),
             _per_element(above, flat.size, self.bucket_size),
         )
-        return values.reshape(levels.shape)
+        return (flat * size).reshape(levels.shape)
 
 
 @dataclass(frozen=True)
@@ -303,7 +312,8 @@ class Natural(Quantizer):
 
     A level is 0, or an exponent from 1 on, with the sign of the element; the scale is what level 1
     stands for, and each next one for twice as much. Magnitudes below 2^-126 of the largest become
-    0.
+    0. Those above 2^127 have no power of two above them in float32: they are rounded down to 2^127,
+    so they arrive too small, by up to a half.
     """
 
     def core(self) -> _core.Quantizer:

@@ -145,34 +145,6 @@ TEST_CASE("halves are rounded away from zero") {
   CHECK(levels == std::vector<std::int8_t>{1, -1, 2, -2, 0, 0, 4, -4, 0, 0});
 }
 
-TEST_CASE("signs, from any bit on") {
-  for (const std::size_t size : kSizes) {
-    const std::vector<float> x = floats(size);
-    const auto bits = same_everywhere([&](const FloatKernels& kernels) {
-      std::vector<std::uint8_t> found((size + 7) / 8, 0xAA);
-      kernels.signs(x.data(), size, found.data());
-      return found;
-    });
-    for (std::size_t i = 0; i < size; ++i) CHECK((bits[i / 8] >> i % 8 & 1) == (x[i] < 0));
-    if (size % 8 != 0) CHECK((bits.back() >> size % 8) == 0);
-    for (const std::size_t first : {std::size_t{0}, std::size_t{3}, std::size_t{8}}) {
-      if (first > size) continue;
-      for (const bool add : {false, true}) {
-        const float value[2] = {0.25f, -0.7f};
-        const auto found = same_everywhere([&](const FloatKernels& kernels) {
-          std::vector<float> out(size - first, 0.1f);
-          kernels.from_signs(bits.data(), first, size - first, value, add, out.data());
-          return out;
-        });
-        for (std::size_t i = first; i < size; ++i) {
-          const float wanted = value[x[i] < 0];
-          CHECK(found[i - first] == (add ? 0.1f + wanted : wanted));
-        }
-      }
-    }
-  }
-}
-
 TEST_CASE("powers of two") {
   for (const std::size_t size : kSizes) {
     for (const std::int32_t base : {0, 50, 128}) {

@@ -29,6 +29,19 @@ gradwire::GradientOptions options_of(const std::uint8_t* data) {
   return options;
 }
 
+/// Levels fit their range, and SignSGD's are what arrives.
+void check_levels(const gradwire::GradientView& view, const gradwire::GradientOptions& options,
+                  const std::vector<float>& arrived) {
+  std::vector<std::int8_t> levels(arrived.size());
+  std::vector<float> scales;
+  gradwire::quantize(view, options, levels.data(), scales);
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    check(levels[i] >= -127);
+    const float level = levels[i];
+    if (options.quantizer.norm == gradwire::Norm::kOne) check(level == arrived[i]);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -58,6 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(exact == elements);
   } else {
     for (const float value : out) check(std::isfinite(value));
+    if (options.feedback.residual == nullptr) check_levels(view, options, out);
   }
   return 0;
 }

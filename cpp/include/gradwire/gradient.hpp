@@ -30,11 +30,14 @@ struct GradientView {
 /// What a gradient becomes; the numbers stand in the frame.
 enum class Method : std::uint8_t {
   kLevels = 0,  ///< integers of -levels to levels, times the scale of their bucket
-  kSigns = 1,   ///< one bit, for one of two values
+  kSigns = 1,   ///< one bit, for one of two values; no element is 0
   kPowers = 2,  ///< powers of two, with signs
   kPlanes = 3,  ///< itself, without loss
   kSparse = 4,  ///< some of its elements
   kRandom = 5,  ///< the same, at places that sender and receiver draw alike
+  /// signs of the elements that are not 0, and which these are; what kSigns becomes where some are
+  /// 0
+  kTernarySigns = 6,
 };
 
 /// What the scale of a bucket is.
@@ -45,15 +48,16 @@ enum class Norm : std::uint8_t {
   /// square
   kDeviations,
   kOne,       ///< signs: 1
-  kMean,      ///< signs: the mean magnitude
-  kTwoMeans,  ///< signs: the mean of the elements of each sign
+  kMean,      ///< signs: the mean magnitude of the elements that are not 0
+  kTwoMeans,  ///< signs: the mean magnitudes of those above 0, and of those below
 };
 
-/// How scales are sent; levels are made with the scale as sent, which is never too small.
+/// How scales are sent. Levels are made with the scale as sent, which is rounded up; the means of
+/// signs are rounded to the nearest.
 enum class ScaleType : std::uint8_t {
   kFloat32 = 0,
   kBFloat16 = 1,
-  kLog8 = 2,  ///< powers of 2^(1/8)
+  kLog8 = 2,  ///< powers of 2^(1/8), up to 3.1e38: levels of larger elements are clipped
 };
 
 struct Quantizer {
@@ -127,7 +131,7 @@ void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> o
                          float scale, int threads = 0);
 
 /// out = scale * the sum of the gradients in `frames`, added up in their order: the same bits as
-/// one decompress_gradient after the other, but passes over `out` once where all were quantised
+/// one decompress_gradient after the other, but passes over `out` once where all were quantized
 /// alike.
 void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::span<float> out,
                     float scale, int threads = 0);
@@ -141,8 +145,9 @@ void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint
 void combine(std::span<const float> gradient, float gamma, float beta,
              std::span<const float> residual, std::span<float> out);
 
-/// A quantizer without a codec: writes an int8 for each element (signs: -1 or 1), and the scales:
-/// one per bucket, two with kTwoMeans; of kPowers one, the power of two of level 1; of kOne none.
+/// A quantizer without a codec: writes an int8 for each element (signs: -1, 0 or 1), and the
+/// scales: one per bucket, two with kTwoMeans; of kPowers one, the power of two of level 1; of kOne
+/// none.
 void quantize(const GradientView& gradient, const GradientOptions& options, std::int8_t* levels,
               std::vector<float>& scales);
 

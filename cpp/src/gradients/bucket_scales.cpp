@@ -7,7 +7,7 @@
 namespace gradwire {
 namespace {
 
-/// No scale but 0 is smaller: levels / scale stays far from overflow.
+/// No scale of levels but 0 is smaller: levels / scale stays far from overflow.
 constexpr float kSmallestScale = 0x1p-96f;
 constexpr std::uint32_t kSmallestBiased = 127 - 96;
 
@@ -31,7 +31,6 @@ void add_exactly(std::span<const float> x, BucketStats& stats) {
     floats.sum_of_squares += static_cast<double>(v) * v;
     floats.sum_of_magnitudes += std::fabs(v);
     (v < 0 ? stats.signs.below : stats.signs.above) += std::fabs(v);
-    stats.signs.negatives += v < 0;
   }
 }
 
@@ -45,14 +44,38 @@ std::uint16_t log8_step(float scale) {
   return static_cast<std::uint16_t>(std::min(step, kLog8Steps - 1));
 }
 
-float as_sent(double scale, ScaleType type) {
+/// As float32, but finite: if another thread changes the gradient meanwhile, sums may be NaN.
+float finite(double scale) {
   constexpr double kMost = 0x1.fffff0p127;  // so that levels * (scale / levels) stays finite
-  const float single = std::max(static_cast<float>(std::min(scale, kMost)), kSmallestScale);
+  return static_cast<float>(std::min(kMost, scale));
+}
+
+/// The bfloat16 number whose bits are the higher half of these, or the largest one.
+float higher_half(std::uint32_t bits) {
+  return std::bit_cast<float>(std::min(bits & 0xFFFF0000, std::uint32_t{0x7F7F0000}));
+}
+
+/// The lowest number of the type that is no less than the scale, or the largest one.
+float round_up(double scale, ScaleType type) {
   if (scale == 0) return 0;
-  if (type == ScaleType::kLog8) return log8_scale(log8_step(single));
+  const float single = std::max(finite(scale), kSmallestScale);
   if (type == ScaleType::kFloat32) return single;
-  const std::uint32_t up = (std::bit_cast<std::uint32_t>(single) + 0xFFFF) & 0xFFFF0000;
-  return std::bit_cast<float>(std::min(up, std::uint32_t{0x7F7F0000}));
+  if (type == ScaleType::kLog8) return log8_scale(log8_step(single));
+  return higher_half(std::bit_cast<std::uint32_t>(single) + 0xFFFF);
+}
+
+/// The number of the type that is nearest to the scale.
+float round_to_nearest(double scale, ScaleType type) {
+  const float single = finite(scale);
+  if (type == ScaleType::kFloat32 || single == 0) return single;
+  if (type == ScaleType::kLog8) {
+    const std::uint16_t step = log8_step(single);
+    const float above = log8_scale(step);
+    const float below = step == 0 ? above : log8_scale(step - 1u);
+    return single - below < above - single ? below : above;
+  }
+  const auto bits = std::bit_cast<std::uint32_t>(single);
+  return higher_half(bits + 0x7FFF + (bits >> 16 & 1));  // ties to even
 }
 
 double level_scale(const BucketStats& stats, const Quantizer& quantizer) {
@@ -84,9 +107,9 @@ void BucketStats::add(const BucketStats& more) {
   floats.sum_of_magnitudes += more.floats.sum_of_magnitudes;
   floats.largest = std::max(floats.largest, more.floats.largest);
   count += more.count;
+  negatives += more.negatives;
   signs.above += more.signs.above;
   signs.below += more.signs.below;
-  signs.negatives += more.signs.negatives;
 }
 
 BucketStats bucket_stats(std::span<const float> x, Norm norm) {
@@ -109,18 +132,17 @@ BucketStats bucket_stats(std::span<const float> x, Norm norm) {
 
 Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
   const auto mean = [&](double sum, std::uint64_t count) {
-    return count == 0 ? 0 : as_sent(sum / static_cast<double>(count), quantizer.scale_type);
+    const ScaleType type = quantizer.scale_type;
+    return count == 0 ? 0 : round_to_nearest(sum / static_cast<double>(count), type);
   };
   if (stats.floats.largest == 0) return {};
   switch (quantizer.norm) {
     case Norm::kOne: return {};
     case Norm::kMean: return {{mean(stats.floats.sum_of_magnitudes, stats.count), 0}};
-    case Norm::kTwoMeans: {
-      const SignSums& signs = stats.signs;
-      return {
-          {mean(signs.above, stats.count - signs.negatives), mean(signs.below, signs.negatives)}};
-    }
-    default: return {{as_sent(level_scale(stats, quantizer), quantizer.scale_type), 0}};
+    case Norm::kTwoMeans:
+      return {{mean(stats.signs.above, stats.count - stats.negatives),
+               mean(stats.signs.below, stats.negatives)}};
+    default: return {{round_up(level_scale(stats, quantizer), quantizer.scale_type), 0}};
   }
 }
 
@@ -132,6 +154,14 @@ LevelGrid level_grid(float scale, const Quantizer& quantizer) {
   factor = std::bit_cast<float>(std::bit_cast<std::uint32_t>(factor) - is_above);
   // The largest elements may lie above scales that could not be larger.
   return {factor, cap, quantizer.norm == Norm::kDeviations || scale >= kLargeScale};
+}
+
+SignValues sign_values(const float* scales, std::size_t number, float factor) {
+  if (number == 0) return {{factor, -factor}};
+  const auto times = [&](float scale, float signed_factor) {
+    return std::bit_cast<std::uint32_t>(scale) == 0 ? 0 : scale * signed_factor;
+  };
+  return {{times(scales[0], factor), times(scales[number - 1], -factor)}};
 }
 
 float power_unit(std::int32_t base) {

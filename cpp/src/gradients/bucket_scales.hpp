@@ -12,13 +12,14 @@ namespace gradwire {
 /// What is known of the elements of a bucket; parts that were looked at apart can be added up.
 struct BucketStats {
   FloatStats floats{};
-  std::uint64_t count = 0;
-  SignSums signs{};  ///< right for kTwoMeans only
+  std::uint64_t count = 0;      ///< elements; of signs, those that are not 0
+  std::uint64_t negatives = 0;  ///< signs: elements below 0
+  SignSums signs{};             ///< right for kTwoMeans only
 
   void add(const BucketStats& more);
 };
 
-/// Throws NotFinite if an element is NaN or infinite.
+/// Counts all elements, but no negative ones. Throws NotFinite if an element is NaN or infinite.
 BucketStats bucket_stats(std::span<const float> x, Norm norm);
 struct NotFinite {};
 
@@ -26,7 +27,8 @@ constexpr std::size_t scales_per_bucket(Norm norm) {
   return norm == Norm::kOne ? 0 : norm == Norm::kTwoMeans ? 2 : 1;
 }
 
-/// The scales of a bucket as the frame will have them, none too small.
+/// The scales of a bucket as the frame will have them. Those of levels are bounds, and rounded up;
+/// those of signs are means, and rounded to the nearest.
 struct Scales {
   float value[2];
 };
@@ -36,11 +38,12 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer);
 /// worth.
 LevelGrid level_grid(float scale, const Quantizer& quantizer);
 inline float level_unit(float scale, unsigned levels) { return scale / static_cast<float>(levels); }
-/// What the bits of signs stand for.
-inline void sign_values(const float* scale, Norm norm, float value[2]) {
-  value[0] = norm == Norm::kOne ? 1 : scale[0];
-  value[1] = norm == Norm::kOne ? -1 : -scale[norm == Norm::kTwoMeans ? 1 : 0];
-}
+/// What the signs of a bucket with so many scales stand for, times a factor: that of elements above
+/// 0, and that of those below.
+struct SignValues {
+  float value[2];
+};
+SignValues sign_values(const float* scales, std::size_t number, float factor);
 
 /// What level 1 of kPowers is worth, if exponents are counted from `base`.
 float power_unit(std::int32_t base);

@@ -1,22 +1,22 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
-#include "executor.hpp"
 #include "frame_header.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/sparsify.hpp"
 #include "kernels/kernels.hpp"
 #include "parts.hpp"
+#include "pieces.hpp"
 #include "quantizing_source.hpp"
+#include "signs.hpp"
 #include "streaming.hpp"
 
 namespace gradwire {
 namespace {
-
-constexpr std::uint64_t kPart = std::uint64_t{1} << 18;  // elements that a thread quantizes at once
 
 std::uint64_t count_of(const GradientView& gradient) {
   if (gradient.shape.size() > kMaxDimensions) {
@@ -63,19 +63,21 @@ void check_room(std::size_t given, std::size_t needed) {
       "; pass nonfinite=\"zero\" to send such elements as 0");
 }
 
-/// 1 for each bit that is 0, -1 for one that is 1.
-void unpack_signs(const std::uint8_t* bits, std::size_t count, std::int8_t* levels) {
-  using Eight = std::array<std::int8_t, 8>;
-  static constexpr auto kLevels = [] {
-    std::array<Eight, 256> of_byte{};
+/// -1, 0 or 1 for each element of a part.
+void unpack_signs(const Signs& signs, std::uint64_t begin, std::uint64_t end, std::int8_t* levels) {
+  static constexpr auto kOnes = [] {
+    std::array<std::uint64_t, 256> of_byte{};
     for (unsigned byte = 0; byte < 256; ++byte) {
-      for (unsigned k = 0; k < 8; ++k) of_byte[byte][k] = (byte >> k & 1) != 0 ? -1 : 1;
+      for (unsigned k = 0; k < 8; ++k) of_byte[byte] |= std::uint64_t{byte >> k & 1} << (8 * k);
     }
     return of_byte;
   }();
-  std::size_t i = 0;
-  for (; i + 8 <= count; i += 8) std::memcpy(levels + i, &kLevels[bits[i / 8]], 8);
-  if (i < count) std::memcpy(levels + i, &kLevels[bits[i / 8]], count - i);
+  for (std::uint64_t i = begin; i < end; i += 8) {
+    // In each of eight bytes: 1 | 0xFE is -1.
+    const std::uint64_t eight =
+        kOnes[*signs.nonzero().at(i)] | kOnes[*signs.negative().at(i)] * 0xFE;
+    std::memcpy(levels + i, &eight, static_cast<std::size_t>(std::min<std::uint64_t>(8, end - i)));
+  }
 }
 
 GradientHeader header_of(const GradientView& gradient, const GradientOptions& options) {
@@ -91,6 +93,27 @@ GradientHeader header_of(const GradientView& gradient, const GradientOptions& op
   return header;
 }
 
+/// Makes levels and writes them. The header learns how, but not of the scales.
+std::size_t write_levels(const QuantizingSource& source, const Options& options,
+                         GradientHeader& header, std::span<std::uint8_t> out) {
+  const StreamedArray levels[] = {{DType::kInt8, true}};
+  const std::size_t size = compress_source(source, levels, header.count, options, out)[0];
+  header.bucket_size = source.bucket_size();
+  header.base = static_cast<std::uint8_t>(source.base());
+  return size;
+}
+
+/// Adds the scales: to the header or, if there are many, behind the parts that `out` begins with.
+void add_scales(std::span<const float> scales, const Options& options, GradientHeader& header,
+                std::vector<std::size_t>& parts, std::span<std::uint8_t> out) {
+  if (scales.size() <= kFewScales) {
+    header.few_scales.assign(scales.begin(), scales.end());
+    return;
+  }
+  const std::size_t place = std::accumulate(parts.begin(), parts.end(), std::size_t{0});
+  parts.push_back(write_scales(scales, options, header, out.subspan(place)));
+}
+
 }  // namespace
 
 std::size_t max_gradient_frame_size(const GradientView& gradient, const GradientOptions& options) {
@@ -100,7 +123,9 @@ std::size_t max_gradient_frame_size(const GradientView& gradient, const Gradient
   if (quantizer.method == Method::kPlanes) return max_planes_size(gradient);
   const std::uint64_t bucket = quantizer.bucket_size == 0 ? count + 1 : quantizer.bucket_size;
   const std::uint64_t scales = (count / bucket + 1) * scales_per_bucket(quantizer.norm);
-  return max_header_size(gradient.shape.size()) + max_streamed_size(count) +
+  const bool is_signs = quantizer.method == Method::kSigns;
+  return max_header_size(gradient.shape.size()) +
+         (is_signs ? max_signs_size(count) : max_streamed_size(count)) +
          max_scales_size(scales, quantizer.scale_type);
 }
 
@@ -111,19 +136,19 @@ std::size_t compress_gradient(const GradientView& gradient, const GradientOption
   if (quantizer.method == Method::kPlanes) return compress_planes(gradient, options.codec, out);
   GradientHeader header = header_of(gradient, options);
   const std::size_t head = max_header_size(gradient.shape.size());
+  const std::span<std::uint8_t> room = out.subspan(head);
+  std::vector<std::size_t> parts;
   try {
-    const QuantizingSource source(gradient, header.count, options);
-    const StreamedArray levels[] = {{source.dtype(), true}};
-    std::size_t parts[2];
-    parts[0] =
-        compress_source(source, levels, source.elements(), options.codec, out.subspan(head))[0];
-    header.bucket_size = source.bucket_size();
-    header.base = static_cast<std::uint8_t>(source.base());
-    if (source.scales().size() <= kFewScales) {
-      header.few_scales.assign(source.scales().begin(), source.scales().end());
-      return put_header(header, {parts, 1}, head, out);
+    if (quantizer.method == Method::kSigns) {
+      const Signs signs(gradient, header.count, options);
+      header.bucket_size = signs.bucket_size();
+      parts = write_signs(signs, options.codec, header, room);
+      add_scales(signs.scales(), options.codec, header, parts, room);
+    } else {
+      const QuantizingSource source(gradient, header.count, options);
+      parts = {write_levels(source, options.codec, header, room)};
+      add_scales(source.scales(), options.codec, header, parts, room);
     }
-    parts[1] = write_scales(source.scales(), options.codec, header, out.subspan(head + parts[0]));
     return put_header(header, parts, head, out);
   } catch (const NotFinite&) {
     report_nonfinite(gradient, options);
@@ -182,19 +207,19 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
   }
   try {
     const std::uint64_t count = count_of(gradient);
+    const int threads = options.codec.threads;
+    if (options.quantizer.method == Method::kSigns) {
+      const Signs signs(gradient, count, options);
+      scales.assign(signs.scales().begin(), signs.scales().end());
+      return for_each_part(count, threads,
+                           [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
+                             unpack_signs(signs, begin, end, levels);
+                           });
+    }
     const QuantizingSource source(gradient, count, options);
-    const auto parts = static_cast<std::size_t>((count + kPart - 1) / kPart);
-    for_each(parts, usable_threads(options.codec.threads), [&](std::size_t i) {
-      const std::uint64_t begin = i * kPart;
-      const std::uint64_t end = std::min(count, begin + kPart);
-      if (options.quantizer.method != Method::kSigns) {
-        std::uint8_t* const outs[] = {reinterpret_cast<std::uint8_t*>(levels + begin)};
-        return source.take(begin, end, outs);
-      }
-      std::uint8_t bits[kPart / 8];
-      std::uint8_t* const outs[] = {bits};
-      source.take(begin / 8, (end + 7) / 8, outs);
-      unpack_signs(bits, static_cast<std::size_t>(end - begin), levels + begin);
+    for_each_part(count, threads, [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
+      std::uint8_t* const outs[] = {reinterpret_cast<std::uint8_t*>(levels + begin)};
+      source.take(begin, end, outs);
     });
     scales.assign(source.scales().begin(), source.scales().end());
     if (options.quantizer.method == Method::kPowers) scales = {power_unit(source.base())};

@@ -7,22 +7,12 @@
 #include "gradwire/sparsify.hpp"
 #include "kernels/kernels.hpp"
 #include "parts.hpp"
+#include "pieces.hpp"
 #include "streaming.hpp"
 #include "varint.hpp"
 
 namespace gradwire {
 namespace {
-
-/// Calls f(bucket, first element, number of elements) for the parts of buckets in a range.
-template <typename F>
-void for_each_bucket(std::uint64_t begin, std::uint64_t end, std::uint64_t bucket, const F& f) {
-  for (std::uint64_t first = begin; first < end;) {
-    const std::uint64_t b = first / bucket;
-    const std::uint64_t stop = end - b * bucket < bucket ? end : (b + 1) * bucket;
-    f(static_cast<std::size_t>(b), first, static_cast<std::size_t>(stop - first));
-    first = stop;
-  }
-}
 
 /// Where the sum goes, and how.
 struct Target {
@@ -74,38 +64,6 @@ bool are_alike(std::span<const ParsedGradient> parsed, std::span<const ChunkRead
   return true;
 }
 
-/// The bits that fill the last byte of signs must be 0.
-void check_filling(const ChunkReader& bits, std::uint64_t count) {
-  if (count % 8 == 0) return;
-  std::size_t last = bits.chunks() - 1;
-  while (bits.chunk_elements(last) == 0) --last;
-  std::vector<std::uint8_t> buffer;
-  const std::uint8_t byte = bits.read(last, buffer)[bits.chunk_elements(last) - 1];
-  if (byte >> count % 8 != 0) throw CorruptFrameError("signs of a gradient frame go past its end");
-}
-
-void read_signs(const ParsedGradient& parsed, const Target& target) {
-  const GradientHeader& header = parsed.header;
-  const ChunkReader bits(parsed.parts[0]);
-  check_filling(bits, header.count);
-  constexpr Norm kNorms[] = {Norm::kOne, Norm::kMean, Norm::kTwoMeans};
-  const Norm norm = kNorms[header.scales_per_bucket];
-  const std::vector<float> scales = read_scales(parsed);
-  bits.for_each_chunk(target.threads, [&](std::size_t begin, const Elements& chunk) {
-    const std::uint64_t first_bit = std::uint64_t{begin} * 8;
-    const std::uint64_t end = std::min(header.count, first_bit + std::uint64_t{chunk.count} * 8);
-    for_each_bucket(first_bit, end, header.bucket_size,
-                    [&](std::size_t b, std::uint64_t first, std::size_t count) {
-                      float value[2];
-                      sign_values(scales.data() + b * header.scales_per_bucket, norm, value);
-                      for (float& v : value) v *= target.scale;
-                      kernels().floats.from_signs(chunk.data,
-                                                  static_cast<std::size_t>(first - first_bit),
-                                                  count, value, target.add, target.out + first);
-                    });
-  });
-}
-
 void read_powers(const ParsedGradient& parsed, const Target& target) {
   const ChunkReader levels(parsed.parts[0]);
   levels.for_each_chunk(target.threads, [&](std::size_t begin, const Elements& chunk) {
@@ -142,7 +100,8 @@ void decompress_parsed(const ParsedGradient& parsed, std::span<float> out, bool 
   const Target target{out.data(), add, scale, threads};
   switch (parsed.header.method) {
     case Method::kLevels: return read_levels({&parsed, 1}, readers_of({&parsed, 1}), target);
-    case Method::kSigns: return read_signs(parsed, target);
+    case Method::kSigns:
+    case Method::kTernarySigns: return read_signs(parsed, out.data(), add, scale, threads);
     case Method::kPowers: return read_powers(parsed, target);
     case Method::kPlanes: return read_planes(parsed, out.data(), add, scale, threads);
     case Method::kSparse:

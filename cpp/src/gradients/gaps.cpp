@@ -1,5 +1,5 @@
 // Ascending indices as gaps: a token for the size of each, and its lowest bits (FORMAT.md, section
-// 9.6).
+// 9.7).
 
 #include <bit>
 #include <stdexcept>

@@ -17,12 +17,15 @@ namespace {
 constexpr std::uint8_t kGradientVersion = 1;
 constexpr std::size_t kFixedBytes = 7;
 constexpr std::size_t kMaxVarint = 10;
-constexpr std::uint8_t kMethods = 6;
+constexpr std::uint8_t kMethods = 7;
+
+bool has_many_scales(const GradientHeader& header) { return header.scale_count() > kFewScales; }
 
 std::size_t part_count(const GradientHeader& header) {
   switch (header.method) {
     case Method::kLevels:
-    case Method::kSigns: return header.scale_count() <= kFewScales ? 1 : 2;
+    case Method::kSigns: return 1 + has_many_scales(header);
+    case Method::kTernarySigns: return 2 + has_many_scales(header);
     case Method::kPowers:
     case Method::kRandom: return 1;
     case Method::kPlanes: return header.without_zeros + item_size(header.type);
@@ -34,19 +37,27 @@ void append_u32(std::vector<std::uint8_t>& out, std::uint32_t n) {
   for (unsigned k = 0; k < 4; ++k) out.push_back(static_cast<std::uint8_t>(n >> (8 * k)));
 }
 
+/// The parameters of levels and signs.
+void append_buckets(std::vector<std::uint8_t>& out, const GradientHeader& header) {
+  append_varint(out, header.bucket_size);
+  out.push_back(header.method == Method::kLevels ? header.levels : header.scales_per_bucket);
+  out.push_back(static_cast<std::uint8_t>(header.scale_type));
+  if (!has_many_scales(header)) {
+    for (const float scale : header.few_scales) {
+      append_u32(out, std::bit_cast<std::uint32_t>(scale));
+    }
+  } else if (header.scale_type == ScaleType::kLog8) {
+    append_varint(out, header.first_scale);
+  }
+}
+
 void append_parameters(std::vector<std::uint8_t>& out, const GradientHeader& header) {
   switch (header.method) {
     case Method::kLevels:
-    case Method::kSigns:
-      append_varint(out, header.bucket_size);
-      out.push_back(header.method == Method::kLevels ? header.levels : header.scales_per_bucket);
-      out.push_back(static_cast<std::uint8_t>(header.scale_type));
-      if (header.scale_count() <= kFewScales) {
-        for (const float scale : header.few_scales)
-          append_u32(out, std::bit_cast<std::uint32_t>(scale));
-      } else if (header.scale_type == ScaleType::kLog8) {
-        append_varint(out, header.first_scale);
-      }
+    case Method::kSigns: return append_buckets(out, header);
+    case Method::kTernarySigns:
+      append_buckets(out, header);
+      append_varint(out, header.sent);
       return;
     case Method::kPowers: out.push_back(header.base); return;
     case Method::kPlanes:
@@ -70,43 +81,51 @@ void check(bool holds, const char* message) {
   if (!holds) throw CorruptFrameError(message);
 }
 
+/// The parameters of levels and signs.
+void read_buckets(ByteReader& reader, GradientHeader& header) {
+  header.bucket_size = reader.varint();
+  check(header.bucket_size > 0, "a gradient frame has empty buckets");
+  const std::uint8_t number = reader.byte();
+  if (header.method == Method::kLevels) {
+    header.levels = number;
+    check(number >= 1 && number <= 127, "a gradient frame has an impossible number of levels");
+  } else {
+    header.scales_per_bucket = number;
+    check(number <= 2, "a gradient frame has too many scales per bucket");
+  }
+  const std::uint8_t type = reader.byte();
+  if (type > static_cast<std::uint8_t>(ScaleType::kLog8)) unsupported("scale type", type);
+  header.scale_type = static_cast<ScaleType>(type);
+  if (!has_many_scales(header)) {
+    header.few_scales.resize(static_cast<std::size_t>(header.scale_count()));
+    for (float& scale : header.few_scales) {
+      scale = std::bit_cast<float>(reader.u32());
+      check(is_scale(scale), "a gradient frame has a scale that is none");
+    }
+  } else if (header.scale_type == ScaleType::kLog8) {
+    const std::uint64_t first = reader.varint();
+    check(first < kLog8Steps, "a gradient frame has a first scale that is none");
+    header.first_scale = static_cast<std::uint32_t>(first);
+  }
+}
+
+/// The number of elements that are not left out.
+void read_sent(ByteReader& reader, GradientHeader& header) {
+  header.sent = reader.varint();
+  check(header.sent <= header.count, "a gradient frame has more elements than the gradient");
+}
+
 void read_parameters(ByteReader& reader, GradientHeader& header) {
   switch (header.method) {
     case Method::kLevels:
-    case Method::kSigns: {
-      header.bucket_size = reader.varint();
-      check(header.bucket_size > 0, "a gradient frame has empty buckets");
-      const std::uint8_t number = reader.byte();
-      if (header.method == Method::kLevels) {
-        header.levels = number;
-        check(number >= 1 && number <= 127, "a gradient frame has an impossible number of levels");
-      } else {
-        header.scales_per_bucket = number;
-        check(number <= 2, "a gradient frame has too many scales per bucket");
-      }
-      const std::uint8_t type = reader.byte();
-      if (type > static_cast<std::uint8_t>(ScaleType::kLog8)) unsupported("scale type", type);
-      header.scale_type = static_cast<ScaleType>(type);
-      if (header.scale_count() <= kFewScales) {
-        header.few_scales.resize(static_cast<std::size_t>(header.scale_count()));
-        for (float& scale : header.few_scales) {
-          scale = std::bit_cast<float>(reader.u32());
-          check(is_scale(scale), "a gradient frame has a scale that is none");
-        }
-      } else if (header.scale_type == ScaleType::kLog8) {
-        const std::uint64_t first = reader.varint();
-        check(first < kLog8Steps, "a gradient frame has a first scale that is none");
-        header.first_scale = static_cast<std::uint32_t>(first);
-      }
-      return;
-    }
+    case Method::kSigns: return read_buckets(reader, header);
+    case Method::kTernarySigns: read_buckets(reader, header); return read_sent(reader, header);
     case Method::kPowers: header.base = reader.byte(); return;
     case Method::kPlanes: {
       const std::uint8_t without_zeros = reader.byte();
       if (without_zeros > 1) unsupported("kind of planes", without_zeros);
       header.without_zeros = without_zeros;
-      if (without_zeros) header.sent = reader.varint();
-      check(header.sent <= header.count, "a gradient frame has more elements than the gradient");
+      if (without_zeros) read_sent(reader, header);
       return;
     }
     case Method::kSparse:
@@ -158,11 +177,14 @@ void check_part(std::span<const std::uint8_t> part, DType dtype, std::uint64_t c
 /// a long gradient; but for sparse ones, of up to 2^32 elements.
 void check_parts(const ParsedGradient& parsed) {
   const GradientHeader& header = parsed.header;
-  const std::uint64_t bytes_of_bits = header.count / 8 + (header.count % 8 != 0);
+  const std::uint64_t bytes_of_bits = bit_bytes(header.count);
   switch (header.method) {
     case Method::kLevels:
     case Method::kPowers: return check_part(parsed.parts[0], DType::kInt8, header.count);
     case Method::kSigns: return check_part(parsed.parts[0], DType::kUInt8, bytes_of_bits);
+    case Method::kTernarySigns:
+      check_part(parsed.parts[0], DType::kUInt8, bytes_of_bits);
+      return check_part(parsed.parts[1], DType::kUInt8, bit_bytes(header.sent));
     case Method::kPlanes:
       if (header.without_zeros) check_part(parsed.parts[0], DType::kUInt8, bytes_of_bits);
       for (const auto part : parsed.planes()) check_part(part, DType::kUInt8, header.sent);
@@ -175,7 +197,7 @@ void check_parts(const ParsedGradient& parsed) {
 }  // namespace
 
 std::size_t max_header_size(std::size_t dimensions) {
-  constexpr std::size_t kParameters = 2 * kMaxVarint + kFewScales * sizeof(float);
+  constexpr std::size_t kParameters = 2 * kMaxVarint + 2 + kFewScales * sizeof(float);
   return kFixedBytes + (dimensions + kMostParts) * kMaxVarint + kParameters + kChecksumBytes;
 }
 

@@ -28,7 +28,8 @@ struct GradientHeader {
   std::uint32_t first_scale = 0;  ///< otherwise, log8: the step of code 1
   std::uint8_t base = 0;          ///< powers
   bool without_zeros = false;     ///< planes: they hold the elements that are not zero
-  std::uint64_t sent = 0;  ///< sparse, random, planes without zeros: elements that are not left out
+  /// Sparse, random, ternary signs, planes without zeros: elements that are not left out.
+  std::uint64_t sent = 0;
   std::uint64_t stream = 0;  ///< random: of their indices
 
   std::uint64_t scale_count() const {
@@ -36,6 +37,9 @@ struct GradientHeader {
     return buckets * scales_per_bucket;
   }
 };
+
+/// Bytes of so many bits.
+constexpr std::uint64_t bit_bytes(std::uint64_t bits) { return bits / 8 + (bits % 8 != 0); }
 
 /// Upper bound of a header's bytes.
 std::size_t max_header_size(std::size_t dimensions);

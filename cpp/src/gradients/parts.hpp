@@ -17,6 +17,14 @@ std::size_t write_scales(std::span<const float> scales, const Options& options,
 /// Throws CorruptFrameError if they are not scales.
 std::vector<float> read_scales(const ParsedGradient& gradient);
 
+/// Signs. Writing them tells the header whether there are zeros; the sizes of the parts are given.
+class Signs;
+std::size_t max_signs_size(std::uint64_t count);
+std::vector<std::size_t> write_signs(const Signs& signs, const Options& options,
+                                     GradientHeader& header, std::span<std::uint8_t> out);
+/// scale * the signs' values as float32.
+void read_signs(const ParsedGradient& parsed, float* out, bool add, float scale, int threads);
+
 /// Gradients without loss, byte by byte: in planes.
 std::size_t max_planes_size(const GradientView& gradient);
 std::size_t compress_planes(const GradientView& gradient, const Options& options,

@@ -1,5 +1,5 @@
 // Floats without loss: byte k of each element is plane k, a frame of bytes (FORMAT.md,
-// section 9.5).
+// section 9.6).
 
 #include <algorithm>
 #include <array>

@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <bit>
 
-#include "executor.hpp"
 #include "frame_header.hpp"
 #include "mix.hpp"
+#include "pieces.hpp"
 
 namespace gradwire {
 namespace {
 
 constexpr unsigned kStreamLog2 = 18;  // draws of one stream of random numbers
-constexpr std::uint64_t kMeasured = std::uint64_t{1} << 18;  // elements that a thread looks at
-static_assert(kMeasured == 1u << kStreamLog2 && kChunkLog2 == kStreamLog2);  // no piece has two
+// No piece has draws of two streams.
+static_assert(kPart == 1u << kStreamLog2 && kChunkLog2 == kStreamLog2);
 constexpr std::int32_t kMostPower = 127;
 
 }  // namespace
@@ -27,38 +27,22 @@ QuantizingSource::QuantizingSource(const GradientView& gradient, std::uint64_t c
   const bool is_powers = quantizer_.method == Method::kPowers;
   if (bucket_ == 0 || bucket_ > count || is_powers) bucket_ = std::max<std::uint64_t>(count, 1);
   const std::uint64_t buckets = (count + bucket_ - 1) / bucket_;
-  scales_.resize(is_powers ? 0 : buckets * scales_per_bucket(quantizer_.norm));
-  on_the_way_ = !is_powers && (kPreviewed % bucket_ == 0 || scales_.empty());
+  scales_.resize(is_powers ? 0 : buckets);
+  on_the_way_ = !is_powers && kPreviewed % bucket_ == 0;
   // Buckets whose scales are found on the way shall be in the cache when they become levels.
-  const bool is_even = bucket_ % kDrawnTogether == 0 || bucket_ >= count;
-  piece_ = reader_.is_in_place() && is_even && !on_the_way_ ? kMeasured : kPiece;
-  const int threads = usable_threads(options.codec.threads);
+  piece_ = on_the_way_ ? kPiece : piece_size(reader_, bucket_, count);
+  const int threads = options.codec.threads;
   // An element that is not finite must be found before the first residual has changed.
-  if (reader_.has_residual()) check_finite(threads);
+  if (reader_.has_residual()) check_finite(reader_, count, threads);
   if (!on_the_way_) measure(threads);
 }
 
-void QuantizingSource::check_finite(int threads) const {
-  const auto parts = static_cast<std::size_t>((count_ + kMeasured - 1) / kMeasured);
-  for_each(parts, threads, [&](std::size_t i) {
-    float scratch[kPiece];
-    const std::uint64_t end = std::min(count_, (i + 1) * kMeasured);
-    for (std::uint64_t first = i * kMeasured; first < end; first += kPiece) {
-      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, end - first));
-      bucket_stats({reader_.gradient(first, size, scratch), size}, Norm::kOne);
-    }
-  });
-}
-
 void QuantizingSource::measure(int threads) {
-  const auto parts = static_cast<std::size_t>((count_ + kMeasured - 1) / kMeasured);
   const std::uint64_t buckets = (count_ + bucket_ - 1) / bucket_;
   // Of the buckets that begin in each part, and of the one that goes on there.
-  std::vector<std::vector<BucketStats>> found(parts);
-  for_each(parts, threads, [&](std::size_t i) {
+  std::vector<std::vector<BucketStats>> found(part_count(count_));
+  for_each_part(count_, threads, [&](std::size_t i, std::uint64_t begin, std::uint64_t end) {
     float scratch[kPiece];
-    const std::uint64_t begin = i * kMeasured;
-    const std::uint64_t end = std::min(count_, begin + kMeasured);
     found[i].resize((end - 1) / bucket_ - begin / bucket_ + 1);
     for (std::uint64_t first = begin; first < end;) {
       const std::uint64_t b = first / bucket_;
@@ -70,9 +54,9 @@ void QuantizingSource::measure(int threads) {
     }
   });
   std::vector<BucketStats> stats(buckets);
-  for (std::size_t i = 0; i < parts; ++i) {
+  for (std::size_t i = 0; i < found.size(); ++i) {
     for (std::size_t k = 0; k < found[i].size(); ++k) {
-      stats[i * kMeasured / bucket_ + k].add(found[i][k]);
+      stats[i * kPart / bucket_ + k].add(found[i][k]);
     }
   }
   if (quantizer_.method == Method::kPowers) {
@@ -82,10 +66,8 @@ void QuantizingSource::measure(int threads) {
     base_ = std::max(0, exponent - kMostPower);
     return;
   }
-  const std::size_t each = scales_per_bucket(quantizer_.norm);
   for (std::uint64_t b = 0; b < buckets; ++b) {
-    const Scales scales = scales_of(stats[b], quantizer_);
-    std::copy_n(scales.value, each, &scales_[b * each]);
+    scales_[b] = scales_of(stats[b], quantizer_).value[0];
   }
 }
 
@@ -99,9 +81,8 @@ RandomStream QuantizingSource::random(std::uint64_t first) const {
 }
 
 void QuantizingSource::quantize_bucket(const float* x, std::uint64_t first, std::size_t count,
-                                       const float* scale, std::uint8_t* out, Turn turn) const {
+                                       float scale, std::int8_t* levels, Turn turn) const {
   const FloatKernels& floats = kernels().floats;
-  auto* const levels = reinterpret_cast<std::int8_t*>(out);
   const RandomStream draws = random(first);
   const bool feeds_back = turn == Turn::kFinal && reader_.has_residual();
   if (quantizer_.method == Method::kPowers) {
@@ -109,56 +90,40 @@ void QuantizingSource::quantize_bucket(const float* x, std::uint64_t first, std:
     if (feeds_back) floats.from_powers(levels, count, base_, -1, true, reader_.residual(first));
     return;
   }
-  if (*scale == 0) {  // nothing but zeros, as in embeddings
+  if (scale == 0) {  // nothing but zeros, as in embeddings
     std::fill_n(levels, count, std::int8_t{0});
     return;
   }
-  const LevelGrid grid = level_grid(*scale, quantizer_);
+  const LevelGrid grid = level_grid(scale, quantizer_);
   floats.quantize(x, count, &grid, quantizer_.stochastic ? &draws : nullptr, levels);
   if (!feeds_back) return;
-  const float unit = level_unit(*scale, quantizer_.levels);
+  const float unit = level_unit(scale, quantizer_.levels);
   floats.dequantize(levels, count, -unit, true, reader_.residual(first));
 }
 
-void QuantizingSource::quantize_piece(const float* x, std::uint64_t first, std::size_t count,
-                                      std::uint8_t* out, Turn turn) const {
-  const std::size_t each = scales_per_bucket(quantizer_.norm);
-  if (is_signs()) kernels().floats.signs(x, count, out);
-  if (on_the_way_ && scales_.empty()) bucket_stats({x, count}, quantizer_.norm);
-  for (std::uint64_t place = first; place < first + count;) {
-    const std::uint64_t b = place / bucket_;
-    const std::uint64_t stop = std::min((b + 1) * bucket_, first + count);
-    const auto size = static_cast<std::size_t>(stop - place);
-    const float* const part = x + (place - first);
-    Scales found{};
-    if (on_the_way_ && !scales_.empty()) {
-      found = scales_of(bucket_stats({part, size}, quantizer_.norm), quantizer_);
-      if (turn == Turn::kFinal) std::copy_n(found.value, each, &scales_[b * each]);
-    } else if (each > 0 && !scales_.empty()) {
-      std::copy_n(&scales_[b * each], each, found.value);
-    }
-    if (!is_signs()) {
-      quantize_bucket(part, place, size, found.value, out + (place - first), turn);
-    } else if (turn == Turn::kFinal && reader_.has_residual()) {
-      float value[2];
-      sign_values(found.value, quantizer_.norm, value);
-      const float minus[2] = {-value[0], -value[1]};
-      kernels().floats.from_signs(out, place - first, size, minus, true, reader_.residual(place));
-    }
-    place = stop;
-  }
+/// The scale of a bucket; `x` are its elements if scales are found on the way.
+float QuantizingSource::scale_of(std::size_t bucket, std::span<const float> x, Turn turn) const {
+  if (scales_.empty()) return 0;
+  if (!on_the_way_) return scales_[bucket];
+  const float scale = scales_of(bucket_stats(x, quantizer_.norm), quantizer_).value[0];
+  if (turn == Turn::kFinal) scales_[bucket] = scale;
+  return scale;
 }
 
 void QuantizingSource::make(std::uint64_t begin, std::uint64_t end, std::uint8_t* out,
                             Turn turn) const {
-  const std::uint64_t each = is_signs() ? 8 : 1;  // elements of the gradient in one of the array
-  const std::uint64_t last = std::min(end * each, count_);
+  auto* const levels = reinterpret_cast<std::int8_t*>(out);
   float scratch[kPiece];
-  for (std::uint64_t first = begin * each; first < last; first += piece_) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece_, last - first));
+  for (std::uint64_t first = begin; first < end; first += piece_) {
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece_, end - first));
     const float* const x = turn == Turn::kFinal ? reader_.take(first, size, scratch)
                                                 : reader_.read(first, size, scratch);
-    quantize_piece(x, first, size, out + (first / each - begin), turn);
+    const auto quantize = [&](std::size_t b, std::uint64_t place, std::size_t number) {
+      const float* const part = x + (place - first);
+      const float scale = scale_of(b, {part, number}, turn);
+      quantize_bucket(part, place, number, scale, levels + (place - begin), turn);
+    };
+    for_each_bucket(first, first + size, bucket_, quantize);
   }
 }
 

@@ -6,21 +6,17 @@
 #include "bucket_scales.hpp"
 #include "element_source.hpp"
 #include "float_reader.hpp"
-#include "gradwire/array.hpp"
 #include "gradwire/gradient.hpp"
 
 namespace gradwire {
 
-/// Quantizes a gradient on its way to a codec: elements are levels (int8) or eight signs (uint8).
+/// Quantizes a gradient on its way to a codec: levels of kLevels or kPowers, int8.
 class QuantizingSource final : public ElementSource {
  public:
   /// Reads the gradient once if scales cannot be found bucket by bucket on the way.
   /// Throws NotFinite, as all others do.
   QuantizingSource(const GradientView& gradient, std::uint64_t count,
                    const GradientOptions& options);
-
-  DType dtype() const { return is_signs() ? DType::kUInt8 : DType::kInt8; }
-  std::uint64_t elements() const { return is_signs() ? (count_ + 7) / 8 : count_; }
 
   void preview(std::size_t array, std::uint64_t begin, std::uint64_t end,
                std::uint8_t* out) const override;
@@ -35,14 +31,11 @@ class QuantizingSource final : public ElementSource {
  private:
   enum class Turn : bool { kPreview, kFinal };
 
-  bool is_signs() const { return quantizer_.method == Method::kSigns; }
   void measure(int threads);
-  void check_finite(int threads) const;
   void make(std::uint64_t begin, std::uint64_t end, std::uint8_t* out, Turn turn) const;
-  void quantize_piece(const float* x, std::uint64_t first, std::size_t count, std::uint8_t* out,
-                      Turn turn) const;
-  void quantize_bucket(const float* x, std::uint64_t first, std::size_t count, const float* scale,
-                       std::uint8_t* out, Turn turn) const;
+  float scale_of(std::size_t bucket, std::span<const float> x, Turn turn) const;
+  void quantize_bucket(const float* x, std::uint64_t first, std::size_t count, float scale,
+                       std::int8_t* levels, Turn turn) const;
   RandomStream random(std::uint64_t first) const;
 
   FloatReader reader_;
@@ -51,7 +44,7 @@ class QuantizingSource final : public ElementSource {
   std::uint64_t bucket_;
   std::uint64_t stream_;
   bool on_the_way_;      ///< buckets lie in one piece, and in one preview: scales are found there
-  std::uint64_t piece_;  ///< elements treated at once; the last bit of sums may depend on it
+  std::uint64_t piece_;  ///< elements treated at once
   mutable std::vector<float> scales_;
   std::int32_t base_ = 0;
 };

@@ -81,7 +81,7 @@ std::vector<float> read_scales(const ParsedGradient& gradient) {
   const GradientHeader& header = gradient.header;
   const std::uint64_t count = header.scale_count();
   if (count <= kFewScales) return header.few_scales;
-  const std::span<const std::uint8_t> part = gradient.parts[1];
+  const std::span<const std::uint8_t> part = gradient.parts.back();
   if (header.scale_type == ScaleType::kLog8) return read_log8(header, part, count);
   const ParsedGradient parsed = parse_gradient(part);
   const bool single = header.scale_type == ScaleType::kFloat32;

@@ -16,11 +16,10 @@ struct FloatStats {
   double sum_of_magnitudes;
   uint32_t largest;
 };
-/// Sums of magnitudes: of elements from 0 on, and of those below 0, which are so many.
+/// Sums of magnitudes: of the elements above 0, and of those below 0.
 struct SignSums {
   double above;
   double below;
-  uint64_t negatives;
 };
 inline constexpr uint32_t kInfinityBits = 0x7F800000;
 
@@ -69,12 +68,23 @@ struct FloatKernels {
   /// out = factor * level, or out += that.
   void (*dequantize)(const int8_t* levels, size_t count, float factor, bool add, float* out);
 
-  /// A bit per element, lowest first: whether it is below 0.
-  void (*signs)(const float* x, size_t count, uint8_t* bits);
+  /// Two bits per element, lowest first: whether it is below 0, and whether it is not 0.
+  void (*signs)(const float* x, size_t count, uint8_t* negative, uint8_t* nonzero);
 
-  /// out = value[bit], or out += that; `bits` from bit `first` on.
-  void (*from_signs)(const uint8_t* bits, size_t first, size_t count, const float value[2],
-                     bool add, float* out);
+  /// out = value[negative bit], but 0 where the nonzero bit is 0; or out += that. Both from bit
+  /// `first` on. `nonzero` may be null: then no element is 0.
+  void (*from_signs)(const uint8_t* negative, const uint8_t* nonzero, size_t first, size_t count,
+                     const float value[2], bool add, float* out);
+
+  /// Writes those of `bits` where `mask` has ones, one after the other, then zeros. `bits` and
+  /// `mask` are whole words of 64 bits, with zeros past `count` in `mask`; `kept` has room for two
+  /// words more than it needs.
+  void (*keep_bits)(const uint8_t* bits, const uint8_t* mask, size_t count, uint8_t* kept);
+
+  /// The opposite: takes what keep_bits has written from bit `first` on. Bits past `kept_end` are
+  /// 0.
+  void (*spread_bits)(const uint8_t* kept, const uint8_t* kept_end, size_t first,
+                      const uint8_t* mask, size_t count, uint8_t* bits);
 
   /// Rounds magnitudes at random to powers of two (Horvath et al., 2019): their biased exponents
   /// less `base`, 0 to 127, with the element's sign.

@@ -129,16 +129,10 @@ struct ScalarWords {
   }
 
   static uint64_t extract(uint64_t bits, uint64_t mask) {
-    uint64_t result = 0;
-    for (unsigned k = 0; mask != 0; mask &= mask - 1, ++k) {
-      result |= (bits >> __builtin_ctzll(mask) & 1) << k;
-    }
-    return result;
+    return PortableByteSteps::extract(bits, mask);
   }
   static uint64_t deposit(uint64_t bits, uint64_t mask) {
-    uint64_t result = 0;
-    for (; mask != 0; mask &= mask - 1, bits >>= 1) result |= mask & -mask & -(bits & 1);
-    return result;
+    return PortableByteSteps::deposit(bits, mask);
   }
 
   static uint64_t add_bytes(uint64_t a, uint64_t b) {
