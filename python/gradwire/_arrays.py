@@ -119,3 +119,9 @@ def integers_to_add_to(buffer: Any) -> int:
     if array.dtype == np.bool_ or not array.dtype.isnative:
         raise TypeError(f"out must hold integers in native byte order, got {array.dtype}")
     return number
+
+
+def check_apart(target: npt.NDArray[Any], what: str, source: npt.NDArray[Any], other: str) -> None:
+    """ValueError if memory that is written overlaps what is read meanwhile; both contiguous."""
+    if np.may_share_memory(target, source):
+        raise ValueError(f"{what} overlaps {other}; pass memory of its own")

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
 from gradwire import _core
-from gradwire._arrays import ByteArray, IntegerArray, as_integers, as_writable_bytes
+from gradwire._arrays import (
+    ByteArray,
+    IntegerArray,
+    as_integers,
+    as_writable_bytes,
+    check_apart,
+)
 from gradwire.encodings import Symbol, encoding_of
 from gradwire.frames import decompress as decompress_frame
 from gradwire.frames import inspect
@@ -313,7 +319,10 @@ def compress_into(
 
     Raises:
         BufferTooSmallError: the frame is larger than ``buffer``.
+        ValueError: ``buffer`` overlaps ``q``.
     """
     array, number = as_integers(q)
     options = as_codec(codec, threads)._core_options
-    return _core.compress_into(array, number, options, as_writable_bytes(buffer, "buffer"))
+    target = as_writable_bytes(buffer, "buffer")
+    check_apart(target, "buffer", array, "q")
+    return _core.compress_into(array, number, options, target)

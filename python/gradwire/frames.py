@@ -14,6 +14,7 @@ from gradwire._arrays import (
     as_bytes,
     as_integers,
     as_writable_bytes,
+    check_apart,
     integers_to_add_to,
 )
 
@@ -107,6 +108,7 @@ def decompress(
         UnsupportedFormatError: a version, codec or dtype that this build does not know.
         MissingCodeBookError: the frame names a shared code book that this process has not.
         BufferTooSmallError: ``out`` or ``max_size`` is too small.
+        ValueError: ``out`` has more elements than the frame, or overlaps it.
     """
     data = as_bytes(frame)
     limit = _NO_LIMIT if max_size is None else min(max(max_size, 0), _NO_LIMIT)
@@ -124,7 +126,7 @@ def decompress(
     if out.size != fields["count"]:
         wrong = _core.BufferTooSmallError if out.size < fields["count"] else ValueError
         raise wrong(f"out has {out.size} elements, the frame has {fields['count']}")
-    _core.decompress_into(data, as_writable_bytes(out, "out"), threads or 0)
+    decompress_into(data, out, threads)
     return out
 
 
@@ -145,17 +147,19 @@ def decompress_into(
 
     Raises:
         BufferTooSmallError: ``out`` has fewer bytes than the array.
-        ValueError: ``out`` has more bytes, or is not writable and contiguous; to accumulate, it has
-            another number of elements.
+        ValueError: ``out`` has more bytes, is not writable and contiguous, or overlaps the frame;
+            to accumulate, it has another number of elements.
         TypeError: ``out`` does not hold integers to add to.
         CorruptFrameError, UnsupportedFormatError: as for :func:`decompress`.
     """
     data = as_bytes(frame)
-    if accumulate:
-        number = integers_to_add_to(out)
-        _core.decompress_add(data, as_writable_bytes(out, "out"), number, threads or 0)
+    number = integers_to_add_to(out) if accumulate else None
+    target = as_writable_bytes(out, "out")
+    check_apart(target, "out", data, "the frame")
+    if number is None:
+        _core.decompress_into(data, target, threads or 0)
     else:
-        _core.decompress_into(data, as_writable_bytes(out, "out"), threads or 0)
+        _core.decompress_add(data, target, number, threads or 0)
 
 
 def max_compressed_size(q: Any) -> int:

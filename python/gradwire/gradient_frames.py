@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradwire import _core
-from gradwire._arrays import as_bytes
+from gradwire._arrays import as_bytes, check_apart
 from gradwire._floats import BFLOAT16, FLOAT32, NAMES, as_output
 
 _METHODS = ("levels", "signs", "powers", "planes", "sparse", "random", "ternary signs")
@@ -78,7 +78,7 @@ def decompress_gradient(
         UnsupportedFormatError: a version or method that this build does not know.
         MissingCodeBookError: the frame names a shared code book that this process has not.
         BufferTooSmallError: ``out`` or ``max_size`` is too small.
-        ValueError: ``out`` has more elements than the gradient.
+        ValueError: ``out`` has more elements than the gradient, or overlaps the frame.
         TypeError: ``out`` has a type that the frame cannot give.
     """
     data = as_bytes(frame)
@@ -98,6 +98,7 @@ def decompress_gradient(
     else:
         target = out
         flat, kind = as_output(out, count)
+        check_apart(flat, "out", data, "the frame")
     if exact and kind == number:
         _core.decompress_exactly(data, flat.view(np.uint8), threads or 0)
     elif kind == FLOAT32:
@@ -132,7 +133,7 @@ def decompress_sum(
 
     Raises:
         Error: as for :func:`decompress_gradient`; it does not say which frame it was.
-        ValueError: there is no frame, or gradients differ in size.
+        ValueError: there is no frame, gradients differ in size, or ``out`` overlaps a frame.
 
     >>> import gradwire as gw
     >>> import numpy as np
@@ -153,5 +154,7 @@ def decompress_sum(
     flat, kind = as_output(target, count)
     if kind != FLOAT32:
         raise TypeError(f"out must be float32, got {NAMES[kind]}")
+    for frame in data:
+        check_apart(flat, "out", frame, "one of the frames")
     _core.decompress_sum(data, flat, scale, threads or 0)
     return target
