@@ -3,9 +3,8 @@
 A bucket is ``bucket_size`` consecutive elements of the flat gradient; None makes one bucket of all.
 Levels are made with the scale *as it is sent*, which is rounded up, so that stochastic rounding
 stays unbiased whatever ``scale_dtype`` is: ``"float32"``, ``"bfloat16"``, or ``"log8"``, powers of
-2^(1/8), a few bits each once they are coded. Scales that are means, those of signs, are rounded to
-the nearest. The largest scale of ``"log8"`` is about 3.1e38: levels of larger elements are clipped
-to it, so they arrive too small.
+2^(1/8), a few bits each once they are coded. The means of signs are rounded to the nearest. The
+largest scale of ``"log8"`` is about 3.1e38; larger elements are clipped and arrive too small.
 
 Stochastic rounding resolves 2^-24 of a level; magnitudes below that of the scale / levels become 0.
 All objects are immutable; random numbers depend on (seed, rank, name, step) and the element's
@@ -276,9 +275,8 @@ class EFSignSGD(_ScaledSigns):
 class OneBit(_ScaledSigns):
     """Signs, each for the mean of its elements (Seide et al., "1-bit SGD", Interspeech 2014).
 
-    Scales are pairs: the mean of the elements above 0, and that of the magnitudes of those below.
-    Elements that are 0 are sent as 0. For use with error feedback:
-    :class:`gradwire.memory.Residual`.
+    Scales are pairs: the mean of the elements above 0, and that of the magnitudes of those below; 0
+    is sent as 0. For use with error feedback: :class:`gradwire.memory.Residual`.
 
     Args:
         bucket_size: elements that share a pair of scales; the paper has columns of matrices.
@@ -301,7 +299,8 @@ class OneBit(_ScaledSigns):
             _per_element(below, flat.size, self.bucket_size),
             _per_element(above, flat.size, self.bucket_size),
         )
-        return (flat * size).reshape(levels.shape)
+        values: Float32Array = flat * size
+        return values.reshape(levels.shape)
 
 
 @dataclass(frozen=True)
@@ -312,8 +311,7 @@ class Natural(Quantizer):
 
     A level is 0, or an exponent from 1 on, with the sign of the element; the scale is what level 1
     stands for, and each next one for twice as much. Magnitudes below 2^-126 of the largest become
-    0. Those above 2^127 have no power of two above them in float32: they are rounded down to 2^127,
-    so they arrive too small, by up to a half.
+    0. Those above 2^127 are rounded down to it, with bias: float32 has no larger power of two.
     """
 
     def core(self) -> _core.Quantizer:
