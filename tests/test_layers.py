@@ -91,6 +91,7 @@ def test_python_imports_point_downward() -> None:
     order = [
         "_extras",
         "_core",
+        "_tensors",
         "_arrays",
         "_floats",
         "frames",

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradwire._tensors import is_tensor, plain_tensor
+
 IntegerArray = npt.NDArray[Any]
 ByteArray = npt.NDArray[np.uint8]
 
@@ -31,7 +33,13 @@ _NUMBER_OF_NUM = {dtype.num: number for number, dtype in enumerate(DTYPES)}
 _UINT8 = np.dtype(np.uint8)
 
 
-def to_numpy(data: Any) -> npt.NDArray[Any]:
+def to_numpy(data: Any, to_write: bool = False) -> npt.NDArray[Any]:
+    """``data`` as an array that shares its memory, where that can be viewed.
+
+    Args:
+        data: what a caller has passed.
+        to_write: it is to be written to: TypeError rather than a copy of a tensor.
+    """
     if isinstance(data, np.ndarray):
         if isinstance(data, np.ma.MaskedArray):
             raise TypeError(
@@ -41,6 +49,8 @@ def to_numpy(data: Any) -> npt.NDArray[Any]:
         return data
     if isinstance(data, np.generic):
         return np.asarray(data)
+    if is_tensor(data):
+        return _from_dlpack(plain_tensor(data, to_write))
     if hasattr(data, "__dlpack__"):
         return _from_dlpack(data)
     try:
@@ -104,7 +114,7 @@ def as_bytes(frame: Any, what: str = "a frame") -> ByteArray:
 
 def as_writable_bytes(buffer: Any, what: str) -> ByteArray:
     """``buffer`` as a flat writable array of bytes that shares its memory."""
-    array = to_numpy(buffer)
+    array = to_numpy(buffer, to_write=True)
     if isinstance(buffer, (list, tuple, np.generic)):
         raise TypeError(f"{what} must be an array or a buffer, got {type(buffer).__name__}")
     if not array.flags.c_contiguous or not array.flags.writeable:
@@ -114,7 +124,7 @@ def as_writable_bytes(buffer: Any, what: str) -> ByteArray:
 
 def integers_to_add_to(buffer: Any) -> int:
     """The dtype number of a buffer that integers can be added to in place."""
-    array = to_numpy(buffer)
+    array = to_numpy(buffer, to_write=True)
     number = dtype_number(array.dtype)
     if array.dtype == np.bool_ or not array.dtype.isnative:
         raise TypeError(f"out must hold integers in native byte order, got {array.dtype}")

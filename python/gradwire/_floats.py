@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from gradwire import _core
 from gradwire._arrays import to_numpy
+from gradwire._tensors import is_tensor, plain_tensor
 
 FloatArray = npt.NDArray[Any]
 Float32Array = npt.NDArray[np.float32]
@@ -30,10 +31,10 @@ def type_number(name: str) -> int:
     return _NUMBERS[name]
 
 
-def _host_array(data: Any) -> tuple[npt.NDArray[Any], str]:
+def _host_array(data: Any, to_write: bool = False) -> tuple[npt.NDArray[Any], str]:
     """An array in host memory and the name of its type; bfloat16 as its 16 bits."""
-    if hasattr(data, "detach"):  # a torch tensor
-        data = data.detach()
+    if is_tensor(data):
+        data = plain_tensor(data, to_write)
         if str(data.dtype) == "torch.bfloat16":
             int16 = __import__("torch").int16
             return to_numpy(data.view(int16)).view(np.uint16), "bfloat16"
@@ -63,7 +64,7 @@ def to_float32(array: FloatArray, number: int) -> Float32Array:
 
 def as_output(out: Any, count: int) -> tuple[FloatArray, int]:
     """The memory of ``out`` as a flat array, and its type's number."""
-    array, name = _host_array(out)
+    array, name = _host_array(out, to_write=True)
     if isinstance(out, (list, tuple, np.generic)) or name not in _NUMBERS:
         raise TypeError(f"out must be an array or tensor of floats, got {type(out).__name__}")
     if not (array.flags.c_contiguous and array.flags.writeable and array.dtype.isnative):
