@@ -293,14 +293,13 @@ class OneBit(_ScaledSigns):
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """The scale of the level's sign, with that sign: float32 of the shape of ``levels``."""
         above, below = np.asarray(scales, np.float32).reshape(-1, 2).T
-        flat = levels.reshape(-1)
+        flat = levels.reshape(-1).astype(np.float32)
         size = np.where(
             flat < 0,
             _per_element(below, flat.size, self.bucket_size),
             _per_element(above, flat.size, self.bucket_size),
         )
-        values: Float32Array = flat * size
-        return values.reshape(levels.shape)
+        return (flat * size).reshape(levels.shape)
 
 
 @dataclass(frozen=True)
