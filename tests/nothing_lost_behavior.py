@@ -264,6 +264,60 @@ def case_shared_out(algorithm: str) -> float:
     return worst
 
 
+def case_checkpoints_by_name() -> float:
+    """Other buckets, layers that are trained from now on, a graph without unused parameters."""
+    compressor = partial(gw.Compressor, gw.TopK(0.05))
+
+    def start(frozen: bool, cap: float, **options: Any) -> tuple[Any, Any, nn.Module]:
+        model = network()
+        model[0].requires_grad_(not frozen)
+        ddp = DistributedDataParallel(model, bucket_cap_mb=cap, **options)
+        memory = gw.Residual()
+        state = gw.torch.CompressionState(None, compressor(memory=memory), fallback=False)
+        ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
+        return ddp, state, model
+
+    ddp, state, _ = start(True, 0.04, find_unused_parameters=True)
+    train(ddp, 4)
+    saved = state.state_dict()
+    assert set(saved["tensors"]) == {f"{n}.{k}" for n in (2, 4, 6) for k in ("weight", "bias")}
+    state.close()
+    for options in ({"frozen": False, "cap": 0.1}, {"frozen": False, "cap": 0.001}):
+        ddp, state, model = start(**options)
+        state.load_state_dict(copy.deepcopy(saved))
+        again = state.state_dict()
+        for _ in range(3):  # zeros leave memories as they are, in whichever buckets
+            ddp.zero_grad()
+            (0.0 * ddp(torch.ones(2, 100)).sum()).backward()
+        now = state.state_dict()
+        for name, tensor in saved["tensors"].items():
+            shape = dict(model.named_parameters())[name].shape
+            for other in (again, now):
+                kept = other["tensors"][name]["arrays"][""]
+                assert kept.shape == shape and torch.equal(kept, tensor["arrays"][""])
+        train(ddp, 2)
+        state.close()
+    for name, text in (("2.weight", "has the shape"), ("9.weight", "which is no parameter")):
+        ddp, state, _ = start(False, 0.04)
+        other = copy.deepcopy(saved)
+        other["tensors"][name] = {"loss_scale": 1.0, "arrays": {"": torch.zeros(3, 3)}}
+        load = partial(state.load_state_dict, other)
+        expect(ValueError, [text], load)
+        state.close()
+        unregistered = gw.torch.CompressionState(None, compressor(memory=gw.Residual()))
+        unregistered.load_state_dict(other)
+        ddp = wrap(network())
+        ddp.register_comm_hook(unregistered, gw.torch.compressed_allreduce)
+        try:
+            train(ddp, 1)
+        except (ValueError, RuntimeError) as error:
+            assert text in str(error), error
+        else:
+            raise AssertionError("a checkpoint of another model was taken")
+        unregistered.close()
+    return 0.0
+
+
 def case_states_end() -> float:
     """A thousand states, of all kinds, leave no thread and no file descriptor."""
 
@@ -343,6 +397,7 @@ def cases_for(world: int) -> dict[str, Case]:
     if world == 4:
         return cases
     cases["states-end"] = case_states_end
+    cases["checkpoints-by-name"] = case_checkpoints_by_name
     cases["one-compressor-one-user"] = case_one_compressor_one_user
     cases["one-state-one-model"] = case_one_state_one_model
     cases["uneven-inputs"] = case_uneven_inputs_with_memory

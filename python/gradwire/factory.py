@@ -53,8 +53,8 @@ def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
 
     Args:
         params: "compressor" and "memory" by name (default "none"), "codec" (default "entropy"),
-            "seed", "threads", "nonfinite", and the arguments of the classes that are named, under
-            our names or GRACE's: compress_ratio, quantum_num, lr, gradient_clipping.
+            "seed", "threads", "nonfinite", "loss_scale", and the arguments of the classes that are
+            named, under our names or GRACE's: compress_ratio, quantum_num, lr, gradient_clipping.
             "communicator" and "world_size" are left to the caller.
 
     Raises:
@@ -74,7 +74,7 @@ def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
     if isinstance(parts[0], quantizers.Signum) and type(parts[1]) is memory.NoMemory:
         parts[1] = None
     options = {key: value for key, value in given.items() if key not in used}
-    known = {"codec", "seed", "rank", "nonfinite", "threads"}
+    known = {"codec", "seed", "rank", "nonfinite", "threads", "loss_scale"}
     if set(options) - known:
         raise ValueError(
             f"unknown settings: {', '.join(sorted(set(options) - known))}; "

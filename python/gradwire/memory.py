@@ -1,8 +1,14 @@
 """Memories: what a compressor leaves out of one gradient is added to the next one.
 
-State is kept per tensor name, as flat float32 arrays. A memory belongs to one compressor. Gradients
-may be multiplied by a loss scale that changes, see ``loss_scale`` of
-:class:`~gradwire.compressor.Compressor`.
+State is kept per tensor name, as flat float32 arrays. A memory belongs to one compressor.
+
+Where gradients are multiplied by a loss scale that changes, pass ``loss_scale`` to the
+:class:`~gradwire.compressor.Compressor`, or to what uses it. Without it, arrays stay in the units
+of older gradients. When the scale falls from 65536 to 1024, what :class:`Residual`,
+:class:`EFSign` and :class:`DGCMomentum` hold comes 64 times too large, and the mean of
+:class:`SignMomentum` is that of old gradients for many steps; when the scale grows, what they hold
+all but vanishes. In a loop of your own you may as well divide gradients by the scale before they
+are compressed.
 """
 
 from __future__ import annotations

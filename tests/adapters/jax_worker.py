@@ -94,6 +94,12 @@ def check_types() -> None:
     else:
         raise AssertionError("integers were averaged")
     report("float32, float16 and bfloat16, outside of jit: types and shapes are kept")
+    lossy = gw.mpi.Averager(gw.Compressor(gw.QSGD(4)))
+    large = gw.jax.average(jnp.full(5000, 6e4, jnp.float16), lossy)
+    assert np.all(np.isfinite(large))
+    infinite = gw.jax.average(jnp.full(5000, jnp.inf if RANK else 1.0, jnp.float16), lossy)
+    assert not np.any(np.isfinite(infinite))
+    report("large float16 gradients stay finite, infinite ones do not")
 
 
 def check_order() -> None:

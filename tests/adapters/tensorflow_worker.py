@@ -118,6 +118,13 @@ def check_types() -> None:
     else:
         raise AssertionError("integers were averaged")
     report("float16, bfloat16, float64, a scalar, None: types and shapes are kept")
+    lossy = averager_of("auto", gw.QSGD(4))
+    large = gw.tensorflow.average(tf.fill((5000,), tf.constant(6e4, tf.float16)), lossy)
+    assert np.all(np.isfinite(large.numpy()))
+    value = tf.constant(np.inf if RANK else 1.0, tf.float16)
+    infinite = gw.tensorflow.average(tf.fill((5000,), value), lossy)
+    assert not np.any(np.isfinite(infinite.numpy()))
+    report("large float16 gradients stay finite, infinite ones do not")
 
 
 def check_order() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
+
+_HOOKS = "_comm_hooks"  # where DDP keeps pairs of hooks and their states
 
 
 class ParameterNames:
     """Names as in ``model.named_parameters()``.
 
     DDP gives its hook parameters without their names. The model is therefore looked for among all
-    objects, once. If there is none, because the hook is used in another way, parameters are
+    living objects, once. If there is none, because the hook is used in another way, parameters are
     numbered in the order in which they are first seen.
     """
 
@@ -34,7 +37,7 @@ class ParameterNames:
         if name is not None and self._parameters[name]() is parameter:
             return name
         if not self._names:
-            self._learn(parameter)
+            self._learn(lambda model: any(p is parameter for p in model.parameters()))
         if id(parameter) not in self._names:
             if self.is_complete:
                 raise ValueError(
@@ -50,8 +53,13 @@ class ParameterNames:
         living = {name: reference() for name, reference in self._parameters.items()}
         return {name: tuple(p.shape) for name, p in living.items() if p is not None}
 
-    def _learn(self, parameter: torch.Tensor) -> None:
-        model = _model_with(parameter)
+    def look_for_model_of(self, state: object) -> None:
+        """Learns the names of the model at which a state is registered, if there is one."""
+        if not self._names:
+            self._learn(lambda model: any(s is state for _, s in getattr(model, _HOOKS, ())))
+
+    def _learn(self, is_wanted: Callable[[Any], bool]) -> None:
+        model = _find_model(is_wanted)
         if model is None:
             return
         for name, one in model.module.named_parameters():
@@ -63,9 +71,8 @@ class ParameterNames:
         self._parameters[name] = weakref.ref(parameter)
 
 
-def _model_with(parameter: torch.Tensor) -> Any:
+def _find_model(is_wanted: Callable[[Any], bool]) -> Any:
     for one in gc.get_objects():
-        is_model = issubclass(type(one), DistributedDataParallel)
-        if is_model and any(p is parameter for p in one.parameters()):
+        if issubclass(type(one), DistributedDataParallel) and is_wanted(one):
             return one
     return None

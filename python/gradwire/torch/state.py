@@ -16,7 +16,7 @@ from gradwire import checkpoint
 from gradwire._memory import TensorMemory
 from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
-from gradwire.memory import Residual
+from gradwire.memory import NoMemory, Residual
 from gradwire.quantizers import QSGD
 from gradwire.torch.buckets import Buckets
 from gradwire.torch.collectives import GroupExchange
@@ -229,7 +229,8 @@ class CompressionState:
 
         Raises:
             ValueError: it had another pipeline, memory, algorithm, rank or world size; or the model
-                has other parameters, which may only show in the next step.
+                has no parameters of these names and shapes, which shows in the next step if the
+                hook is not registered yet.
         """
         states = list(state) if isinstance(state, (list, tuple)) else [state]
         if strict and len(states) != 1:
@@ -243,6 +244,7 @@ class CompressionState:
             for one in states
             for name, tensor in one["tensors"].items()
         }
+        self._buckets.names.look_for_model_of(self)
         self._buckets.load(tensors, shapes)
         self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
 
@@ -257,9 +259,12 @@ class CompressionState:
         self.steps += 1
         self._pipeline.begin_step()
         self._settle()
-        self._watches = bool(self.compressor.memory.names())
         if self.fallback:
             self.tuner.begin_step()
+        choices = self.choices()
+        memory = self.compressor.memory
+        has_work = bool(memory.names()) or not choices or any(choices.values())
+        self._watches = has_work and not isinstance(memory, NoMemory)
         # DDP makes RuntimeErrors of all that fails in futures: this runs before DDP looks at them.
         # Outside of a backward pass, a rank that has joined sends zeros.
         with contextlib.suppress(RuntimeError):
