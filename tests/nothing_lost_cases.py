@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 import nothing_lost_behavior
+import nothing_lost_runs
 import torch.distributed as dist
 from nothing_lost_training import PIPELINES, counted_run
 
@@ -35,7 +36,8 @@ def counted_cases(world: int) -> dict[str, Case]:
 
 def cases_for(world: int) -> dict[str, Case]:
     """By name, in the order in which they run."""
-    return {**counted_cases(world), **nothing_lost_behavior.cases_for(world)}
+    others = (module.cases_for(world) for module in (nothing_lost_behavior, nothing_lost_runs))
+    return {name: case for cases in (counted_cases(world), *others) for name, case in cases.items()}
 
 
 def main() -> None:
