@@ -125,6 +125,8 @@ def case_grad_scaler(algorithm: str) -> float:
             name = f"{make().pipeline!r}, {type(make().memory).__name__}"
             print(f"scaler, {name}, {algorithm}: {scaled:.4f}, without {plain:.4f}", flush=True)
         assert abs(scaled / plain - 1) < 0.02, (make().pipeline, scaled, plain)
+    untold = scaled_loss(make, True, False, algorithm)
+    assert untold > 1.1 * plain, "this run would not notice memories in other units"
     return worst
 
 

@@ -70,8 +70,9 @@ class Averager(ABC):
         self.parts: dict[str, Ranges] = {}
         """Parts of tensors whose averages the receiver discards where all ranks have zeros. Memory
         stays out of those that are zero on this rank."""
-        self.saw_nonfinite = False
-        """Whether an average was not finite since this was last set to False."""
+        self.step_is_void = False
+        """Whether averages since the last :meth:`settle` are not applied: one was not finite, or
+        the caller says so."""
 
     def average(self, x: Any, name: str, out: Output | None = None) -> Output:
         """The average of ``x`` over all ranks.
@@ -125,7 +126,7 @@ class Averager(ABC):
 
     def settle(self) -> None:
         """The steps so far are not to be taken back any more."""
-        self.saw_nonfinite = False
+        self.step_is_void = False
         for compressor in self.compressors():
             compressor.memory.settle()
 
@@ -186,7 +187,7 @@ class Averager(ABC):
 
     def _note_nonfinite(self, frames: Sequence[ByteArray], name: str) -> None:
         if any(frame.size == 0 for frame in frames):
-            self.saw_nonfinite = True
+            self.step_is_void = True
             self._take_back(name)
 
     def add_up(self, frames: Sequence[ByteArray], out: Output) -> None:

@@ -156,8 +156,8 @@ class _Gradients:
         for name, parameter in self._parameters.items():  # in one order, as "sharded" needs it
             copy_saturated(pending[name]().view_as(parameter), parameter.grad)
             if not is_finite(parameter.grad):
-                self.averager.saw_nonfinite = True
-        if self.averager.saw_nonfinite:
+                self.averager.step_is_void = True
+        if self.averager.step_is_void:
             self.averager.skip_step()
         self.averager.settle()
         self._synchronized = True

@@ -25,12 +25,13 @@ class Stage:
         self._work.put(work)
 
     def end(self) -> None:
-        """Ends the thread when all work is done."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._work.put(None)
-            if thread is not threading.current_thread():
-                thread.join()
+        """Ends the thread when all work is done. Does not wait for that."""
+        self._work.put(None)
+
+    def join(self) -> None:
+        """Waits for the end."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
 
 
 def _run(queued: queue.SimpleQueue[Callable[[], None] | None]) -> None:

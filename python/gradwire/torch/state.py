@@ -113,8 +113,10 @@ class CompressionState:
 
     def close(self) -> None:
         """Ends threads and the gloo group. The hook must not be called any more."""
-        self.averager.close()
         self._finalizer()
+        for stage in self._pipeline.stages:
+            stage.join()
+        self.averager.close()
 
     def __enter__(self) -> CompressionState:
         return self
@@ -253,7 +255,7 @@ class CompressionState:
 
         Needless if an average was not finite, which this state sees itself.
         """
-        self.averager.saw_nonfinite = True
+        self.averager.step_is_void = True
 
     def _begin_step(self) -> None:
         self.steps += 1
@@ -272,7 +274,7 @@ class CompressionState:
 
     def _settle(self) -> None:
         """Ends the step before: a loss scaler skips all of it if anything is not finite."""
-        if self.averager.saw_nonfinite:
+        if self.averager.step_is_void:
             self.averager.skip_step()
         self.averager.settle()
 
@@ -299,7 +301,7 @@ class CompressionState:
                 self.tuner.end(index)
             average = future.value()[0]
             if self._watches and not is_finite(average):
-                self.averager.saw_nonfinite = True
+                self.averager.step_is_void = True
             return average
 
         return work.get_future().then(finish)
@@ -322,7 +324,7 @@ class CompressionState:
             left_out[begin:end] = 0
         wide = torch.promote_types(buffer.dtype, torch.float32)
         total = buffer.to("cpu", wide) + memory.beta * torch.from_numpy(left_out).to(wide)
-        copy_saturated(total, buffer)
+        self._pipeline.saturated += copy_saturated(total, buffer)
         if wide != buffer.dtype:
             rest += (total - buffer.to("cpu", wide)).nan_to_num_(0, 0, 0).numpy()
         kept = TensorMemory({memory.unsent: rest}, scale) if rest.any() else None
