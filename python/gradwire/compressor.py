@@ -181,11 +181,11 @@ class Compressor:
         fitted = self.pipeline.fitted(key) if isinstance(self.pipeline, Sparsifier) else None
         draft = self.memory.draft(key, array.size, self.current_loss_scale())
         try:
-            with draft.untouched(untouched):
-                if isinstance(self.pipeline, Quantizer):
-                    frame = self._quantize(array, number, draft, step)
-                else:
-                    frame = self._sparsify(self.pipeline, array, number, draft, step)
+            if untouched:
+                with draft.untouched(untouched):
+                    frame = self._frame_of(array, number, draft, step)
+            else:
+                frame = self._frame_of(array, number, draft, step)
             self.memory.commit(draft)
             self._steps[key] = step + 1
             return frame
@@ -252,6 +252,11 @@ class Compressor:
         if isinstance(self.pipeline, Sparsifier):
             self.pipeline.load_state_dict(state["sparsifier"])
         self._steps = dict(state["steps"])
+
+    def _frame_of(self, array: FloatArray, number: int, draft: Draft, step: int) -> ByteArray:
+        if isinstance(self.pipeline, Quantizer):
+            return self._quantize(array, number, draft, step)
+        return self._sparsify(self.pipeline, array, number, draft, step)
 
     def _quantize(self, array: FloatArray, number: int, draft: Draft, step: int) -> ByteArray:
         feedback = self.memory.feedback(draft)

@@ -23,6 +23,10 @@ __all__ = ["DGCMomentum", "EFSign", "Memory", "NoMemory", "Residual", "SignMomen
 class NoMemory(Memory):
     """What is left out is lost."""
 
+    def draft(self, name: str, count: int, scale: float = 1.0) -> Draft:
+        """A step of which nothing is remembered."""
+        return Draft(name, None, {}, {}, scale)
+
 
 class Residual(Memory):
     """Error feedback (Seide et al., 2014; Karimireddy et al., 2019).

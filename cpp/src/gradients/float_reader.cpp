@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/kernels.hpp"
 
@@ -44,14 +43,7 @@ const float* FloatReader::take(std::uint64_t first, std::size_t count, float* sc
 
 void combine(std::span<const float> gradient, float gamma, float beta,
              std::span<const float> residual, std::span<float> out) {
-  // In pieces, so that what is copied is still in the cache when it is added to.
-  for (std::size_t first = 0; first < out.size(); first += kPiece) {
-    const std::size_t count = std::min(kPiece, out.size() - first);
-    float* const sums = out.data() + first;
-    const float* const old = residual.data() + first;
-    if (sums != old) std::memcpy(sums, old, count * sizeof(float));
-    kernels().floats.combine(gradient.data() + first, count, gamma, beta, sums);
-  }
+  kernels().floats.combine(gradient.data(), out.size(), gamma, beta, residual.data(), out.data());
 }
 
 std::optional<std::uint64_t> FloatReader::first_nonfinite(std::uint64_t count) const {

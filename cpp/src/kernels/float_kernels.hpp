@@ -57,8 +57,10 @@ struct FloatKernels {
   void (*squares)(const float* x, size_t count, FloatStats* stats);
   void (*sign_sums)(const float* x, size_t count, SignSums* sums);
 
-  /// residual = gamma * x + beta * residual, where that is infinite the largest number.
-  void (*combine)(const float* x, size_t count, float gamma, float beta, float* residual);
+  /// out = gamma * x + beta * residual, where that is infinite the largest number. `out` may be
+  /// `residual`.
+  void (*combine)(const float* x, size_t count, float gamma, float beta, const float* residual,
+                  float* out);
 
   /// Levels of -127 to 127, whatever `x` holds; rounds to nearest, half up in magnitude, if there
   /// is no stream.
