@@ -117,6 +117,7 @@ def test_python_imports_point_downward() -> None:
         "sharded",
         "algorithms",
         "checkpoint",
+        "adapter",
         "tuner",
         "factory",
         "tables",

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from gradwire import checkpoint
 from gradwire._arrays import ByteArray
 from gradwire._extras import needs
+from gradwire.adapter import NamedTensors
 from gradwire.algorithms import make_averager
 from gradwire.averaging import Allgather, Output, largest_frame
 from gradwire.compressor import Compressor
@@ -70,7 +70,7 @@ class MPIExchange(Exchange):
         return np.split(out, np.cumsum(sizes)[:-1])
 
 
-class Averager:
+class Averager(NamedTensors):
     """Averages gradients over all ranks. All ranks must create it, and call it, in one order.
 
     Args:
@@ -96,38 +96,8 @@ class Averager:
         loss_scale: Callable[[], float] | None = None,
     ) -> None:
         self._exchange = MPIExchange(_duplicate(comm or MPI.COMM_WORLD))
-        self._averager = make_averager(compressor, self._exchange, algorithm, loss_scale)
-        self.traffic = self._averager.traffic
-
-    def skip_step(self, names: Sequence[str] | None = None) -> None:
-        """Says that averages are not applied, so that memories are taken back to before them.
-
-        Args:
-            names: of the tensors of that step; None for all.
-        """
-        self._averager.skip_step(names)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a run needs to go on, for this rank's checkpoint: NumPy arrays by tensor name."""
-        return checkpoint.state_dict(self._averager)
-
-    def load_state_dict(self, state: Any, strict: bool = True) -> None:
-        """Goes on from :meth:`state_dict`, bit for bit.
-
-        Args:
-            state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier
-                run, or of some of them if other ranks have the rest.
-            strict: whether the world size and the rank must be the same. Otherwise all ranks must
-                call this, and share out what the ranks of that run held, so that nothing is lost.
-
-        Raises:
-            ValueError: it had another pipeline, memory, algorithm, rank or world size.
-        """
-        checkpoint.load_state_dict(self._averager, state, strict)
-
-    def close(self) -> None:
-        """Lets go of the compressor."""
-        self._averager.close()
+        super().__init__(make_averager(compressor, self._exchange, algorithm, loss_scale))
+        self.traffic = self.averager.traffic
 
     def average(self, x: Any, name: str) -> Output:
         """The average over all ranks: a new array of the shape of ``x``.
@@ -147,7 +117,7 @@ class Averager:
             x: as for :meth:`average`; may be changed once this returns.
             name: as for :meth:`average`.
         """
-        averager, shape = self._averager, tuple(x.shape)
+        averager, shape = self.averager, tuple(x.shape)
         out = averager.room_for(x)
         frames = averager.compress(x.reshape(-1), name)
         if not isinstance(averager, Allgather):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from gradwire import checkpoint
+from gradwire.adapter import NamedTensors
 from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
 from gradwire.factory import compressor_from_params
@@ -20,7 +19,7 @@ from gradwire.torch.pipeline import as_array
 from gradwire.torch.saturate import copy_saturated
 
 
-class Communicator:
+class Communicator(NamedTensors):
     """Compresses tensors, exchanges the frames and averages what they hold.
 
     Args:
@@ -51,25 +50,14 @@ class Communicator:
         lease = GroupLease(group)
         self._finalizer = weakref.finalize(self, lease.end)
         exchange = GroupExchange(lease.group, lease.number, group)
-        self.averager = make_averager(compressor, exchange, algorithm, loss_scale)
+        super().__init__(make_averager(compressor, exchange, algorithm, loss_scale))
         self.saturated = 0
         """Elements of averages that the type of their tensor could not hold."""
 
     def close(self) -> None:
         """Ends the gloo group."""
-        self.averager.close()
+        super().close()
         self._finalizer()
-
-    def __enter__(self) -> Communicator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def step(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
         """The average of a tensor of floats over all ranks: a new one like it.
@@ -83,32 +71,6 @@ class Communicator:
         result = torch.empty_like(flat)
         self.saturated += copy_saturated(average, result)
         return result.reshape(tensor.shape)
-
-    def skip_step(self, names: Sequence[str] | None = None) -> None:
-        """Says that averages are not applied, so that memories are taken back to before them.
-
-        Args:
-            names: of the tensors of that step; None for all.
-        """
-        self.averager.skip_step(names)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a run needs to go on, for this rank's checkpoint: NumPy arrays by tensor name."""
-        return checkpoint.state_dict(self.averager)
-
-    def load_state_dict(self, state: Any, strict: bool = True) -> None:
-        """Goes on from :meth:`state_dict`, bit for bit.
-
-        Args:
-            state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier
-                run, or of some of them if other ranks have the rest.
-            strict: whether the world size and the rank must be the same. Otherwise all ranks must
-                call this, and share out what the ranks of that run held, so that nothing is lost.
-
-        Raises:
-            ValueError: it had another pipeline, memory, algorithm, rank or world size.
-        """
-        checkpoint.load_state_dict(self.averager, state, strict)
 
 
 def communicator_from_params(

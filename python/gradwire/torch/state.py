@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch.distributed as dist
 
 from gradwire import checkpoint
 from gradwire._memory import TensorMemory
+from gradwire.adapter import Closing
 from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
 from gradwire.memory import NoMemory, Residual
@@ -33,7 +33,7 @@ SMALLEST = 4096
 """Elements of a bucket below which it goes plain: compressing it could not pay."""
 
 
-class CompressionState:
+class CompressionState(Closing):
     """State of :func:`compressed_allreduce` for one model. All ranks must create it, in one order.
 
     Args:
@@ -117,17 +117,6 @@ class CompressionState:
         for stage in self._pipeline.stages:
             stage.join()
         self.averager.close()
-
-    def __enter__(self) -> CompressionState:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         """The hook: see :func:`compressed_allreduce`."""
