@@ -36,6 +36,7 @@ class ParameterNames:
         name = self._names.get(id(parameter))
         if name is not None and self._parameters[name]() is parameter:
             return name
+        self._names.pop(id(parameter), None)  # of one that is no more
         if not self._names:
             self._learn(lambda model: any(p is parameter for p in model.parameters()))
         if id(parameter) not in self._names:
