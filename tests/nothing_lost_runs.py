@@ -14,6 +14,9 @@ from torch_training import ALGORITHMS, network, wrap
 import gradwire as gw
 
 Case = Callable[[], float]
+DELAYED = {"allgather": 0.02, "sharded": 0.1}
+"""How much farther off a run may end because memories wait until a parameter is used again; with
+shards there are two of them, one behind the other. Nothing is lost: the other cases count it."""
 
 
 class Experts(nn.Module):
@@ -46,14 +49,14 @@ def distance(touch_all: bool, compressor: gw.Compressor | None, algorithm: str) 
     if compressor is not None:
         state = gw.torch.CompressionState(None, compressor, algorithm, fallback=False)
         ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
-    optimizer = torch.optim.SGD(ddp.parameters(), 0.04)
+    optimizer = torch.optim.SGD(ddp.parameters(), 0.02)
     squares = []
-    for step in range(800):
+    for step in range(1200):
         generator = torch.Generator().manual_seed(1000 * step + dist.get_rank())
         optimizer.zero_grad()
         ddp(step % 4, torch.randn(10_000, generator=generator)).backward()
         optimizer.step()
-        if step >= 600:
+        if step >= 900:
             with torch.no_grad():
                 for turn in range(4):
                     own = torch.cat([model.experts[turn], model.shared])
@@ -73,7 +76,7 @@ def case_mixture_of_experts(algorithm: str) -> float:
     own, touched = (distance(touch_all, make(), algorithm) for touch_all in (False, True))
     if dist.get_rank() == 0:
         print(f"experts: {own:.4f}, all touched {touched:.4f}, plain DDP {plain:.4f}", flush=True)
-    assert abs(own / touched - 1) < 0.02, (own, touched, plain)
+    assert abs(own / touched - 1) < DELAYED[algorithm], (own, touched, plain)
     return own / touched
 
 
