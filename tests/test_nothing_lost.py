@@ -29,7 +29,7 @@ def results() -> dict[int, list[dict[str, Any]]]:
 )
 def test_case(results: dict[int, list[dict[str, Any]]], world: int, case: str) -> None:
     if world not in results:
-        results[world] = results_of(run_ranks("nothing_lost_cases.py", world, longest=900))
+        results[world] = results_of(run_ranks("nothing_lost_cases.py", world, longest=1800))
     for rank, result in enumerate(results[world]):
         figure = result.get(case, "did not run")
         assert not isinstance(figure, str), f"rank {rank}:\n{figure}"
