@@ -53,11 +53,12 @@ class Buckets:
 
     def sizes(self) -> dict[int, int]:
         """Elements of all buckets, by their indices."""
-        return {i: _count(self._layouts[i]) for i in sorted(self._layouts)}
+        return {i: _count(self._layouts[i]) for i in sorted(self._layouts) if self._layouts[i]}
 
     def layouts(self) -> dict[int, list[str]]:
         """Names of the parameters of each bucket."""
-        return {i: [name for name, _ in layout] for i, layout in sorted(self._layouts.items())}
+        layouts = sorted(self._layouts.items())
+        return {i: [name for name, _ in layout] for i, layout in layouts if layout}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of the parameters that are known, or that a checkpoint has."""
@@ -103,6 +104,8 @@ class Buckets:
 
     def _put_together(self, index: int) -> None:
         layout = self._layouts[index]
+        if not layout:  # of a sparse bucket
+            return
         ends = np.cumsum([count for _, count in layout]).tolist()
         self._averager.parts[str(index)] = list(zip([0, *ends[:-1]], ends))
         pieces = [self._loose.pop(name, None) for name, _ in layout]

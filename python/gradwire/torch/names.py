@@ -54,10 +54,22 @@ class ParameterNames:
         living = {name: reference() for name, reference in self._parameters.items()}
         return {name: tuple(p.shape) for name, p in living.items() if p is not None}
 
-    def look_for_model_of(self, state: object) -> None:
-        """Learns the names of the model at which a state is registered, if there is one."""
+    def look_for_model_of(self, state: object, parameter: torch.Tensor | None = None) -> None:
+        """Learns the names of the model at which a state is registered, if there is one.
+
+        Args:
+            state: of the hook.
+            parameter: that the model has; None for any.
+        """
+
+        def is_wanted(model: Any) -> bool:
+            has_state = any(s is state for _, s in getattr(model, _HOOKS, ()))
+            return has_state and (
+                parameter is None or any(p is parameter for p in model.parameters())
+            )
+
         if not self._names:
-            self._learn(lambda model: any(s is state for _, s in getattr(model, _HOOKS, ())))
+            self._learn(is_wanted)
 
     def _learn(self, is_wanted: Callable[[Any], bool]) -> None:
         model = _find_model(is_wanted)

@@ -127,8 +127,10 @@ class CompressionState(Closing):
         if index == 0:
             self._begin_step()
         if buffer.is_sparse or not buffer.is_floating_point():
+            self._buckets.update(index, [])  # the index may have been that of another bucket
             future = self._plain(buffer)
         else:
+            self._buckets.names.look_for_model_of(self, bucket.parameters()[0])
             layout = self._buckets.layout_of(bucket.parameters())
             future = self._average(Bucket(index, buffer, layout))
         if bucket.is_last() and self._regrouping is not None:
