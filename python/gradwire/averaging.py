@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from gradwire._arrays import ByteArray
 from gradwire._core import CorruptFrameError, MissingCodeBookError
+from gradwire._floats import as_floats, to_float32
 from gradwire._memory import Ranges, TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange import Exchange
@@ -278,9 +279,7 @@ def decode(
 
 
 def _is_finite(x: Any) -> bool:
-    with np.errstate(over="ignore"):
-        values = np.asarray(x.float() if hasattr(x, "float") else x).astype(np.float32, copy=False)
-    return bool(np.isfinite(values).all())
+    return bool(np.isfinite(to_float32(*as_floats(x))).all())
 
 
 def is_zero(x: Any) -> bool:
