@@ -1,4 +1,4 @@
-"""Makes the six synthetic data sets of the benchmarks: int8 symbols, independent after quantising.
+"""Makes the six synthetic data sets of the benchmarks: int8 symbols, independent after quantizing.
 
     python bench/datasets.py DIR [--mib 64]
 

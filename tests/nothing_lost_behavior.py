@@ -18,7 +18,7 @@ from nothing_lost_training import Count, Weights, gradients_of
 from torch import nn
 from torch.distributed.algorithms.join import Join
 from torch.nn.parallel import DistributedDataParallel
-from torch_training import ALGORITHMS, expect, hooked, network, train, wrap
+from torch_training import ALGORITHMS, expect, held_by_parameter, hooked, network, train, wrap
 
 import gradwire as gw
 
@@ -203,6 +203,41 @@ def case_checkpoints_by_name() -> float:
     return 0.0
 
 
+class Words(nn.Module):
+    """A sparse table before a dense layer: after the first step its bucket comes first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 100, sparse=True)
+        self.dense = nn.Linear(100, 100)
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.table(words))
+
+
+def case_sparse_bucket_takes_an_index() -> float:
+    """The memory of the dense bucket that had the index before goes on with its parameters."""
+    compressor = gw.Compressor(gw.TopK(0.05), memory=gw.Residual())
+    ddp, state = hooked(Words(), compressor)
+    seen = DistributedDataParallel(copy.deepcopy(ddp.module), bucket_cap_mb=0.04)
+    given, arrived = torch.zeros(100, 100), torch.zeros(100, 100)
+    for step in range(5):
+        generator = torch.Generator().manual_seed(10 * step + dist.get_rank())
+        words = torch.randint(50, (16,), generator=generator)
+        for model, total in ((seen, given), (ddp, arrived)):
+            model.zero_grad()
+            model(words).square().sum().backward()
+            total += model.module.dense.weight.grad
+    held = held_by_parameter(state)["dense.weight"]
+    dist.all_reduce(held)
+    lost = float((given - arrived - held / dist.get_world_size()).abs().max() / given.abs().max())
+    names = [name for layout in state._buckets.layouts().values() for name in layout]
+    assert len(names) == len(set(names)), names
+    assert lost < 1e-5, lost
+    state.close()
+    return lost
+
+
 def case_states_end() -> float:
     """A thousand states, of all kinds, leave no thread and no file descriptor."""
 
@@ -282,6 +317,7 @@ def cases_for(world: int) -> dict[str, Case]:
     if world == 4:
         return cases
     cases["states-end"] = case_states_end
+    cases["sparse-bucket"] = case_sparse_bucket_takes_an_index
     cases["checkpoints-by-name"] = case_checkpoints_by_name
     cases["one-compressor-one-user"] = case_one_compressor_one_user
     cases["one-state-one-model"] = case_one_state_one_model

@@ -29,7 +29,7 @@ class Wrapper(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise NotImplementedError
+        raise AssertionError(f"{func} was called: a wrapper must be refused before")
 
 
 def fake(x: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -12,14 +13,14 @@ from gradwire.averaging import Averager
 Self = TypeVar("Self", bound="Closing")
 
 
-class Closing:
+class Closing(ABC):
     """Ends at the end of a ``with`` block."""
 
     __slots__ = ()
 
+    @abstractmethod
     def close(self) -> None:
         """Ends it."""
-        raise NotImplementedError
 
     def __enter__(self: Self) -> Self:
         return self
