@@ -61,6 +61,19 @@ def case_one_compressor_one_user() -> float:
     return 0.0
 
 
+def case_shared_parameters() -> float:
+    """Names are those of the model that has the hook, also if another one has its parameters."""
+    backbone = nn.Linear(100, 100)
+    others = [wrap(backbone), wrap(nn.Sequential(nn.Identity(), nn.Identity(), backbone))]
+    model = nn.Sequential(backbone, nn.Linear(100, 10))
+    ddp, state = hooked(model, gw.Compressor(gw.TopK(0.05), memory=gw.Residual()))
+    train(ddp, 2)
+    names = {n for layout in state._buckets.layouts().values() for n in layout}
+    assert names == {n for n, _ in model.named_parameters()} and len(others) == 2
+    state.close()
+    return 0.0
+
+
 def case_one_state_one_model() -> float:
     ddp, state = hooked(network(), gw.Compressor(gw.QSGD(4), memory=gw.Residual()))
     second = wrap(network())
@@ -317,6 +330,7 @@ def cases_for(world: int) -> dict[str, Case]:
     if world == 4:
         return cases
     cases["states-end"] = case_states_end
+    cases["shared-parameters"] = case_shared_parameters
     cases["sparse-bucket"] = case_sparse_bucket_takes_an_index
     cases["checkpoints-by-name"] = case_checkpoints_by_name
     cases["one-compressor-one-user"] = case_one_compressor_one_user

@@ -67,3 +67,16 @@ def case_too_much() -> None:
         [f"rank 1 announces a frame of {2**20 - 8} bytes, at most 1000"],
         lambda: exchange.allgather(np.zeros(rank * (2**20 - 8), np.uint8), 1000),
     )
+
+
+def case_nan_in_any_tensor() -> None:
+    """NaN on one rank is NaN on all, in tensors that NumPy cannot view too."""
+    communicator = gw.torch.Communicator(gw.Compressor(gw.QSGD(4)))
+    value = torch.nan if dist.get_rank() == 0 else 1.0
+    leaf = torch.full((5000,), value, requires_grad=True)
+    negative = torch.complex(leaf.detach(), leaf.detach()).conj().imag
+    for name, given in (("leaf", leaf), ("negative", negative)):
+        out = np.empty(5000, np.float32)
+        communicator.averager.complete(communicator.averager.compress(given, name), name, out)
+        assert np.isnan(out).all()
+    communicator.close()
