@@ -6,11 +6,12 @@ are in units of the scale of their last step, and follow when it changes (``loss
 
 A step is all or nothing: it writes new arrays, and the old ones stay until the next step of the
 tensor, so that a step that fails, or whose averages are discarded, can be taken back. A memory so
-takes twice the bytes of its arrays.
+takes twice the bytes of its arrays; three times if a step has several gradients of a tensor.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,15 +102,20 @@ class Memory:
 
     def __init__(self) -> None:
         self._tensors: dict[str, TensorMemory] = {}
-        self._before: dict[str, TensorMemory | None] = {}  # each tensor's last step
+        self._before: dict[str, TensorMemory | None] = {}  # each tensor's last gradient
+        self._first: dict[str, TensorMemory | None] = {}  # all gradients of a step that goes on
         self._spare: dict[str, TensorMemory] = {}  # arrays to be overwritten
         self._lock = threading.Lock()  # held while arrays are copied or chosen to be overwritten
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+        """What a copy has: no step of it can be taken back."""
+        with self._lock:
+            tensors = copy.deepcopy(dict(self._tensors))
+        others = {"_lock": None, "_tensors": tensors, "_before": {}, "_first": {}, "_spare": {}}
+        return {**self.__dict__, **others}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
+        self.__dict__.update({**state, "_lock": threading.Lock()})
 
     def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
         """The flat float32 array to compress in place of the gradient ``x``, which is finite.
@@ -167,26 +173,32 @@ class Memory:
         self._before.pop(draft.name, None)
         self._set(draft.name, draft.before)
 
-    def steps(self) -> set[str]:
-        """The tensors whose last step can be taken back."""
-        return set(self._before)
-
     def take_back(self, name: str) -> None:
         """Undoes the last step of a tensor, unless that is settled or has been undone."""
-        if name in self._before:
-            self._set(name, self._before.pop(name))
+        for steps in (self._before, self._first):  # the older one comes last, and holds
+            if name in steps:
+                self._set(name, steps.pop(name))
+
+    def go_on(self) -> None:
+        """Further gradients are of the same step, and are taken back with those so far."""
+        self._spare.update(
+            {n: m for n, m in self._before.items() if m is not None and n in self._first}
+        )
+        self._first = {**self._before, **self._first}
+        self._before.clear()
 
     def settle(self) -> None:
         """All steps so far hold: none is to be taken back any more."""
-        self._spare.update({n: m for n, m in self._before.items() if m is not None})
-        self._before.clear()
+        for steps in (self._before, self._first):
+            self._spare.update({n: m for n, m in steps.items() if m is not None})
+            steps.clear()
 
     def replace(self, name: str, memory: TensorMemory | None, as_step: bool = False) -> None:
         """Sets what is remembered of a tensor; as a step that can be taken back, or for good."""
-        before = self._tensors.get(name)
-        self.forget(name)
         if as_step:
-            self._before[name] = before
+            self._before[name] = self._tensors.get(name)
+        else:
+            self.forget(name)
         self._set(name, memory)
 
     def names(self) -> set[str]:
@@ -199,12 +211,12 @@ class Memory:
 
     def forget(self, name: str) -> None:
         """Drops what is remembered of a tensor, for good."""
-        for entries in (self._tensors, self._before, self._spare):
+        for entries in (self._tensors, self._before, self._first, self._spare):
             entries.pop(name, None)
 
     def clear(self) -> None:
         """Drops all state."""
-        for entries in (self._tensors, self._before, self._spare):
+        for entries in (self._tensors, self._before, self._first, self._spare):
             entries.clear()
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -44,13 +44,15 @@ class NamedTensors(Closing):
     def __init__(self, averager: Averager) -> None:
         self.averager = averager
 
-    def skip_step(self, names: Sequence[str] | None = None) -> None:
+    def skip_step(self, names: Iterable[str]) -> None:
         """Says that averages are not applied, so that memories are taken back to before them.
 
         Args:
-            names: of the tensors of that step; None for all.
+            names: of the tensors that were averaged in that step, and of no others.
         """
-        self.averager.skip_step(names)
+        if isinstance(names, str):
+            raise TypeError(f"names must be several: pass [{names!r}]")
+        self.averager.take_back(names)
 
     def state_dict(self) -> dict[str, Any]:
         """What a run needs to go on, for this rank's checkpoint: NumPy arrays by tensor name."""
@@ -71,5 +73,5 @@ class NamedTensors(Closing):
         checkpoint.load_state_dict(self.averager, state, strict)
 
     def close(self) -> None:
-        """Lets go of the compressor, whose state is forgotten."""
+        """Lets go of the compressor. What memory holds is forgotten: save it first."""
         self.averager.close()

@@ -6,7 +6,7 @@ it decodes its own frames like those of others.
 
 Signs (:class:`~gradwire.quantizers.SignSGD`) are votes: with both algorithms, what arrives is the
 sign of their sum, and 0 where as many are for as against (Bernstein et al., "signSGD with majority
-vote", ICLR 2019).
+vote", ICLR 2019). With a loss scale it is multiplied by that, as gradients are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,7 @@ class Averager(ABC):
         self.step_is_void = False
         """Whether averages since the last :meth:`settle` are not applied: one was not finite, or
         the caller says so."""
+        self.is_closed = False
 
     def average(self, x: Any, name: str, out: Output | None = None) -> Output:
         """The average of ``x`` over all ranks.
@@ -100,6 +101,7 @@ class Averager(ABC):
 
     def compress(self, x: Any, name: str) -> list[ByteArray]:
         """Frames of a flat gradient. One that is not finite makes averages NaN, as a sum would."""
+        self.check_open()
         begin = time.perf_counter()
         self.counts[name] = int(x.shape[0])
         frames = self._compress(x, name, self.untouched(x, name))
@@ -120,20 +122,35 @@ class Averager(ABC):
         """All that have a state."""
         return [self.compressor]
 
-    def skip_step(self, names: Sequence[str] | None = None) -> None:
+    def take_back(self, names: Iterable[str]) -> None:
         """Takes memories back: the averages of the last step of these tensors are not applied."""
-        for name in self.counts if names is None else names:
+        self.check_open()
+        for name in names:
             self._take_back(name)
 
-    def settle(self) -> None:
-        """The steps so far are not to be taken back any more."""
+    def end_step(self, applied: bool) -> None:
+        """Ends a step: its averages were applied, or will not be, which takes memories back."""
+        if not applied:
+            self.take_back(self.counts)
         self.step_is_void = False
         for compressor in self.compressors():
             compressor.memory.settle()
 
+    def go_on(self) -> None:
+        """Averages so far are yet to be applied, together with further ones of the same step."""
+        for compressor in self.compressors():
+            compressor.memory.go_on()
+
     def close(self) -> None:
         """Lets go of the compressor, whose state is forgotten."""
-        self.compressor.release()
+        if not self.is_closed:
+            self.is_closed = True
+            self.compressor.release()
+
+    def check_open(self) -> None:
+        """Raises RuntimeError after :meth:`close`."""
+        if self.is_closed:
+            raise RuntimeError("it was closed, and what memory held is forgotten; make a new one")
 
     def untouched(self, x: Any, name: str) -> Ranges:
         """The parts of a gradient that memory stays out of."""
@@ -191,6 +208,11 @@ class Averager(ABC):
             self.step_is_void = True
             self._take_back(name)
 
+    def _scale_votes(self, out: Output) -> None:
+        """Lets the outcome of a vote be -1, 0 or 1 once a loss scaler has divided by its scale."""
+        if self.compressor.votes and self.compressor.loss_scale is not None:
+            np.multiply(out, np.float32(self.compressor.current_loss_scale()), out=out)
+
     def add_up(self, frames: Sequence[ByteArray], out: Output) -> None:
         """The average of the gradients in frames, one of each rank; of signs, their vote."""
         begin = time.perf_counter()
@@ -222,6 +244,7 @@ class Allgather(Averager):
     def finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
         """What is left of :meth:`complete` when the frames of all ranks are here."""
         self.add_up(received, out)
+        self._scale_votes(out)
         self._note_nonfinite(received, name)
 
     def held(self, name: str) -> TensorMemory | None:

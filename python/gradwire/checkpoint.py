@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradwire._floats import as_floats, to_float32
 from gradwire._memory import TensorMemory
 from gradwire.averaging import Averager
 from gradwire.compressor import Compressor
@@ -73,7 +74,7 @@ def tensors_of(state: State) -> Tensors:
     """What a checkpoint holds of each tensor, as flat arrays."""
     return {
         name: TensorMemory(
-            {k: np.array(a, np.float32).reshape(-1) for k, a in held["arrays"].items()},
+            {k: to_float32(*as_floats(a)).copy() for k, a in held["arrays"].items()},
             float(held["loss_scale"]),
         )
         for name, held in state["tensors"].items()
@@ -114,7 +115,7 @@ def redistribute(averager: Averager, states: Sequence[State]) -> Tensors:
     warnings.warn(
         f"the memories of {len(readers)} ranks were shared out among {exchange.world_size}: each "
         "holds their mean, so nothing is lost, but the run does not go on bit for bit",
-        stacklevel=3,
+        stacklevel=4,
     )
     return mean
 
@@ -137,10 +138,7 @@ def load_state_dict(averager: Averager, state: Any, strict: bool = True) -> None
     Raises:
         ValueError: see :func:`restore` and :func:`redistribute`.
     """
-    states = list(state) if isinstance(state, (list, tuple)) else [state]
-    if strict and len(states) != 1:
-        raise ValueError("pass the checkpoint of this rank alone, or strict=False")
-    tensors = restore(averager, states[0]) if strict else redistribute(averager, states)
+    tensors = tensors_from(averager, as_states(state, strict), strict)
     for name in list(averager.counts):
         averager.forget(name)
     averager.counts.clear()
@@ -148,7 +146,29 @@ def load_state_dict(averager: Averager, state: Any, strict: bool = True) -> None
         averager.keep(name, memory, next(iter(memory.arrays.values())).size)
 
 
+def as_states(state: Any, strict: bool) -> list[State]:
+    """One checkpoint or several as a list.
+
+    Raises:
+        ValueError: it must be one, and is not; or it is something else.
+    """
+    states = list(state) if isinstance(state, (list, tuple)) else [state]
+    if strict and len(states) != 1:
+        raise ValueError("pass the checkpoint of this rank alone, or strict=False")
+    if not all(isinstance(one, Mapping) and "tensors" in one for one in states):
+        raise ValueError(
+            'this is no checkpoint of gradwire, or of an older version: it has no "tensors"'
+        )
+    return states
+
+
+def tensors_from(averager: Averager, states: Sequence[State], strict: bool) -> Tensors:
+    """See :func:`restore` of one checkpoint, and :func:`redistribute` where that is not strict."""
+    return restore(averager, states[0]) if strict else redistribute(averager, states)
+
+
 def _identity(averager: Averager) -> State:
+    averager.check_open()
     compressor = averager.compressor
     return {
         "rank": averager.exchange.rank,

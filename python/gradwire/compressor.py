@@ -50,7 +50,9 @@ class Compressor:
             ``scaler.get_scale`` of a ``torch.amp.GradScaler``. Memories then follow the scale when
             it changes. Without it they stay in the units of older gradients: after the scale has
             fallen, what was left out comes too large by the same factor, and too small after it
-            has grown.
+            has grown. The votes of :class:`~gradwire.quantizers.SignSGD` are averaged to -1, 0 or
+            1, whatever the scale is; averagers multiply them by it, so that they are -1, 0 or 1
+            once the scaler has divided.
 
     >>> import gradwire as gw
     >>> import numpy as np
@@ -119,14 +121,17 @@ class Compressor:
         """Makes an averager the only user of this compressor as long as it exists.
 
         Raises:
-            ValueError: another one uses it: their memories would mix.
+            ValueError: another one uses it, or it holds what was compressed before: memories
+                would mix.
         """
+        former = None if self._owner is None else self._owner()
+        if former is not None or (self._owner is None and self.memory.names()):
+            raise ValueError(
+                "this compressor is in use already, and the memories of two users would mix; give "
+                "each its own, for example copy.deepcopy(compressor), or forget what it holds with "
+                "compressor.reset()"
+            )
         if self._owner is not None:
-            if self._owner() is not None:
-                raise ValueError(
-                    "this compressor is in use already, and the memories of two users would mix; "
-                    "give each its own, for example copy.deepcopy(compressor)"
-                )
             self.reset()
         self._owner = weakref.ref(owner)
 
@@ -152,8 +157,7 @@ class Compressor:
     @property
     def votes(self) -> bool:
         """Whether what is sent are votes on the sign of an update, and not magnitudes."""
-        pipeline = self.pipeline
-        return isinstance(pipeline if isinstance(pipeline, Quantizer) else pipeline.values, SignSGD)
+        return _votes(self.pipeline)
 
     def compress(self, x: Any, name: str | None = None, untouched: Ranges = ()) -> ByteArray:
         """Compresses a gradient.
@@ -196,16 +200,18 @@ class Compressor:
                 self.pipeline.fit_again(key, fitted)
             raise
 
-    def skip_step(self, names: Iterable[str] | None = None) -> None:
-        """Takes memories back to what they were before the last gradient of each tensor.
+    def skip_step(self, names: Iterable[str] = ("",)) -> None:
+        """Takes memories back to what they were before the last gradient of each of these tensors.
 
         For hand-written loops: call it when the averages of a step are not applied, for example
         because a loss scaler has found infinity in them. What the step has sent would be lost.
 
         Args:
-            names: of the tensors that were compressed in this step; None for all.
+            names: of the tensors that were compressed in this step, and of no others.
         """
-        for name in self.memory.steps() if names is None else names:
+        if isinstance(names, str):
+            raise TypeError(f"names must be several: pass [{names!r}]")
+        for name in names:
             self.memory.take_back(name)
 
     def current_loss_scale(self) -> float:
@@ -327,7 +333,16 @@ def _check_pair(pipeline: Quantizer | Sparsifier, memory: Memory) -> None:
             momenta = f"{pipeline.momentum}, its memory {memory.momentum}"
             raise ValueError(f"Signum has the momentum {momenta}")
         return
+    if _votes(pipeline):
+        raise ValueError(
+            f"{type(memory).__name__} adds what was not sent to the next gradient, but a vote on "
+            "signs does not send a part of the gradient; take EFSignSGD in the place of SignSGD"
+        )
     if isinstance(pipeline, Quantizer) and not isinstance(memory, Residual):
         raise ValueError(
             f"{type(memory).__name__} is for sparsifiers; take Residual for quantizers"
         )
+
+
+def _votes(pipeline: Quantizer | Sparsifier) -> bool:
+    return isinstance(pipeline if isinstance(pipeline, Quantizer) else pipeline.values, SignSGD)

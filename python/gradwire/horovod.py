@@ -96,7 +96,8 @@ def DistributedOptimizer(
     :meth:`gradwire.mpi.Averager.load_state_dict`.
 
     A step in which an average is not finite counts as skipped, as it does for a loss scaler:
-    memories are taken back to what they were before it. ``skip_step()`` does so for other reasons.
+    memories are taken back to what they were before it. ``skip_step()`` does so for other reasons;
+    call it in the place of ``step()``.
 
     Args:
         optimizer: of any class. It is changed, and returned.
@@ -122,7 +123,8 @@ def DistributedOptimizer(
     optimizer.register_step_pre_hook(gradients.before_step)
     optimizer.synchronize = gradients.synchronize
     optimizer.no_sync = gradients.no_sync
-    optimizer.skip_step = gradients.averager.skip_step
+    optimizer.register_step_post_hook(gradients.after_step)
+    optimizer.skip_step = gradients.skip_step
     optimizer.compression_state_dict = partial(checkpoint.state_dict, gradients.averager)
     optimizer.load_compression_state_dict = partial(checkpoint.load_state_dict, gradients.averager)
     return optimizer
@@ -158,9 +160,20 @@ class _Gradients:
             if not is_finite(parameter.grad):
                 self.averager.step_is_void = True
         if self.averager.step_is_void:
-            self.averager.skip_step()
-        self.averager.settle()
+            self.averager.end_step(applied=False)
+        else:
+            self.averager.go_on()
         self._synchronized = True
+
+    def skip_step(self) -> None:
+        """Takes memories back to what they were after the last ``step()``."""
+        if self._pending:
+            self.synchronize()
+        self.averager.end_step(applied=False)
+
+    def after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        """The hook of ``step`` when parameters are updated."""
+        self.averager.end_step(applied=True)
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:

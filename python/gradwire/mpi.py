@@ -97,6 +97,7 @@ class Averager(NamedTensors):
     ) -> None:
         self._exchange = MPIExchange(_duplicate(comm or MPI.COMM_WORLD))
         super().__init__(make_averager(compressor, self._exchange, algorithm, loss_scale))
+        self._pending: set[str] = set()
         self.traffic = self.averager.traffic
 
     def average(self, x: Any, name: str) -> Output:
@@ -116,7 +117,12 @@ class Averager(NamedTensors):
         Args:
             x: as for :meth:`average`; may be changed once this returns.
             name: as for :meth:`average`.
+
+        Raises:
+            ValueError: a tensor of this name is on its way already.
         """
+        if name in self._pending:
+            raise ValueError(f"tensor {name!r} is on its way already; call its wait() first")
         averager, shape = self.averager, tuple(x.shape)
         out = averager.room_for(x)
         frames = averager.compress(x.reshape(-1), name)
@@ -124,8 +130,10 @@ class Averager(NamedTensors):
             averager.complete(frames, name, out)
             return Pending(lambda: out.reshape(shape))
         arrive = self._exchange.start_allgather(frames[0], largest_frame(out.size))
+        self._pending.add(name)
 
         def finish() -> Output:
+            self._pending.discard(name)
             averager.finish(arrive(), name, out)
             return out.reshape(shape)
 

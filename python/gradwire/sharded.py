@@ -64,6 +64,7 @@ class Sharded(Averager):
         start = time.perf_counter()
         for sender, (frame, (begin, end)) in enumerate(zip(averages, borders)):
             decode(frame, sender, out[begin:end], False, 1.0, self.compressor.threads)
+        self._scale_votes(out)
         self._note_nonfinite(averages, name)
         self.traffic.add("decompress", time.perf_counter() - start)
 

@@ -37,8 +37,9 @@ class Buckets:
             ValueError: they are of another model, or of other shapes than those in the checkpoint.
         """
         layout = [(self.names.of(p), p.numel()) for p in parameters]
-        if self._unchecked and self.names.is_complete:
-            self._check_shapes()
+        self.check(self._unchecked)
+        if self.names.is_complete:
+            self._unchecked = {}
         return layout
 
     def update(self, index: int, layout: Layout) -> bool:
@@ -74,18 +75,19 @@ class Buckets:
     def load(self, tensors: Mapping[str, TensorMemory], shapes: Shapes) -> None:
         """Replaces the memories of all parameters.
 
-        Raises:
-            ValueError: the model has no such parameters. It is known from the first step on.
+        Args:
+            tensors: by the names of parameters.
+            shapes: of these; :meth:`check` them before. If the model is not known yet, they are
+                checked in the first step.
         """
-        self._unchecked = dict(shapes)
-        if self.names.is_complete:
-            self._check_shapes()
+        self._unchecked = {} if self.names.is_complete else dict(shapes)
         self._take_apart(list(self._layouts))
         self._loose = dict(tensors)
 
-    def _check_shapes(self) -> None:
+    def check(self, shapes: Shapes) -> None:
+        """Raises ValueError if the model is known, and has no parameters of these shapes."""
         own = self.names.shapes()
-        for name, shape in self._unchecked.items():
+        for name, shape in shapes.items() if self.names.is_complete else ():
             if name not in own:
                 raise ValueError(
                     f"the checkpoint has a memory of {name}, which is no parameter of this model"
@@ -94,7 +96,6 @@ class Buckets:
                 raise ValueError(
                     f"parameter {name} has the shape {own[name]}, in the checkpoint {shape}"
                 )
-        self._unchecked = {}
 
     def _take_apart(self, indices: list[int]) -> None:
         for index in indices:

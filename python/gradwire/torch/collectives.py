@@ -43,6 +43,10 @@ class GroupExchange(Exchange):
         self.room = _FIRST - _HEADER if _takes_shorter_messages() else 0
         self._others = [r for r in range(self.world_size) if r != self.rank]
 
+    def close(self) -> None:
+        """Lets go of the group, which ends with its last user."""
+        self.group = None
+
     def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
         """See :meth:`Exchange.allgather`."""
         return self.alltoall([data] * self.world_size, limit)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from gradwire._tensors import plain_tensor
 from gradwire.adapter import NamedTensors
 from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
@@ -49,15 +50,16 @@ class Communicator(NamedTensors):
             raise RuntimeError("call torch.distributed.init_process_group() first")
         lease = GroupLease(group)
         self._finalizer = weakref.finalize(self, lease.end)
-        exchange = GroupExchange(lease.group, lease.number, group)
-        super().__init__(make_averager(compressor, exchange, algorithm, loss_scale))
+        self._exchange = GroupExchange(lease.group, lease.number, group)
+        super().__init__(make_averager(compressor, self._exchange, algorithm, loss_scale))
         self.saturated = 0
         """Elements of averages that the type of their tensor could not hold."""
 
     def close(self) -> None:
-        """Ends the gloo group."""
+        """Ends the gloo group. What memory holds is forgotten; save :meth:`state_dict` first."""
         super().close()
         self._finalizer()
+        self._exchange.close()
 
     def step(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
         """The average of a tensor of floats over all ranks: a new one like it.
@@ -66,7 +68,7 @@ class Communicator(NamedTensors):
             tensor: any shape, in host memory.
             name: of the tensor, alike on all ranks. Memories are kept apart by it.
         """
-        flat = tensor.detach().resolve_neg().contiguous().reshape(-1)
+        flat = plain_tensor(tensor, to_write=False).contiguous().reshape(-1)
         average = torch.from_numpy(self.averager.average(as_array(flat), name))
         result = torch.empty_like(flat)
         self.saturated += copy_saturated(average, result)

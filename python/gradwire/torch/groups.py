@@ -42,9 +42,16 @@ class GroupLease:
 
     Args:
         origin: the program's group.
+
+    Raises:
+        ValueError: this rank is not in it.
     """
 
     def __init__(self, origin: dist.ProcessGroup) -> None:
+        if not isinstance(origin, dist.ProcessGroup):
+            raise ValueError(
+                f"rank {dist.get_rank()} is not in this process group; only its ranks may use it"
+            )
         self._origin = _origins.setdefault(origin, _Origin())
         self.number = self._origin.leases
         """Of this user among those of the process group; the same on all ranks."""

@@ -54,6 +54,10 @@ class ParameterNames:
         living = {name: reference() for name, reference in self._parameters.items()}
         return {name: tuple(p.shape) for name, p in living.items() if p is not None}
 
+    def versions(self) -> int:
+        """A number that grows whenever parameters that are known are written to in place."""
+        return sum(p._version for r in self._parameters.values() if (p := r()) is not None)
+
     def look_for_model_of(self, state: object, parameter: torch.Tensor | None = None) -> None:
         """Learns the names of the model at which a state is registered, if there is one.
 

@@ -39,9 +39,13 @@ class Pipeline:
 
     def wait(self) -> None:
         """Returns when all averages of the step are here, or raises what has prevented it."""
+        self.come_to_rest()
+        self.check_failure()
+
+    def come_to_rest(self) -> None:
+        """Returns when nothing of the step goes on any more."""
         for future in self._pending:
             future.wait()
-        self.check_failure()
 
     def check_failure(self) -> None:
         """Raises the error after which nothing goes on."""

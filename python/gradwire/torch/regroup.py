@@ -1,8 +1,9 @@
 """The first step of a resumed run, in the buckets of the run that was saved.
 
-DDP begins each process with buckets of its own, and forms them anew after the first step. What is
-quantized together would be other elements than in the run that did not stop. So the buckets of the
-first step are held until all are there, and their parameters are put into those of the checkpoint.
+DDP begins each process with buckets of its own, and forms them anew after the first step, of a
+static graph after the second one. What is quantized together would be other elements than in the
+run that did not stop. So the buckets of these steps are held until all are there, and their
+parameters are put into those of the checkpoint.
 """
 
 from __future__ import annotations
@@ -30,11 +31,22 @@ class Regrouping:
 
     Args:
         layouts: names of the parameters of the buckets that are wanted, by index.
+        before: what DDP's first bucket held in the step before; None for the first step.
     """
 
-    def __init__(self, layouts: Mapping[int, list[str]]) -> None:
+    def __init__(self, layouts: Mapping[int, list[str]], before: Layout | None = None) -> None:
         self.layouts = layouts
+        self._before = before
         self._held: list[tuple[Bucket, torch.futures.Future[Any]]] = []
+
+    def is_for(self, index: int, layout: Layout) -> bool:
+        """Whether a bucket of DDP is still one of those before it forms them anew."""
+        return index > 0 or self._before in (None, layout)
+
+    def of_next_step(self) -> Regrouping | None:
+        """For the step after this one; None if that is not to be held in any case."""
+        first = next((bucket.layout for bucket, _ in self._held if bucket.index == 0), None)
+        return Regrouping(self.layouts, first) if first and self._before is None else None
 
     def hold(self, bucket: Bucket) -> torch.futures.Future[Any]:
         """Keeps a bucket; its average is the result, or the exception that has prevented it."""

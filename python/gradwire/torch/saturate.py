@@ -16,7 +16,7 @@ def copy_saturated(source: torch.Tensor, target: torch.Tensor) -> int:
         How many elements that were.
     """
     target.copy_(source)
-    if target.dtype not in (torch.float16, torch.bfloat16) or source.dtype == target.dtype:
+    if torch.finfo(target.dtype).max >= torch.finfo(source.dtype).max:
         return 0
     infinite = target.isinf()
     if not infinite.any():

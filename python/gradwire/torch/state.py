@@ -25,6 +25,7 @@ from gradwire.torch.pipeline import Pipeline, as_array, value_or_error
 from gradwire.torch.regroup import Bucket, Regrouping
 from gradwire.torch.saturate import copy_saturated, is_finite
 from gradwire.torch.stage import Stage
+from gradwire.torch.steps import Steps
 from gradwire.tuner import Tuner
 
 _SATURATED = "averaged elements were too large for their type, and became its largest number"
@@ -52,7 +53,8 @@ class CompressionState(Closing):
 
     Memory stays as it is for parameters that have no gradient, or only zeros, on this rank in a
     step. A step in which an average is not finite counts as skipped, as it does for a loss scaler:
-    memories are taken back to what they were before it.
+    memories are taken back to what they were before it. A step may have several backward passes
+    that are averaged: it ends when parameters are updated.
 
     A state ends with :meth:`close`, at the end of a ``with`` block, or when nothing refers to it
     any more, as DDP does.
@@ -70,6 +72,7 @@ class CompressionState(Closing):
         "_pipeline",
         "_plain_bytes",
         "_regrouping",
+        "_steps",
         "_watches",
         "averager",
         "compressor",
@@ -105,6 +108,7 @@ class CompressionState(Closing):
         self.steps = 0
         self._buckets = Buckets(self.averager)
         self._pipeline = Pipeline(self.averager, self.tuner.end)
+        self._steps = Steps(self.averager, self._buckets.names, self._pipeline)
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, _end, self._pipeline.stages, lease)
         self._plain_bytes = 0
@@ -112,10 +116,14 @@ class CompressionState(Closing):
         self._watches = False  # whether plain buckets that are not finite matter in this step
 
     def close(self) -> None:
-        """Ends threads and the gloo group. The hook must not be called any more."""
+        """Ends threads and the gloo group. The hook must not be called any more.
+
+        What memory holds is forgotten; save :meth:`state_dict` first.
+        """
         self._finalizer()
         for stage in self._pipeline.stages:
             stage.join()
+        self._exchange.close()
         self.averager.close()
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
@@ -125,21 +133,25 @@ class CompressionState(Closing):
             raise RuntimeError("this CompressionState was closed; give the model a new one")
         index, buffer = bucket.index(), bucket.buffer()
         if index == 0:
-            self._begin_step()
+            self._begin_pass()
         if buffer.is_sparse or not buffer.is_floating_point():
             self._buckets.update(index, [])  # the index may have been that of another bucket
             future = self._plain(buffer)
         else:
             self._buckets.names.look_for_model_of(self, bucket.parameters()[0])
             layout = self._buckets.layout_of(bucket.parameters())
-            future = self._average(Bucket(index, buffer, layout))
+            if self._regrouping is not None and not self._regrouping.is_for(index, layout):
+                self._regrouping = None
+            one = Bucket(index, buffer, layout)
+            if self._regrouping is None:
+                future = self._average(one)
+            else:
+                future = self._regrouping.hold(one).then(value_or_error)
         if bucket.is_last() and self._regrouping is not None:
             self._average_regrouped()
         return future
 
     def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
-        if self._regrouping is not None:
-            return self._regrouping.hold(bucket).then(value_or_error)
         index, buffer = bucket.index, bucket.buffer
         if self._buckets.update(index, bucket.layout):
             self.tuner.restart()
@@ -154,8 +166,9 @@ class CompressionState(Closing):
 
     def _average_regrouped(self) -> None:
         """Averages what was held in the first step after a checkpoint was loaded."""
-        regrouping, self._regrouping = self._regrouping, None
+        regrouping = self._regrouping
         assert regrouping is not None
+        self._regrouping = regrouping.of_next_step()
         wanted = regrouping.wanted()
 
         def finish(ended: torch.futures.Future[Any]) -> None:
@@ -194,9 +207,12 @@ class CompressionState(Closing):
     def state_dict(self) -> dict[str, Any]:
         """What a run needs to go on, for this rank's checkpoint. Call it between steps.
 
-        It holds numbers, text and tensors: memories by the names of parameters.
+        It holds numbers, text and tensors: memories by the names of parameters. After an error in
+        a step, they are as before that step.
         """
-        self._settle()
+        self.averager.check_open()
+        self._pipeline.come_to_rest()
+        self._steps.end_if_void()
         state = checkpoint.save(self.averager, self._buckets.tensors())
         shapes = self._buckets.shapes()
         for name, tensor in state["tensors"].items():
@@ -225,19 +241,15 @@ class CompressionState(Closing):
                 has no parameters of these names and shapes, which shows in the next step if the
                 hook is not registered yet.
         """
-        states = list(state) if isinstance(state, (list, tuple)) else [state]
-        if strict and len(states) != 1:
-            raise ValueError("pass the checkpoint of this rank alone, or strict=False")
-        if strict:
-            tensors = checkpoint.restore(self.averager, states[0])
-        else:
-            tensors = checkpoint.redistribute(self.averager, states)
+        states = checkpoint.as_states(state, strict)
         shapes = {
             name: tuple(next(iter(tensor["arrays"].values())).shape)
             for one in states
             for name, tensor in one["tensors"].items()
         }
         self._buckets.names.look_for_model_of(self)
+        self._buckets.check(shapes)
+        tensors = checkpoint.tensors_from(self.averager, states, strict)
         self._buckets.load(tensors, shapes)
         self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
 
@@ -246,12 +258,13 @@ class CompressionState(Closing):
 
         Needless if an average was not finite, which this state sees itself.
         """
+        self.averager.check_open()
         self.averager.step_is_void = True
 
-    def _begin_step(self) -> None:
+    def _begin_pass(self) -> None:
         self.steps += 1
         self._pipeline.begin_step()
-        self._settle()
+        self._steps.begin_pass()
         if self.fallback:
             self.tuner.begin_step()
         choices = self.choices()
@@ -262,12 +275,6 @@ class CompressionState(Closing):
         # Outside of a backward pass, a rank that has joined sends zeros.
         with contextlib.suppress(RuntimeError):
             torch.autograd.Variable._execution_engine.queue_callback(self._pipeline.wait)
-
-    def _settle(self) -> None:
-        """Ends the step before: a loss scaler skips all of it if anything is not finite."""
-        if self.averager.step_is_void:
-            self.averager.skip_step()
-        self.averager.settle()
 
     def _is_small(self, count: int) -> bool:
         return count < SMALLEST and self.compressor.estimates_gradient
@@ -314,7 +321,10 @@ class CompressionState(Closing):
             rest[begin:end] = left_out[begin:end]
             left_out[begin:end] = 0
         wide = torch.promote_types(buffer.dtype, torch.float32)
-        total = buffer.to("cpu", wide) + memory.beta * torch.from_numpy(left_out).to(wide)
+        given = buffer.to("cpu", wide)
+        total = given + memory.beta * torch.from_numpy(left_out).to(wide)
+        if wide == torch.float32 and not is_finite(total):
+            total = given.double() + memory.beta * torch.from_numpy(left_out).double()
         self._pipeline.saturated += copy_saturated(total, buffer)
         if wide != buffer.dtype:
             rest += (total - buffer.to("cpu", wide)).nan_to_num_(0, 0, 0).numpy()
