@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,16 @@ def held_by(averager: gw.mpi.Averager, memory: gw.Memory) -> dict[str, np.ndarra
     return held
 
 
+def expect(kind: type[Exception], text: str, work: Callable[[], Any]) -> None:
+    """That ``work`` raises, and says so."""
+    try:
+        work()
+    except kind as error:
+        assert text in str(error), str(error)
+    else:
+        raise AssertionError(f"no {kind.__name__}")
+
+
 def check_nothing_lost(algorithm: str, pipeline: Any, memory: gw.Memory) -> None:
     """Over loss scales, overflow, skipped steps and a checkpoint: given = arrived + held."""
     scale = [64.0]
@@ -99,21 +110,14 @@ def check_one_user() -> None:
     """A compressor serves one averager; one for another rank's state says so."""
     compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual())
     averager = gw.mpi.Averager(compressor)
-    try:
-        gw.mpi.Averager(compressor)
-    except ValueError as error:
-        assert "in use already" in str(error)
-    else:
-        raise AssertionError("no error")
+    expect(ValueError, "in use already", lambda: gw.mpi.Averager(compressor))
     averager.average(gradient(COMM.rank), "a")
     state = averager.state_dict()
-    try:
-        averager.load_state_dict({**state, "rank": COMM.rank + 1})
-    except ValueError as error:
-        assert "of rank" in str(error) and "strict=False" in str(error)
-    else:
-        raise AssertionError("no error")
+    other = {**state, "rank": COMM.rank + 1}
+    expect(ValueError, "strict=False", lambda: averager.load_state_dict(other))
     averager.close()
+    expect(RuntimeError, "was closed", averager.state_dict)
+    expect(RuntimeError, "was closed", lambda: averager.average(gradient(0), "a"))
 
 
 def check_overlap() -> None:
@@ -124,6 +128,7 @@ def check_overlap() -> None:
     for factor in (1, 2, 3):
         x[:] = factor * gradient(COMM.rank)
         pending.append(averager.start(x, f"layer {factor}"))
+    expect(ValueError, "on its way already", lambda: averager.start(x, "layer 1"))
     x[:] = 0
     expected = np.mean([gradient(r) for r in range(COMM.size)], axis=0)
     for factor, average in zip((1, 2, 3), pending):

@@ -12,6 +12,7 @@ from functools import partial
 
 import nothing_lost_behavior
 import nothing_lost_runs
+import nothing_lost_steps
 import torch.distributed as dist
 from nothing_lost_training import PIPELINES, counted_run
 
@@ -36,7 +37,8 @@ def counted_cases(world: int) -> dict[str, Case]:
 
 def cases_for(world: int) -> dict[str, Case]:
     """By name, in the order in which they run."""
-    others = (module.cases_for(world) for module in (nothing_lost_behavior, nothing_lost_runs))
+    modules = (nothing_lost_behavior, nothing_lost_runs, nothing_lost_steps)
+    others = (module.cases_for(world) for module in modules)
     return {name: case for cases in (counted_cases(world), *others) for name, case in cases.items()}
 
 

@@ -15,16 +15,17 @@ from torch_training import ALGORITHMS, PIPELINES, flat, hooked, network, train
 
 HALF, STEPS = 6, 12
 RUNS = [
-    (pipeline, algorithm)
+    (pipeline, algorithm, static_graph)
     for pipeline in ("qsgd-residual", "topk-dgc", "sidco", "signum")
     for algorithm in ALGORITHMS
+    for static_graph in ((False, True) if pipeline == "qsgd-residual" else (False,))
 ]
 
 
-def run(phase: str, pipeline: str, algorithm: str, file: Path) -> str:
+def run(phase: str, pipeline: str, algorithm: str, static_graph: bool, file: Path) -> str:
     """A digest of the parameters at the end."""
     model = network()
-    ddp, state = hooked(model, PIPELINES[pipeline](), algorithm)
+    ddp, state = hooked(model, PIPELINES[pipeline](), algorithm, static_graph=static_graph)
     if phase == "whole":
         train(ddp, HALF)
         torch.save({"model": model.state_dict(), "gradwire": state.state_dict()}, file)
@@ -41,10 +42,10 @@ def main() -> None:
     phase, folder = sys.argv[1:]
     dist.init_process_group("gloo", timeout=timedelta(seconds=60))
     digests = {}
-    for pipeline, algorithm in RUNS:
-        name = f"{pipeline}-{algorithm}"
+    for pipeline, algorithm, static_graph in RUNS:
+        name = f"{pipeline}-{algorithm}-{'static' if static_graph else 'dynamic'}"
         file = Path(folder) / f"{name}-{dist.get_rank()}.pt"
-        digests[name] = run(phase, pipeline, algorithm, file)
+        digests[name] = run(phase, pipeline, algorithm, static_graph, file)
     print(json.dumps(digests), flush=True)
     dist.barrier()
     dist.destroy_process_group()

@@ -16,6 +16,8 @@ from torch_training import held_by_parameter
 
 import gradwire as gw
 
+LOST = 1e-5
+"""Share of a parameter's gradients that may be missing: rounding of float32."""
 SIZES = {
     "shared": (90, 70),
     "expert.0": (60, 80),

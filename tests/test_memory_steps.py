@@ -168,7 +168,7 @@ def test_untouched_parts_keep_their_memory(pair: str) -> None:
 
 
 def test_checkpoints_while_others_compress() -> None:
-    """A checkpoint holds whole steps of each tensor, whatever other threads do."""
+    """A checkpoint or a copy has whole steps of each tensor, whatever other threads do."""
     compressor = gw.Compressor(gw.TopK(0.5), memory=gw.Residual())
     ended = threading.Event()
     errors: list[BaseException] = []
@@ -189,8 +189,9 @@ def test_checkpoints_while_others_compress() -> None:
         thread.start()
     end = time.monotonic() + 2
     while time.monotonic() < end:
-        for array in compressor.state_dict()["memory"].values():
-            assert np.array_equal(array, np.round(array))
+        for one in (compressor, copy.deepcopy(compressor), pickle.loads(pickle.dumps(compressor))):
+            for array in one.state_dict()["memory"].values():
+                assert np.array_equal(array, np.round(array))
     ended.set()
     for thread in threads:
         thread.join()

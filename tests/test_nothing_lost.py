@@ -11,10 +11,8 @@ pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
 
 import nothing_lost_cases
 import nothing_lost_resume
+from nothing_lost_training import LOST
 from ranks import results_of, run_ranks
-
-LOST = 1e-5
-"""Share of a parameter's gradients that may be missing: rounding of float32."""
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,8 @@ class Compressor:
         return core if isinstance(self.memory, NoMemory) else core.to_nearest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_core", "_owner")}
+        kept = {k: v for k, v in self.__dict__.items() if k not in ("_core", "_owner")}
+        return {**kept, "_steps": dict(self._steps)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _owner=None)

@@ -54,7 +54,8 @@ class CompressionState(Closing):
     Memory stays as it is for parameters that have no gradient, or only zeros, on this rank in a
     step. A step in which an average is not finite counts as skipped, as it does for a loss scaler:
     memories are taken back to what they were before it. A step may have several backward passes
-    that are averaged: it ends when parameters are updated.
+    that are averaged, if all of them use the same parameters: it ends when parameters are updated.
+    If they use different ones, put all but the last into ``no_sync()``.
 
     A state ends with :meth:`close`, at the end of a ``with`` block, or when nothing refers to it
     any more, as DDP does.
