@@ -17,7 +17,7 @@ LARGE = 1 << 14
 
 
 def is_nearly(bits: int, best: int, count: int) -> bool:
-    """Large arrays may have words of at most 12 bits (cpp/src/code_lengths.hpp)."""
+    """Large arrays may have words of at most 12 bits (cpp/src/prefix/code_lengths.hpp)."""
     return bits == best if count < LARGE else best <= bits <= best * 1.0052
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,12 +12,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 KERNELS = ROOT / "cpp" / "src" / "kernels"
-AVX2_FLAGS = ["-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt", "-msse4.2", "-mpclmul"]
-AVX512_FLAGS = [f"-mavx512{part}" for part in ("f", "bw", "vl", "vbmi", "vbmi2")]
+FEATURES = {
+    isa.lower(): features.split()
+    for isa, features in re.findall(
+        r"set\(GRADWIRE_(\w+)_FEATURES ([^)]+)\)",
+        (ROOT / "cpp" / "cmake" / "kernels.cmake").read_text(),
+    )
+}
 KERNEL_FLAGS: dict[str, list[str]] = {"scalar": []}
 if platform.machine() in ("x86_64", "AMD64"):  # others have scalar kernels alone
-    KERNEL_FLAGS["avx2"] = AVX2_FLAGS
-    KERNEL_FLAGS["avx512"] = AVX2_FLAGS + AVX512_FLAGS
+    for isa, features in FEATURES.items():
+        last = list(KERNEL_FLAGS.values())[-1]
+        KERNEL_FLAGS[isa] = [*last, *(f"-m{feature}" for feature in features)]
 
 
 def need(*programs: str) -> None:
@@ -62,3 +69,12 @@ def test_kernels_share_no_functions(name: str, flags: list[str], tmp_path: Path)
     defined = [name for kind, name in symbols if kind.isupper() and kind != "U"]
     assert not [name for kind, name in symbols if kind in "WVu"]
     assert len(defined) == 1 and defined[0].endswith("Kernels"), defined
+
+
+def test_the_processor_is_asked_for_every_feature() -> None:
+    assert list(FEATURES) == ["avx2", "avx512"]
+    dispatch = (KERNELS / "dispatch.cpp").read_text()
+    for features in FEATURES.values():
+        for feature in features:
+            asked = f'__builtin_cpu_supports("{feature}")'
+            assert asked in dispatch or f"has_{feature}()" in dispatch, feature

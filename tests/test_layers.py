@@ -7,68 +7,53 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "cpp" / "src"
-KERNEL_INCLUDES = {
-    "kernels.hpp",
-    "float_kernels.hpp",
-    "stdint.h",
-    "stddef.h",
-    "string.h",
-    "immintrin.h",
-}
-CODECS = {
-    "run_length",
-    "huffman",
-    "elias_omega",
-    "sample_huffman",
-    "sample_huffman_sparsity",
-    "run_length_huffman",
-    "entropy",
-}
+TABLE = Path("codecs") / "codec_table.hpp"
+LAYERS = ("kernels", "base", "prefix", "codecs", "frame", "gradients")  # each uses those before
 ADAPTERS = {"horovod", "jax", "mpi", "tensorflow"}
 BUILT_ON = {"horovod": "torch", "jax": "mpi", "tensorflow": "mpi"}
-FRAMES = {
-    "chunk_writer",
-    "code_words",
-    "compress",
-    "decompress",
-    "frame_header",
-    "frame_writer",
-    "streaming",
-}
 
 
-def includes(path: Path) -> set[str]:
-    return set(re.findall(r'^#include [<"]([^">]+)[">]', path.read_text(), re.MULTILINE))
+def includes(path: Path) -> list[str]:
+    return re.findall(r'^#include [<"]([^">]+)[">]', path.read_text(), re.MULTILINE)
 
 
-def local(path: Path) -> set[str]:
-    return {Path(name).stem for name in includes(path) if (SOURCE / name).exists()}
+def may_use(user: Path, used: Path) -> bool:
+    """By their folders: downward, from a folder to the one it lies in, or within one folder."""
+    if user == used:
+        return True
+    if user.parts[0] == used.parts[0]:
+        return used in user.parents
+    return len(used.parts) == 1 and LAYERS.index(used.parts[0]) < LAYERS.index(user.parts[0])
 
 
-def test_kernels_include_nothing_else() -> None:
-    files = sorted((SOURCE / "kernels").iterdir())
+def test_includes_point_downward() -> None:
+    assert {p.name for p in SOURCE.iterdir()} == set(LAYERS)
+    for path in SOURCE.rglob("*.?pp"):
+        for name in includes(path):
+            if "/" in name and (SOURCE / name).exists():
+                user, used = path.parent.relative_to(SOURCE), Path(name).parent
+                assert may_use(user, used), f"{path.relative_to(SOURCE)} includes {name}"
+
+
+def test_no_codec_is_named_outside_its_folder_and_the_table() -> None:
+    """So a new codec is a folder, its name in the table, and its number."""
+    rows = re.findall(r"extern const Codec k(\w+)Codec", (SOURCE / TABLE).read_text())
+    assert len(rows) == 7
+    for path in (ROOT / "cpp").rglob("*.?pp"):
+        if path.stem == "codec_table" or path.parent.parent.name == "codecs":
+            continue
+        named = set(re.findall(r"CodecId::k(\w+)", path.read_text())) & set(rows)
+        assert not named or path.parent.name == "gradwire", f"{path.name} names {named}"
+
+
+def test_kernel_files_include_nothing_but_kernels_and_c() -> None:
+    """A function shared with another file could be linked in the version of the wrong processor."""
+    standard = {"stdint.h", "stddef.h", "string.h", "immintrin.h"}
+    files = [p for p in (SOURCE / "kernels").rglob("*.*") if p.name != "dispatch.cpp"]
     assert len(files) >= 5
     for path in files:
-        parts = {p.name for p in files if p.suffix == ".inc"}
-        assert includes(path) <= KERNEL_INCLUDES | parts, path.name
-
-
-def test_codecs_know_neither_each_other_nor_frames() -> None:
-    for path in SOURCE.glob("*.?pp"):
-        if path.stem in CODECS:
-            assert not local(path) & ((CODECS | FRAMES) - {path.stem}), path.name
-        elif path.stem not in FRAMES:
-            assert not local(path) & FRAMES, path.name
-        if path.stem not in CODECS | {"codec", "code_words"}:
-            assert not local(path) & CODECS, path.name
-
-
-def test_nothing_below_knows_gradients() -> None:
-    gradients = {p.stem for p in (SOURCE / "gradients").iterdir()}
-    assert len(gradients) >= 10
-    for path in SOURCE.rglob("*.?pp"):
-        if path.parent.name != "gradients":
-            assert not {Path(name).stem for name in includes(path)} & gradients, path.name
+        for name in includes(path):
+            assert name in standard or (path.parent / name).exists(), f"{path.name}: {name}"
 
 
 def test_one_file_has_openmp_and_one_folder_pybind11() -> None:

@@ -9,10 +9,10 @@
 #include <random>
 #include <vector>
 
-#include "code_lengths.hpp"
 #include "data.hpp"
-#include "pivot_code.hpp"
-#include "streams.hpp"
+#include "prefix/code_lengths.hpp"
+#include "prefix/pivot_code.hpp"
+#include "prefix/streams.hpp"
 
 namespace {
 

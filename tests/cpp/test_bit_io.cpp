@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "bit_io.hpp"
+#include "base/bit_io.hpp"
 
 using gradwire::BitReader;
 using gradwire::BitWriter;

@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "block_classes.hpp"
+#include "codecs/entropy/block_classes.hpp"
 
 using namespace gradwire;
 

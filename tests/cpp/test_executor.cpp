@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "executor.hpp"
+#include "base/executor.hpp"
 #include "gradwire/runtime.hpp"
 
 TEST_CASE("every index runs once, whatever the number of threads") {

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "executor.hpp"
+#include "base/executor.hpp"
 #include "gradwire/gradwire.hpp"
 #include "random.hpp"
 

@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "all_kernels.hpp"
-#include "byte_tables.hpp"
-#include "code_lengths.hpp"
-#include "prefix_code.hpp"
+#include "base/byte_tables.hpp"
+#include "prefix/code_lengths.hpp"
+#include "prefix/prefix_code.hpp"
 #include "random.hpp"
 
 using namespace gradwire;

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "gradwire/error.hpp"
-#include "omega.hpp"
+#include "prefix/omega.hpp"
 
 using namespace gradwire;
 

@@ -3,9 +3,9 @@
 #include <cstring>
 
 #include "all_kernels.hpp"
-#include "code_lengths.hpp"
 #include "gradwire/error.hpp"
-#include "pivot_code.hpp"
+#include "prefix/code_lengths.hpp"
+#include "prefix/pivot_code.hpp"
 #include "random.hpp"
 
 using namespace gradwire;

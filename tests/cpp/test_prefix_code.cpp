@@ -1,11 +1,11 @@
-#include "prefix_code.hpp"
+#include "prefix/prefix_code.hpp"
 
 #include <doctest/doctest.h>
 
 #include <queue>
 
-#include "code_lengths.hpp"
 #include "gradwire/error.hpp"
+#include "prefix/code_lengths.hpp"
 
 using namespace gradwire;
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "all_kernels.hpp"
-#include "byte_tables.hpp"
+#include "base/byte_tables.hpp"
 #include "random.hpp"
 
 using namespace gradwire;

@@ -3,10 +3,13 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "gradwire/array.hpp"
 
 namespace gradwire {
+
+class LoadedCodeBook;
 
 /// A code book of the codec entropy that frames name instead of carrying it, for many small arrays
 /// and for the steps of a training run (FORMAT.md, section 8). Immutable.
@@ -21,8 +24,16 @@ class SharedCodeBook {
   /// From the bytes() of another process. Throws CorruptFrameError or UnsupportedFormatError.
   static std::shared_ptr<const SharedCodeBook> read(std::span<const std::uint8_t> bytes);
 
-  virtual ~SharedCodeBook() = default;
-  virtual std::span<const std::uint8_t> bytes() const = 0;
+  /// For read() in another process.
+  std::span<const std::uint8_t> bytes() const;
+
+  /// For the library itself: what codes with it.
+  explicit SharedCodeBook(std::shared_ptr<const LoadedCodeBook> loaded)
+      : loaded_(std::move(loaded)) {}
+  const LoadedCodeBook& loaded() const { return *loaded_; }
+
+ private:
+  std::shared_ptr<const LoadedCodeBook> loaded_;
 };
 
 }  // namespace gradwire

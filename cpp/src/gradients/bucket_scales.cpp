@@ -1,4 +1,4 @@
-#include "bucket_scales.hpp"
+#include "gradients/bucket_scales.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -5,15 +5,15 @@
 #include <stdexcept>
 #include <string>
 
-#include "frame_header.hpp"
+#include "frame/chunked_frames.hpp"
+#include "frame/frame_header.hpp"
+#include "gradients/parts.hpp"
+#include "gradients/pieces.hpp"
+#include "gradients/quantizing_source.hpp"
+#include "gradients/signs.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/sparsify.hpp"
 #include "kernels/kernels.hpp"
-#include "parts.hpp"
-#include "pieces.hpp"
-#include "quantizing_source.hpp"
-#include "signs.hpp"
-#include "streaming.hpp"
 
 namespace gradwire {
 namespace {

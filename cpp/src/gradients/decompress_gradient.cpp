@@ -3,13 +3,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/byte_io.hpp"
+#include "frame/chunk_reader.hpp"
+#include "gradients/parts.hpp"
+#include "gradients/pieces.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/sparsify.hpp"
 #include "kernels/kernels.hpp"
-#include "parts.hpp"
-#include "pieces.hpp"
-#include "streaming.hpp"
-#include "varint.hpp"
 
 namespace gradwire {
 namespace {

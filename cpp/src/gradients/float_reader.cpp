@@ -1,4 +1,4 @@
-#include "float_reader.hpp"
+#include "gradients/float_reader.hpp"
 
 #include <algorithm>
 #include <cmath>

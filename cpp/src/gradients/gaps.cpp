@@ -5,11 +5,11 @@
 #include <stdexcept>
 #include <string>
 
-#include "bit_io.hpp"
+#include "base/bit_io.hpp"
+#include "frame/chunked_frames.hpp"
+#include "gradients/parts.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
-#include "parts.hpp"
-#include "streaming.hpp"
 
 namespace gradwire {
 namespace {

@@ -1,4 +1,4 @@
-#include "gradient_header.hpp"
+#include "gradients/gradient_header.hpp"
 
 #include <bit>
 #include <cstring>
@@ -6,10 +6,10 @@
 #include <stdexcept>
 #include <string>
 
-#include "crc32c.hpp"
-#include "frame_header.hpp"
+#include "base/byte_io.hpp"
+#include "base/crc32c.hpp"
+#include "frame/frame_header.hpp"
 #include "gradwire/error.hpp"
-#include "varint.hpp"
 
 namespace gradwire {
 namespace {

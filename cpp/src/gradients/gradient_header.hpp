@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "bucket_scales.hpp"
+#include "gradients/bucket_scales.hpp"
 #include "gradwire/gradient.hpp"
 
 namespace gradwire {

@@ -1,11 +1,11 @@
-#include "nonzeros.hpp"
+#include "gradients/nonzeros.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <numeric>
 
-#include "executor.hpp"
+#include "base/executor.hpp"
 #include "gradwire/error.hpp"
 
 namespace gradwire {

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "gradient_header.hpp"
+#include "gradients/gradient_header.hpp"
 
 namespace gradwire {
 

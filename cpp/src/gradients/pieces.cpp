@@ -1,6 +1,6 @@
-#include "pieces.hpp"
+#include "gradients/pieces.hpp"
 
-#include "bucket_scales.hpp"
+#include "gradients/bucket_scales.hpp"
 
 namespace gradwire {
 

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "executor.hpp"
-#include "float_reader.hpp"
+#include "base/executor.hpp"
+#include "gradients/float_reader.hpp"
 
 namespace gradwire {
 

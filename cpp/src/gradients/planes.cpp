@@ -6,15 +6,16 @@
 #include <cmath>
 #include <cstring>
 
-#include "element_source.hpp"
-#include "executor.hpp"
-#include "float_reader.hpp"
+#include "base/element_source.hpp"
+#include "base/executor.hpp"
+#include "frame/chunk_reader.hpp"
+#include "frame/chunked_frames.hpp"
+#include "gradients/float_reader.hpp"
+#include "gradients/nonzeros.hpp"
+#include "gradients/parts.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
 #include "kernels/kernels.hpp"
-#include "nonzeros.hpp"
-#include "parts.hpp"
-#include "streaming.hpp"
 
 namespace gradwire {
 namespace {

@@ -1,11 +1,11 @@
-#include "quantizing_source.hpp"
+#include "gradients/quantizing_source.hpp"
 
 #include <algorithm>
 #include <bit>
 
-#include "frame_header.hpp"
-#include "mix.hpp"
-#include "pieces.hpp"
+#include "base/splitmix.hpp"
+#include "frame/frame_header.hpp"
+#include "gradients/pieces.hpp"
 
 namespace gradwire {
 namespace {

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "bucket_scales.hpp"
-#include "element_source.hpp"
-#include "float_reader.hpp"
+#include "base/element_source.hpp"
+#include "gradients/bucket_scales.hpp"
+#include "gradients/float_reader.hpp"
 #include "gradwire/gradient.hpp"
 
 namespace gradwire {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <bit>
 
+#include "frame/chunk_reader.hpp"
+#include "gradients/parts.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
-#include "parts.hpp"
-#include "streaming.hpp"
 
 namespace gradwire {
 namespace {

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
+#include "gradients/parts.hpp"
+#include "gradients/pieces.hpp"
+#include "gradients/signs.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
 #include "kernels/kernels.hpp"
-#include "parts.hpp"
-#include "pieces.hpp"
-#include "signs.hpp"
 
 namespace gradwire {
 namespace {

@@ -1,12 +1,12 @@
-#include "signs.hpp"
+#include "gradients/signs.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <map>
 
-#include "gradient_header.hpp"
+#include "gradients/gradient_header.hpp"
+#include "gradients/pieces.hpp"
 #include "kernels/kernels.hpp"
-#include "pieces.hpp"
 
 namespace gradwire {
 

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "bucket_scales.hpp"
-#include "float_reader.hpp"
+#include "gradients/bucket_scales.hpp"
+#include "gradients/float_reader.hpp"
 #include "gradwire/gradient.hpp"
 
 namespace gradwire {

@@ -8,9 +8,9 @@
 #include <stdexcept>
 #include <string>
 
-#include "executor.hpp"
+#include "base/executor.hpp"
+#include "base/splitmix.hpp"
 #include "kernels/kernels.hpp"
-#include "mix.hpp"
 
 namespace gradwire {
 namespace {

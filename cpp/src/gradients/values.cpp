@@ -4,7 +4,7 @@
 #include <bit>
 #include <stdexcept>
 
-#include "parts.hpp"
+#include "gradients/parts.hpp"
 
 namespace gradwire {
 namespace {

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/byte_io.hpp"
+#include "codecs/codec_table.hpp"
+#include "codecs/entropy/token_book.hpp"
+#include "prefix/prefix_code.hpp"
+
+namespace gradwire {
+
+/// Codes sequences of bytes with token books (FORMAT.md, section 5.5).
+
+/// Memory that coding needs, kept from one sequence to the next.
+struct TokenBuffer {
+  std::vector<std::uint8_t> tokens;
+  std::vector<std::uint8_t> bytes;     // for decoders
+  std::vector<std::uint32_t> unknown;  // for encoders
+
+  std::uint8_t* tokens_for(std::size_t bytes) {
+    if (tokens.size() < bytes + kSpareTokens) tokens.resize(bytes + kSpareTokens);
+    return tokens.data();
+  }
+  std::uint8_t* bytes_for(std::size_t size) {
+    if (bytes.size() < size) bytes.resize(size);
+    return bytes.data();
+  }
+  std::uint32_t* unknown_for(std::size_t bytes) {
+    if (unknown.size() < bytes) unknown.resize(bytes);
+    return unknown.data();
+  }
+};
+
+/// Bytes that are written to their place or, if that is too small, to memory that is kept.
+class Payload {
+ public:
+  void begin(std::span<std::uint8_t> place) {
+    place_ = place;
+    size_ = 0;
+  }
+  std::span<const std::uint8_t> bytes() const { return place_.first(size_); }
+  /// Where more bytes may be written, as many as there is room for; grow() says how many they are.
+  std::span<std::uint8_t> rest() const { return place_.subspan(size_); }
+  std::span<std::uint8_t> rest(std::size_t at_least) {
+    if (place_.size() - size_ < at_least) move_to_memory(size_ + at_least);
+    return rest();
+  }
+  void grow(std::size_t more) { size_ += more; }
+  void push_back(std::uint8_t byte) { append({&byte, 1}); }
+  void append(std::span<const std::uint8_t> more) {
+    std::copy(more.begin(), more.end(), rest(more.size()).begin());
+    grow(more.size());
+  }
+
+ private:
+  void move_to_memory(std::size_t size) {
+    const bool is_there = place_.data() == memory_.data();
+    if (memory_.size() < size) memory_.resize(size + size / 2);
+    if (!is_there) std::copy_n(place_.begin(), size_, memory_.begin());
+    place_ = memory_;
+  }
+
+  std::span<std::uint8_t> place_;
+  std::size_t size_ = 0;
+  std::vector<std::uint8_t> memory_;
+};
+
+/// Immutable once made.
+class TokenEncoder {
+ public:
+  /// `expected`: about how many bytes will be encoded.
+  TokenEncoder(CodeBook book, std::uint64_t expected);
+
+  std::span<const std::uint8_t> code_book() const { return book_bytes_; }
+  /// Whether the only bytes that can be coded are zeros, which take no bits.
+  bool has_only_zeros() const { return !table_ && only_byte_ == 0; }
+
+  /// Appends the code of a sequence that has bytes, and adds its bits to `code_length`. Returns the
+  /// places of the bytes that cannot be coded, in `buffer`: others are coded instead.
+  std::span<const std::uint32_t> encode(const Blocks& blocks, TokenBuffer& buffer, Payload& payload,
+                                        std::uint64_t& code_length) const;
+
+ private:
+  void write_short(std::span<const std::uint8_t> tokens, Payload& payload,
+                   std::uint64_t& code_length) const;
+  void write_streams(std::span<const std::uint8_t> tokens, Payload& payload,
+                     std::uint64_t& code_length) const;
+  EncodedChunk streams_in(std::span<std::uint8_t> room, std::span<const std::uint8_t> tokens) const;
+
+  std::vector<std::uint8_t> book_bytes_;
+  PrefixCode code_;
+  bool plain_;
+  std::uint8_t only_byte_;  // of a code with one token
+  TokenTable tokens_{};
+  std::unique_ptr<OwnedEncodeTable> table_;
+};
+
+/// Immutable once made.
+class TokenDecoder {
+ public:
+  /// `expected`: about how many bytes will be decoded. Throws CorruptFrameError if the book is
+  /// damaged.
+  TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected);
+
+  /// Whether blocks that are numbered must be zeros before.
+  bool wants_zeros() const { return !plain_ || code_.max_length() == 0; }
+
+  /// Takes one sequence off the payload and fills `out`, which is not empty.
+  void decode(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
+              const OutBlocks& out) const;
+
+ private:
+  void read_tokens(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
+                   const OutBlocks& out) const;
+  void fill(const OutBlocks& out) const;
+  void read_short(ByteReader& payload, std::span<std::uint8_t> out) const;
+  void read_streams(ByteReader& payload, const std::uint8_t* readable_end,
+                    std::span<std::uint8_t> tokens) const;
+
+  CodeBook book_;
+  PrefixCode code_;
+  bool plain_ = true;
+  std::vector<std::uint8_t> bytes_;  // of the symbols of a plain code, or their numbers
+  ExpandTable expand_{};
+  std::unique_ptr<ByteDecodeTable> table_;
+};
+
+}  // namespace gradwire

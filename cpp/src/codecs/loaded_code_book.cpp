@@ -1,0 +1,90 @@
+#include "codecs/loaded_code_book.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+#include "gradwire/error.hpp"
+#include "prefix/value_counts.hpp"
+
+namespace gradwire {
+namespace {
+
+/// FNV-1a, 64 bits (Fowler, Noll and Vo), of the dtype and the code book.
+std::uint64_t hash(DType dtype, std::span<const std::uint8_t> code_book) {
+  std::uint64_t hash = 0xCBF29CE484222325;
+  const auto add = [&](std::uint8_t byte) { hash = (hash ^ byte) * 0x100000001B3; };
+  add(static_cast<std::uint8_t>(dtype));
+  for (const std::uint8_t byte : code_book) add(byte);
+  return hash;
+}
+
+/// The books that exist. Several may have one name: they differ in what encoders need.
+struct Loaded {
+  std::mutex mutex;
+  std::multimap<std::uint64_t, std::weak_ptr<const LoadedCodeBook>> by_name;
+};
+
+Loaded& loaded() {
+  static Loaded* const all = new Loaded;  // never freed: threads may outlive static objects
+  return *all;
+}
+
+#if defined(__unix__) || defined(__APPLE__)
+// A child of fork() must not find the mutex locked by a thread that it has not.
+const int fork_handler =
+    pthread_atfork([] { loaded().mutex.lock(); }, [] { loaded().mutex.unlock(); },
+                   [] { loaded().mutex.unlock(); });
+#endif
+
+}  // namespace
+
+LoadedCodeBook::LoadedCodeBook(std::vector<std::uint8_t> bytes,
+                               std::span<const std::uint8_t> code_book, BookCoders coders)
+    : bytes_(std::move(bytes)),
+      code_book_(code_book),
+      coders_(std::move(coders)),
+      name_(hash(coders_.dtype, code_book)) {}
+
+bool LoadedCodeBook::fits(const ChunkedArray& array) const {
+  if (array.elements.dtype != coders_.dtype) return false;
+  const KeyRange range = key_range(array);
+  return range.smallest >= coders_.smallest && range.largest - coders_.smallest <= 255;
+}
+
+std::shared_ptr<const LoadedCodeBook> publish(std::shared_ptr<const LoadedCodeBook> book) {
+  const std::lock_guard lock(loaded().mutex);
+  std::erase_if(loaded().by_name, [](const auto& entry) { return entry.second.expired(); });
+  const auto [begin, end] = loaded().by_name.equal_range(book->name());
+  for (auto known = begin; known != end; ++known) {
+    const auto existing = known->second.lock();
+    if (!existing) continue;
+    if (std::ranges::equal(existing->bytes(), book->bytes())) return existing;
+    if (!std::ranges::equal(existing->code_book(), book->code_book())) {
+      throw CorruptFrameError("another shared code book has the name of this one");
+    }
+  }
+  loaded().by_name.emplace(book->name(), book);
+  return book;
+}
+
+std::shared_ptr<const LoadedCodeBook> find_code_book(std::span<const std::uint8_t> name) {
+  std::uint64_t number;
+  std::memcpy(&number, name.data(), kBookNameBytes);
+  const std::lock_guard lock(loaded().mutex);
+  const auto [begin, end] = loaded().by_name.equal_range(number);
+  for (auto known = begin; known != end; ++known) {
+    if (auto book = known->second.lock()) return book;
+  }
+  throw MissingCodeBookError(
+      "the frame needs a shared code book that is not loaded in this process; load the code_book "
+      "of "
+      "the codec that made it, and keep that object");
+}
+
+}  // namespace gradwire

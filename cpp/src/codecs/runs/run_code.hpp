@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "codecs/codec_table.hpp"
+#include "prefix/code_book.hpp"
+#include "prefix/value_counts.hpp"
+
+namespace gradwire {
+
+/// The part that rlh and shs share: one code word per run of a value (FORMAT.md, section 5.4).
+
+/// Code books with no more code words make tokens of one byte, which are coded as the elements of
+/// huffman are.
+inline constexpr std::size_t kMostRunTokens = 256;
+
+/// What an encoder of runs is made of.
+struct RunModel {
+  std::vector<Symbol> symbols;         ///< ascending
+  std::vector<std::uint64_t> weights;  ///< of the symbols; the code is optimal for them
+  std::uint64_t escape_weight = 0;     ///< 0: every run will be in the book
+  std::uint64_t max_run = 0;  ///< of zeros; other values are coded one by one. 0: runs are whole
+  std::uint64_t total = 0;    ///< about how many code words there will be
+  KeyRange range{};           ///< of the array's values
+};
+
+std::unique_ptr<Encoder> make_run_encoder(RunModel model, DType dtype);
+
+std::unique_ptr<Decoder> make_run_decoder(std::span<const std::uint8_t> code_book,
+                                          const CodedArray& array);
+
+}  // namespace gradwire

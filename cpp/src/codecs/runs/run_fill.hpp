@@ -1,0 +1,71 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "base/bit_io.hpp"
+#include "gradwire/error.hpp"
+
+namespace gradwire {
+
+/// Fills a chunk's elements, run by run, and never past its end.
+template <typename T>
+class RunFill {
+ public:
+  RunFill(std::uint8_t* out, std::size_t count) : next_(out), left_(count) {}
+
+  static constexpr std::size_t kShort = 32 / sizeof(T);  ///< elements
+
+  bool done() const { return left_ == 0; }
+
+  /// Elements that are missing.
+  std::size_t left() const { return left_; }
+
+  /// put() for a run of at most kShort elements where as many are missing.
+  void put_short(T value, std::size_t run) {
+    store_short(value);
+    next_ += run * sizeof(T);
+    left_ -= run;
+  }
+
+  /// Appends `run` times `value`. Throws CorruptFrameError if the chunk has no room for them.
+  void put(T value, std::uint64_t run) {
+    if (run > left_) throw CorruptFrameError("a run passes the end of its chunk");
+    if (run <= kShort && left_ >= kShort) {  // one store of fixed size is faster than a loop
+      store_short(value);
+    } else {
+      put_long(value, run);
+    }
+    next_ += run * sizeof(T);
+    left_ -= run;
+  }
+
+  /// Throws CorruptFrameError unless the chunk is full and its bits are used up exactly.
+  void finish(BitReader& reader) const {
+    if (reader.overrun() || !done()) {
+      throw CorruptFrameError("the code words of a chunk end before it is full");
+    }
+    if (!reader.at_end()) throw CorruptFrameError("bits follow the last code word of a chunk");
+  }
+
+ private:
+  void store_short(T value) {
+    if constexpr (sizeof(T) == 1) {
+      std::memset(next_, value, kShort);
+    } else {
+      T block[kShort];
+      std::fill_n(block, kShort, value);
+      std::memcpy(next_, block, sizeof(block));
+    }
+  }
+
+  void put_long(T value, std::uint64_t run) {
+    for (std::uint64_t i = 0; i < run; ++i) std::memcpy(next_ + i * sizeof(T), &value, sizeof(T));
+  }
+
+  std::uint8_t* next_;
+  std::size_t left_;  // elements
+};
+
+}  // namespace gradwire

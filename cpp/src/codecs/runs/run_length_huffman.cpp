@@ -1,0 +1,190 @@
+// Run-Length Huffman codec: one code word per maximal run (FORMAT.md, section 5.4).
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <mutex>
+#include <optional>
+
+#include "codecs/codec_table.hpp"
+#include "codecs/runs/byte_runs.hpp"
+#include "codecs/runs/run_code.hpp"
+#include "prefix/code_words.hpp"
+#include "prefix/symbol_map.hpp"
+#include "prefix/value_counts.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr std::size_t kMaxPairs = std::size_t{1} << 15;
+
+struct PairCount {
+  Symbol pair;
+  std::uint64_t count;
+};
+
+/// Short runs of values that are told apart by their lowest byte are counted here directly, in
+/// arrays that repay it: every other run in a place of its own, as one count would have to wait for
+/// the one before it.
+constexpr std::uint64_t kDirectRuns = 64;
+constexpr std::size_t kDirectSize = kDirectRuns * 256;
+
+/// Counts (value, run) pairs of one chunk at a time.
+class PairCounter {
+ public:
+  /// `range`: of the values. `direct`: whether to count in arrays, if it fits a byte.
+  PairCounter(DType dtype, KeyRange range, bool direct)
+      : dtype_(dtype), range_(range), direct_(direct ? 2 * kDirectSize : 0) {}
+
+  void add(const Elements& chunk) {
+    if (direct_.empty()) {
+      with_width(dtype_, [&]<typename T>() {
+        for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
+          ++map_[{to_key(load<T>(chunk, first), dtype_), run}];
+        });
+      });
+      return;
+    }
+    for_each_byte_run(
+        chunk, [&](const ByteRuns& runs) { add_short(runs); },
+        [&](std::uint8_t byte, std::uint64_t run) {
+          ++(run < kDirectRuns ? direct_[run * 256 + byte] : map_[{whole_key(byte), run}]);
+        });
+  }
+
+  void add(const PairCounter& other) {
+    for (std::size_t i = 0; i < direct_.size(); ++i) direct_[i] += other.direct_[i];
+    other.map_.for_each([&](const Symbol& pair, std::uint64_t n) { map_[pair] += n; });
+  }
+
+  std::vector<PairCount> pairs() const {
+    std::vector<PairCount> all;
+    for (std::size_t i = 0; i < direct_.size() / 2; ++i) {
+      const std::uint64_t count = direct_[i] + direct_[i + kDirectSize];
+      if (count == 0) continue;
+      const Symbol pair{whole_key(static_cast<std::uint8_t>(i)), i / 256};
+      all.push_back({pair, count});
+    }
+    map_.for_each([&](const Symbol& pair, std::uint64_t n) { all.push_back({pair, n}); });
+    return all;
+  }
+
+ private:
+  void add_short(const ByteRuns& runs) {
+    std::uint64_t* here = direct_.data();
+    std::uint64_t* there = here + kDirectSize;
+    for (std::size_t k = 0; k < runs.count; ++k) {
+      if (runs.length[k] < kDirectRuns) {
+        ++here[runs.length[k] * 256u + runs.value[k]];
+        std::swap(here, there);
+      } else {
+        ++map_[{whole_key(runs.value[k]), runs.length[k]}];
+      }
+    }
+  }
+
+  std::uint64_t whole_key(std::uint8_t byte) const {
+    return range_.smallest + ((to_key(byte, dtype_) - range_.smallest) & 255);
+  }
+
+  DType dtype_;
+  KeyRange range_;
+  std::vector<std::uint64_t> direct_;
+  SymbolMap map_;
+};
+
+/// About how many bits a pair takes behind the escape, and in the book.
+double escaped_bits(const Symbol& pair, DType dtype) {
+  constexpr double kEscape = 6;
+  return kEscape + bits_of(dtype) + 2 * static_cast<int>(std::bit_width(pair.run));
+}
+constexpr double kBookBits = 7;
+
+/// Keeps the pairs that are worth their place in the book; returns how many runs the others have.
+std::uint64_t drop_rare(std::vector<PairCount>& pairs, DType dtype) {
+  std::uint64_t runs = 0;
+  for (const PairCount& p : pairs) runs += p.count;
+  std::sort(pairs.begin(), pairs.end(), [](const PairCount& a, const PairCount& b) {
+    return a.count != b.count ? a.count > b.count : a.pair < b.pair;
+  });
+  const auto rare = [&](const PairCount& p) {
+    const double own = std::log2(static_cast<double>(runs) / static_cast<double>(p.count));
+    return static_cast<double>(p.count) * (escaped_bits(p.pair, dtype) - own) < kBookBits;
+  };
+  if (pairs.size() > kMaxPairs) pairs.resize(kMaxPairs);
+  std::erase_if(pairs, rare);
+  std::uint64_t kept = 0;
+  for (const PairCount& p : pairs) kept += p.count;
+  return runs - kept;
+}
+
+/// Keeps only as many pairs as there are tokens, if the others are so rare that hardly any bits
+/// are lost; returns how many runs have lost theirs. The pairs are sorted by count.
+std::uint64_t drop_beyond_tokens(std::vector<PairCount>& pairs, bool has_escape, DType dtype) {
+  constexpr std::size_t kMost = kMostRunTokens - 1;  // and the escape
+  constexpr double kMostLost = 0.005;
+  if (pairs.size() + has_escape <= kMostRunTokens) return 0;
+  std::uint64_t runs = 0;
+  for (const PairCount& p : pairs) runs += p.count;
+  double bits = 0;
+  double lost = 0;
+  std::uint64_t dropped = 0;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const double count = static_cast<double>(pairs[i].count);
+    const double own = std::log2(static_cast<double>(runs) / count);
+    bits += count * own;
+    if (i < kMost) continue;
+    lost += count * (escaped_bits(pairs[i].pair, dtype) - own) - kBookBits;
+    dropped += pairs[i].count;
+  }
+  if (lost > kMostLost * bits) return 0;
+  pairs.resize(kMost);
+  return dropped;
+}
+
+std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&) {
+  const DType dtype = array.elements.dtype;
+  const KeyRange range = key_range(array);
+  const bool direct = range.fits_a_byte() && array.elements.count >= kDirectSize;
+  std::mutex mutex;
+  std::optional<PairCounter> total;
+  array.for_each_chunk([&](std::size_t, const Elements& chunk) {
+    PairCounter counter(dtype, range, direct);
+    counter.add(chunk);
+    const std::lock_guard lock(mutex);
+    if (total) {
+      total->add(counter);
+    } else {
+      total = std::move(counter);
+    }
+  });
+  if (!total) return nullptr;
+  std::vector<PairCount> pairs = total->pairs();
+  RunModel model;
+  model.escape_weight = drop_rare(pairs, dtype);
+  model.escape_weight += drop_beyond_tokens(pairs, model.escape_weight > 0, dtype);
+  model.total = model.escape_weight;
+  model.range = range;
+  if (pairs.empty()) return nullptr;
+  std::sort(pairs.begin(), pairs.end(),
+            [](const PairCount& a, const PairCount& b) { return a.pair < b.pair; });
+  for (const PairCount& p : pairs) {
+    model.symbols.push_back(p.pair);
+    model.weights.push_back(p.count);
+    model.total += p.count;
+  }
+  return make_run_encoder(std::move(model), dtype);
+}
+
+}  // namespace
+
+const Codec kRunLengthHuffmanCodec = {
+    .info = {CodecId::kRunLengthHuffman, "rlh", "RunLengthHuffman"},
+    .whole_runs = true,
+    .has_pivot_layout = true,
+    .make_encoder = make_encoder,
+    .make_decoder = make_run_decoder,
+    .code_words = code_words_with_runs,
+};
+
+}  // namespace gradwire

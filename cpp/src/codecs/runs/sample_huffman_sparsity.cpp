@@ -1,0 +1,125 @@
+// Sample Huffman codec with sparsity: as sh, but runs of zeros up to max_run are symbols, with the
+// probabilities that independent zeros would give them (FORMAT.md, section 5.4).
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+#include "codecs/codec_table.hpp"
+#include "codecs/runs/run_code.hpp"
+#include "prefix/code_words.hpp"
+#include "prefix/value_counts.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr std::uint32_t kLargestMaxRun = 4096;
+
+/// A code book in the making: symbols with their expected number per element, as integers.
+struct Weights {
+  static constexpr double kOne = 1099511627776.0;  // 2^40
+  static constexpr double kFloor = kOne / 131072;  // keeps the words of unlikely runs short
+
+  std::vector<Symbol> symbols;
+  std::vector<std::uint64_t> weights;
+
+  double per_element() const {
+    return static_cast<double>(std::accumulate(weights.begin(), weights.end(), 0ull)) / kOne;
+  }
+
+  void add(Symbol symbol, double share) {
+    symbols.push_back(symbol);
+    weights.push_back(static_cast<std::uint64_t>(std::max(kFloor, share * kOne)));
+  }
+
+  /// Runs of independent zeros of probability p0. A run of length n is cut into symbols of max_run
+  /// and a rest: with p = p0^max_run, the rest is r in (1 - p0)^2 p0^r / (1 - p) of the elements,
+  /// and there are (1 - p0) p / (1 - p) symbols of max_run, 1 / max_run if all elements are 0.
+  void add_zero_runs(std::uint64_t zero_key, double p0, std::uint64_t max_run) {
+    double p = 1;
+    for (std::uint64_t r = 0; r < max_run; ++r) p *= p0;
+    const double cuts = p < 1 ? (1 - p0) / (1 - p) : 1 / static_cast<double>(max_run);
+    double power = p0;
+    for (std::uint64_t r = 1; r < max_run; ++r, power *= p0) {
+      add({zero_key, r}, cuts * (1 - p0) * power);
+    }
+    add({zero_key, max_run}, cuts * p);
+  }
+};
+
+/// `max_run`, or what a small array repays in its code book, or what that has room for, or what the
+/// tokens have room for if longer runs are too unlikely to matter.
+std::uint64_t useful_run(std::uint64_t max_run, std::uint64_t count, double p0,
+                         std::size_t values) {
+  constexpr double kUnlikely = Weights::kFloor / Weights::kOne;
+  constexpr std::uint64_t kSmall = 2048;
+  constexpr std::uint64_t kShare = 24;  // elements for each length
+  constexpr std::uint64_t kFewest = 16;
+  if (count < kSmall) max_run = std::min(max_run, std::max(kFewest, count / kShare));
+  max_run = std::min<std::uint64_t>(max_run, kMaxSymbols + 1 - values);
+  if (values + 1 >= kMostRunTokens || p0 == 0 || p0 == 1) return max_run;
+  const std::uint64_t room = kMostRunTokens - 1 - values;  // beside the escape
+  const bool unlikely = static_cast<double>(room) * std::log(p0) < std::log(kUnlikely);
+  return unlikely ? std::min(max_run, room) : max_run;
+}
+
+std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& options) {
+  std::uint64_t max_run = options.max_run;
+  if (max_run == 0 || max_run > kLargestMaxRun) {
+    throw std::invalid_argument("max_run must be 1 to " + std::to_string(kLargestMaxRun) +
+                                ", not " + std::to_string(max_run));
+  }
+  const auto sample = sample_values(array, options);
+  if (!sample) return nullptr;
+  const DType dtype = array.elements.dtype;
+  const std::uint64_t zero_key = to_key(0, dtype);
+  std::uint64_t size = 0;
+  std::uint64_t seen_once = 0;
+  std::uint64_t zeros = 0;
+  for (const ValueCount& value : sample->values) {
+    size += value.count;
+    seen_once += value.count == 1;
+    if (value.key == zero_key) zeros = value.count;
+  }
+  max_run =
+      useful_run(max_run, array.elements.count,
+                 static_cast<double>(zeros) / static_cast<double>(size), sample->values.size());
+  Weights book;
+  for (const ValueCount& value : sample->values) {
+    const double share = static_cast<double>(value.count) / static_cast<double>(size);
+    if (value.key == zero_key) {
+      book.add_zero_runs(zero_key, share, max_run);
+    } else {
+      book.add({value.key, 1}, share);
+    }
+  }
+  // Values seen once stand for those not seen at all (Good, Biometrika 40, 1953).
+  std::uint64_t escape = 0;
+  if (!sample->complete) {
+    const double unseen = static_cast<double>(seen_once) / static_cast<double>(size);
+    escape = static_cast<std::uint64_t>(std::max(Weights::kFloor, unseen * Weights::kOne));
+  }
+  RunModel model;
+  model.total =
+      static_cast<std::uint64_t>(book.per_element() * static_cast<double>(array.elements.count));
+  model.symbols = std::move(book.symbols);
+  model.weights = std::move(book.weights);
+  model.escape_weight = escape;
+  model.max_run = max_run;
+  model.range = key_range(array);
+  return make_run_encoder(std::move(model), dtype);
+}
+
+}  // namespace
+
+const Codec kSampleHuffmanSparsityCodec = {
+    .info = {CodecId::kSampleHuffmanSparsity, "shs", "SampleHuffmanSparsity"},
+    .has_pivot_layout = true,
+    .make_encoder = make_encoder,
+    .make_decoder = make_run_decoder,
+    .code_words = code_words_with_runs,
+};
+
+}  // namespace gradwire

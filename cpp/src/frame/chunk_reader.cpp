@@ -1,0 +1,88 @@
+#include "frame/chunk_reader.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/byte_io.hpp"
+#include "base/executor.hpp"
+#include "codecs/loaded_code_book.hpp"
+#include "gradwire/error.hpp"
+
+namespace gradwire {
+namespace {
+
+/// Null if the frame has no code book, and needs none.
+std::shared_ptr<const Decoder> decoder_of(const ParsedFrame& parsed) {
+  const bool any_coded = std::any_of(parsed.chunks.begin(), parsed.chunks.end(),
+                                     [](const auto& c) { return !c.raw && !c.payload.empty(); });
+  if (!any_coded && parsed.code_book.empty()) return nullptr;
+  if (parsed.shared_code_book) {
+    const auto book = find_code_book(parsed.code_book);
+    if (book->dtype() != parsed.dtype) {
+      throw CorruptFrameError("the frame names a shared code book of another dtype");
+    }
+    return {book, &book->decoder()};
+  }
+  return damage_not_truncation(
+      [&] { return parsed.codec->make_decoder(parsed.code_book, parsed.array()); });
+}
+
+}  // namespace
+
+ChunkReader::ChunkReader(std::span<const std::uint8_t> frame, Checksum checksum)
+    : readable_end_(frame.data() + frame.size()), parsed_(parse_frame(frame)) {
+  if (checksum == Checksum::kVerified) verify_checksum(frame, parsed_);
+  decoder_ = decoder_of(parsed_);
+}
+
+void ChunkReader::decode(std::size_t i, std::uint8_t* out) const {
+  const std::size_t count = chunk_elements(i);
+  if (count == 0) return;
+  const ChunkEntry& chunk = parsed_.chunks[i];
+  if (chunk.raw) {
+    std::memcpy(out, chunk.payload.data(), chunk.payload.size());
+  } else if (decoder_ == nullptr) {
+    throw CorruptFrameError("a chunk needs a code book, and the frame has none");
+  } else {
+    damage_not_truncation([&] { decoder_->decode(chunk.payload, readable_end_, out, count); });
+  }
+  if (parsed_.dtype == DType::kBool && !are_bools(out, count)) {
+    throw CorruptFrameError("an element of a bool array is neither 0 nor 1");
+  }
+}
+
+const std::uint8_t* ChunkReader::read(std::size_t i, std::vector<std::uint8_t>& buffer) const {
+  const ChunkEntry& chunk = parsed_.chunks[i];
+  if (chunk.raw && parsed_.dtype != DType::kBool) return chunk.payload.data();
+  buffer.resize(std::max(buffer.size(), chunk_elements(i) * item_size(parsed_.dtype)));
+  decode(i, buffer.data());
+  return buffer.data();
+}
+
+void ChunkReader::for_each_chunk(
+    int threads, const std::function<void(std::size_t, const Elements&)>& use) const {
+  for_each_chunk({this, 1}, threads,
+                 [&](std::size_t begin, const Elements* chunk) { use(begin, *chunk); });
+}
+
+void ChunkReader::for_each_chunk(std::span<const ChunkReader> readers, int threads,
+                                 const std::function<void(std::size_t, const Elements*)>& use) {
+  const ChunkReader& first = readers.front();
+  for_each(first.chunks(), usable_threads(threads), [&](std::size_t i) {
+    const std::size_t count = first.chunk_elements(i);
+    if (count == 0) return;
+    // Kept from chunk to chunk, unless a long run has made this one larger than others.
+    thread_local std::vector<std::vector<std::uint8_t>> kept;
+    std::vector<std::vector<std::uint8_t>> large;
+    std::vector<std::vector<std::uint8_t>>& buffers =
+        count > std::size_t{1} << kMaxChunkLog2 ? large : kept;
+    buffers.resize(std::max(buffers.size(), readers.size()));
+    std::vector<Elements> elements;
+    for (std::size_t k = 0; k < readers.size(); ++k) {
+      elements.push_back({readers[k].read(i, buffers[k]), count, readers[k].parsed_.dtype});
+    }
+    use(first.parsed_.borders[i], elements.data());
+  });
+}
+
+}  // namespace gradwire

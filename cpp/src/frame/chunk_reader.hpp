@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/elements.hpp"
+#include "frame/frame_header.hpp"
+#include "gradwire/frame.hpp"
+
+namespace gradwire {
+
+/// Decodes a frame chunk by chunk. Immutable, so that threads may share it. The frame must stay.
+class ChunkReader {
+ public:
+  /// Unless the checksum is ignored, reads the whole frame to verify it.
+  explicit ChunkReader(std::span<const std::uint8_t> frame,
+                       Checksum checksum = Checksum::kVerified);
+
+  const ParsedFrame& frame() const { return parsed_; }
+  std::size_t chunks() const { return parsed_.chunks.size(); }
+  std::size_t chunk_elements(std::size_t i) const {
+    return static_cast<std::size_t>(parsed_.borders[i + 1] - parsed_.borders[i]);
+  }
+  /// Decodes chunk i to `out`.
+  void decode(std::size_t i, std::uint8_t* out) const;
+  /// The elements of chunk i: a part of the frame, or decoded to `buffer`, which grows if it must.
+  const std::uint8_t* read(std::size_t i, std::vector<std::uint8_t>& buffer) const;
+  /// Calls use(index of its first element, elements) for each chunk that is not empty, on several
+  /// threads, in any order.
+  void for_each_chunk(int threads,
+                      const std::function<void(std::size_t, const Elements&)>& use) const;
+  /// Like for_each_chunk for one array, for several with the same chunks: use(index, elements of
+  /// each array).
+  static void for_each_chunk(std::span<const ChunkReader> readers, int threads,
+                             const std::function<void(std::size_t, const Elements*)>& use);
+
+ private:
+  const std::uint8_t* readable_end_;
+  ParsedFrame parsed_;
+  std::shared_ptr<const Decoder> decoder_;  // null if the frame has no code book, and needs none
+};
+
+}  // namespace gradwire

@@ -1,0 +1,81 @@
+#ifdef GRADWIRE_HAS_X86_KERNELS
+#include <cpuid.h>
+#endif
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "gradwire/runtime.hpp"
+#include "kernels/kernels.hpp"
+
+namespace gradwire {
+namespace {
+
+struct Isa {
+  const Kernels* kernels;
+  bool runs_here;
+};
+
+#ifdef GRADWIRE_HAS_X86_KERNELS
+/// LZCNT, which Clang 16 does not take in __builtin_cpu_supports.
+bool has_lzcnt() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) != 0 && (ecx >> 5 & 1) != 0;
+}
+#endif
+
+/// Slowest first; the last that runs here is taken. Features: see cpp/cmake/kernels.cmake.
+std::vector<Isa> known_isas() {
+  std::vector<Isa> isas = {{&kScalarKernels, true}};
+#ifdef GRADWIRE_HAS_X86_KERNELS
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2") && has_lzcnt() &&
+                    __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("sse4.2") &&
+                    __builtin_cpu_supports("pclmul");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+                      __builtin_cpu_supports("avx512vbmi2");
+  isas.push_back({&kAvx2Kernels, avx2});
+  isas.push_back({&kAvx512Kernels, avx2 && avx512});
+#endif
+  return isas;
+}
+
+const Kernels& choose() {
+  const char* forced = std::getenv("GRADWIRE_ISA");
+  const Kernels* best = nullptr;
+  std::string names;
+  for (const Isa& isa : known_isas()) {
+    if (!isa.runs_here) continue;
+    names += (names.empty() ? "" : ", ") + std::string(isa.kernels->name);
+    if (forced == nullptr || *forced == '\0' || std::string(forced) == isa.kernels->name) {
+      best = isa.kernels;
+    }
+  }
+  if (best == nullptr) {
+    throw std::invalid_argument(
+        "GRADWIRE_ISA=" + std::string(forced) +
+        " is not an instruction set of this machine; take one of: " + names);
+  }
+  return *best;
+}
+
+}  // namespace
+
+const Kernels& kernels() {
+  static const Kernels& chosen = choose();
+  return chosen;
+}
+
+std::string_view isa() { return kernels().name; }
+
+std::vector<std::string_view> available_isas() {
+  std::vector<std::string_view> names;
+  for (const Isa& isa : known_isas()) {
+    if (isa.runs_here) names.push_back(isa.kernels->name);
+  }
+  return names;
+}
+
+}  // namespace gradwire

@@ -1,0 +1,136 @@
+#include "prefix/exception_list.hpp"
+
+#include <algorithm>
+
+#include "base/bit_io.hpp"
+#include "base/byte_io.hpp"
+#include "base/byte_tables.hpp"
+#include "gradwire/error.hpp"
+#include "prefix/omega.hpp"
+#include "prefix/value_counts.hpp"
+
+namespace gradwire {
+
+namespace {
+
+/// The values that have code words.
+class KnownValues {
+ public:
+  KnownValues(std::span<const Symbol> symbols, DType dtype)
+      : symbols_(symbols), smallest_(symbols.front().key), largest_(symbols.back().key) {
+    std::vector<std::uint8_t> bytes;
+    for (const Symbol& symbol : symbols) {
+      bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, dtype)));
+    }
+    bytes_ = byte_set(bytes);
+    constexpr std::uint64_t kTableSize = 65536;
+    if (largest_ - smallest_ < kTableSize) {
+      table_.resize(static_cast<std::size_t>(largest_ - smallest_) + 1);
+      for (const Symbol& symbol : symbols) table_[symbol.key - smallest_] = 1;
+    }
+  }
+
+  /// Whether the lowest bytes tell the values apart from each other, and from those in the range.
+  bool fit_bytes(KeyRange range) const {
+    return KeyRange{std::min(range.smallest, smallest_), std::max(range.largest, largest_)}
+        .fits_a_byte();
+  }
+  const ByteSet& bytes() const { return bytes_; }
+
+  bool has(std::uint64_t key) const {
+    if (key < smallest_ || key > largest_) return false;
+    if (!table_.empty()) return table_[key - smallest_];
+    return std::binary_search(symbols_.begin(), symbols_.end(), Symbol{key, 1});
+  }
+
+ private:
+  std::span<const Symbol> symbols_;
+  std::uint64_t smallest_;
+  std::uint64_t largest_;
+  ByteSet bytes_;
+  std::vector<std::uint8_t> table_;  // by distance from the smallest, if they are not too far apart
+};
+
+}  // namespace
+
+ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol> symbols) {
+  constexpr std::size_t kBlock = 8192;
+  std::uint8_t narrow[kBlock];
+  ExceptionList list(chunk.dtype);
+  const KnownValues known(symbols, chunk.dtype);
+  for (std::size_t begin = 0; begin < chunk.count; begin += kBlock) {
+    const Elements block = chunk.slice(begin, std::min(begin + kBlock, chunk.count));
+    const bool are_bytes = block.width() == 1;
+    const bool is_narrow = are_bytes || known.fit_bytes(key_range(block));
+    if (is_narrow && !are_bytes) {
+      kernels().narrow(block.data, block.count, block.width(), 0, narrow);
+    }
+    const std::uint8_t* const bytes = are_bytes ? block.data : narrow;
+    for (std::size_t i = 0; i < block.count; ++i) {
+      if (is_narrow) {
+        i += kernels().find_outside(&known.bytes(), bytes + i, block.count - i);
+        if (i == block.count) break;
+      } else if (with_width(block.dtype, [&]<typename T>() {
+                   return known.has(to_key(load<T>(block, i), block.dtype));
+                 })) {
+        continue;
+      }
+      list.add(chunk, begin + i);
+    }
+  }
+  return list;
+}
+
+void ExceptionList::add(const Elements& chunk, std::uint64_t index) {
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, chunk.data + index * chunk.width(), chunk.width());
+  items_.push_back({index, bits});
+}
+
+std::vector<std::uint8_t> ExceptionList::bytes(std::uint64_t& code_length) const {
+  std::vector<std::uint8_t> coded(items_.size() * 32 + 16);
+  BitWriter writer(coded);
+  if (!items_.empty()) write_omega(writer, items_.size());
+  std::uint64_t next = 0;
+  for (const Item& item : items_) {
+    write_omega(writer, item.index - next + 1);
+    writer.put_wide(item.bits, bits_of(dtype_));
+    next = item.index + 1;
+  }
+  coded.resize(writer.finish());
+  code_length += writer.bit_count();
+  std::vector<std::uint8_t> all;
+  append_varint(all, coded.size());
+  all.insert(all.end(), coded.begin(), coded.end());
+  return all;
+}
+
+ExceptionList ExceptionList::take(std::span<const std::uint8_t>& payload, DType dtype,
+                                  std::size_t count) {
+  ExceptionList list(dtype);
+  ByteReader bytes(payload);
+  const auto coded = bytes.take(bytes.varint());
+  payload = payload.last(bytes.left());
+  if (coded.empty()) return list;
+  BitReader reader(coded);
+  const std::uint64_t size = read_omega(reader);
+  std::uint64_t next = 0;
+  for (std::uint64_t i = 0; i < size; ++i) {
+    const std::uint64_t gap = read_omega(reader) - 1;
+    if (reader.overrun() || next >= count || gap >= count - next) {
+      throw CorruptFrameError("an exception lies outside its chunk");
+    }
+    list.items_.push_back({next + gap, reader.get(bits_of(dtype))});
+    next += gap + 1;
+  }
+  if (!reader.at_end())
+    throw CorruptFrameError("the exceptions of a chunk do not fill their place");
+  return list;
+}
+
+void ExceptionList::apply(std::uint8_t* elements) const {
+  const std::size_t width = item_size(dtype_);
+  for (const Item& item : items_) std::memcpy(elements + item.index * width, &item.bits, width);
+}
+
+}  // namespace gradwire

@@ -1,0 +1,101 @@
+#include "prefix/omega.hpp"
+
+#include <cstring>
+
+#include "gradwire/error.hpp"
+
+namespace gradwire {
+namespace {
+
+/// The lowest `count` bits in the opposite order: a group's first bit is its highest.
+std::uint64_t reverse(std::uint64_t bits, unsigned count) {
+  std::uint64_t reversed = 0;
+  for (unsigned i = 0; i < count; ++i) reversed |= (bits >> i & 1) << (count - 1 - i);
+  return reversed;
+}
+
+unsigned width(std::uint64_t n) { return static_cast<unsigned>(std::bit_width(n)); }
+
+/// The groups of n, without the 0 that closes them: none for 1.
+void write_groups(BitWriter& writer, std::uint64_t n) {
+  if (n <= 1) return;
+  write_groups(writer, width(n) - 1);
+  writer.put_wide(reverse(n, width(n)), width(n));
+}
+
+std::array<SmallOmega, kSmallOmegas> make_small_omegas() {
+  std::array<SmallOmega, kSmallOmegas> words{};
+  for (std::uint64_t n = 1; n < kSmallOmegas; ++n) {
+    std::uint8_t bytes[8] = {};
+    BitWriter writer(bytes);
+    writer = write_large_omega(writer, n);
+    writer.finish();
+    std::memcpy(&words[n].bits, bytes, 4);
+    words[n].length = static_cast<std::uint32_t>(writer.bit_count());
+  }
+  return words;
+}
+
+std::array<std::uint16_t, 1u << kOmegaLookupBits> make_omega_lookup() {
+  std::array<std::uint16_t, 1u << kOmegaLookupBits> table{};
+  for (std::size_t n = 1; kSmallOmega[n].length <= kOmegaLookupBits; ++n) {
+    const std::uint32_t length = kSmallOmega[n].length;
+    for (std::size_t i = kSmallOmega[n].bits; i < table.size(); i += std::size_t{1} << length) {
+      table[i] = static_cast<std::uint16_t>(n << 8 | length);
+    }
+  }
+  return table;
+}
+
+/// A number of up to 65 bits.
+struct Wide {
+  std::uint64_t low;
+  bool bit64;
+};
+
+/// Reads one code word by its definition.
+Wide read_groups(BitReader& reader) {
+  Wide n{1, false};
+  while (reader.get(1) == 1) {
+    if (n.low > 64 || n.bit64) throw CorruptFrameError("an Elias-omega number exceeds 65 bits");
+    const unsigned count = static_cast<unsigned>(n.low);
+    const std::uint64_t rest = reverse(reader.get(count), count);
+    n = count == 64 ? Wide{rest, true} : Wide{rest | std::uint64_t{1} << count, false};
+  }
+  return n;
+}
+
+}  // namespace
+
+const std::array<SmallOmega, kSmallOmegas> kSmallOmega = make_small_omegas();
+const std::array<std::uint16_t, 1u << kOmegaLookupBits> kOmegaLookup = make_omega_lookup();
+
+BitWriter write_large_omega(BitWriter writer, std::uint64_t n) {
+  write_groups(writer, n);
+  writer.put(0, 1);
+  return writer;
+}
+
+OmegaRead read_large_omega(BitReader reader) {
+  const Wide n = read_groups(reader);
+  if (n.bit64) throw CorruptFrameError("an Elias-omega number exceeds 64 bits");
+  return {reader, n.low};
+}
+
+BitWriter write_large_mapped(BitWriter writer, MappedValue value) {
+  if (value.magnitude != 0) {
+    const unsigned bits = width(value.magnitude);  // of the number, less its lowest one
+    write_groups(writer, bits);
+    writer.put_wide(reverse(value.magnitude, bits), bits);
+    writer.put(value.non_negative, 1);
+  }
+  writer.put(0, 1);
+  return writer;
+}
+
+MappedRead read_large_mapped(BitReader reader) {
+  const Wide n = read_groups(reader);
+  return {reader, {n.low >> 1 | std::uint64_t{n.bit64} << 63, (n.low & 1) == 1}};
+}
+
+}  // namespace gradwire

@@ -1,0 +1,101 @@
+#include "prefix/prefix_code.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "gradwire/error.hpp"
+
+namespace gradwire {
+namespace {
+
+/// The lowest `length` bits of a word, last one first.
+std::uint32_t reverse_bits(std::uint32_t word, unsigned length) {
+  word = (word & 0x55555555) << 1 | (word >> 1 & 0x55555555);
+  word = (word & 0x33333333) << 2 | (word >> 2 & 0x33333333);
+  word = (word & 0x0F0F0F0F) << 4 | (word >> 4 & 0x0F0F0F0F);
+  word = (word & 0x00FF00FF) << 8 | (word >> 8 & 0x00FF00FF);
+  return static_cast<std::uint32_t>(std::uint64_t{word << 16 | word >> 16} << length >> 32);
+}
+
+/// A look-up of more bits yields more symbols, but making one of the table's entries takes as long
+/// as several look-ups.
+unsigned worthwhile_bits(std::uint64_t symbols) {
+  constexpr std::uint64_t kFewest = 8;
+  constexpr std::uint64_t kMost = kLookupBits;
+  return static_cast<unsigned>(
+      std::clamp(static_cast<std::uint64_t>(std::bit_width(symbols / 32)), kFewest, kMost));
+}
+
+}  // namespace
+
+PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read)
+    : lengths_(std::move(lengths)), lookup_bits_(worthwhile_bits(to_read)) {
+  std::uint64_t kraft = 0;
+  for (const unsigned length : lengths_) {
+    if (length > kMaxCodeLength || (length == 0 && lengths_.size() > 1)) {
+      throw CorruptFrameError("code book has a code word of " + std::to_string(length) + " bits");
+    }
+    kraft += std::uint64_t{1} << (kMaxCodeLength - length);
+    max_length_ = std::max(max_length_, length);
+  }
+  if (kraft != std::uint64_t{1} << kMaxCodeLength) {
+    throw CorruptFrameError("code book is not a complete prefix code");
+  }
+  assign_words();
+  if (to_read != kNeverRead) make_lookup();
+}
+
+void PrefixCode::assign_words() {
+  const std::size_t n = lengths_.size();
+  std::uint32_t count[kMaxCodeLength + 2] = {};
+  for (const unsigned length : lengths_) ++count[length];
+  std::uint32_t position[kMaxCodeLength + 1] = {};  // of the next symbol of a length, in order_
+  std::uint32_t first[kMaxCodeLength + 1] = {};     // code word of the next symbol of a length
+  std::uint32_t symbols = 0;
+  std::uint32_t code = 0;
+  for (unsigned l = 0; l <= kMaxCodeLength; ++l) {
+    code <<= 1;
+    position[l] = symbols;
+    first[l] = code;
+    offset_[l] = symbols - code;
+    symbols += count[l];
+    code += count[l];
+    limit_[l] = code << (kMaxCodeLength - l);
+  }
+  order_.resize(n);
+  words_.resize(n);
+  for (std::uint32_t symbol = 0; symbol < n; ++symbol) {
+    const unsigned length = lengths_[symbol];
+    order_[position[length]++] = symbol;
+    words_[symbol] = reverse_bits(first[length]++, length);
+  }
+}
+
+void PrefixCode::make_lookup() {
+  lookup_.assign(std::size_t{1} << std::min(max_length_, lookup_bits_), 255);
+  for (std::uint32_t symbol = 0; symbol < size(); ++symbol) {
+    const unsigned length = lengths_[symbol];
+    if (length > lookup_bits_) continue;
+    for (std::size_t i = words_[symbol]; i < lookup_.size(); i += std::size_t{1} << length) {
+      lookup_[i] = symbol << 8 | length;
+    }
+  }
+}
+
+std::uint32_t PrefixCode::read_long(std::uint64_t bits, unsigned& length) const {
+  const std::uint32_t aligned = reverse_bits(static_cast<std::uint32_t>(bits & 0xFFFFFF), 24);
+  length = lookup_bits_ + 1;
+  while (length < max_length_ && aligned >= limit_[length]) ++length;
+  return order_[offset_[length] + (aligned >> (kMaxCodeLength - length))];
+}
+
+double PrefixCode::mean_length() const {
+  std::uint64_t bits = 0;
+  for (const unsigned length : lengths_) {
+    bits += std::uint64_t{length} << (kMaxCodeLength - length);
+  }
+  return std::ldexp(static_cast<double>(bits), -static_cast<int>(kMaxCodeLength));
+}
+
+}  // namespace gradwire

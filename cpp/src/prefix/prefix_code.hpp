@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/bit_io.hpp"
+#include "kernels/kernels.hpp"
+
+namespace gradwire {
+
+/// With its groups, pairs or rows, where there are any.
+struct OwnedEncodeTable : ByteEncodeTable {
+  std::unique_ptr<std::uint32_t[]> groups;
+  std::unique_ptr<std::uint32_t[]> pairs;
+  std::unique_ptr<WordRows> word_rows;
+};
+
+/// A canonical prefix code, built from its lengths alone (FORMAT.md, section 4).
+class PrefixCode {
+ public:
+  /// In the place of `to_read`: read() and byte_decode_table() will not be called.
+  static constexpr std::uint64_t kNeverRead = ~std::uint64_t{0};
+
+  /// Throws CorruptFrameError unless the Kraft sum is exactly 1. `to_read`: about how many code
+  /// words will be read, which says how large tables may be.
+  PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read);
+
+  std::size_t size() const { return lengths_.size(); }
+  unsigned length(std::size_t symbol) const { return lengths_[symbol]; }
+  unsigned max_length() const { return max_length_; }
+
+  /// The symbols by their code words, 00..0 first.
+  std::span<const std::uint32_t> in_order() const { return order_; }
+
+  /// The code word of a symbol, its first bit lowest.
+  std::uint32_t word(std::size_t symbol) const { return words_[symbol]; }
+
+  void write(BitWriter& writer, std::size_t symbol) const {
+    writer.put(words_[symbol], lengths_[symbol]);
+  }
+
+  /// Reads one code word. Any bits are some symbol's, because the Kraft sum is 1.
+  std::uint32_t read(BitReader& reader) const;
+
+  /// Tables for symbols that are bytes: symbol i of the code is bytes[i]. Needs two symbols or
+  /// more. `to_write`: about how many code words will be written; many repay tables that take time
+  /// to make.
+  std::unique_ptr<ByteDecodeTable> byte_decode_table(std::span<const std::uint8_t> bytes) const;
+  std::unique_ptr<OwnedEncodeTable> byte_encode_table(std::span<const std::uint8_t> bytes,
+                                                      std::uint64_t to_write) const;
+
+ private:
+  void assign_words();
+  void make_lookup();
+  double mean_length() const;  // of symbols as frequent as their code words suggest
+  std::uint32_t read_long(std::uint64_t bits, unsigned& length) const;
+
+  std::vector<std::uint8_t> lengths_;
+  std::vector<std::uint32_t> words_;
+  std::vector<std::uint32_t> order_;  // symbols in canonical order: by length, then by number
+  std::vector<std::uint32_t>
+      lookup_;  // by the next lookup_bits_ bits: symbol << 8 | length; 255: longer
+  std::uint32_t limit_[kMaxCodeLength + 1] = {};  // as in ByteDecodeTable
+  std::uint32_t offset_[kMaxCodeLength + 1] = {};
+  unsigned max_length_ = 0;
+  unsigned lookup_bits_;
+};
+
+inline std::uint32_t PrefixCode::read(BitReader& reader) const {
+  const std::uint64_t bits = reader.peek();
+  const std::uint32_t entry = lookup_[bits & (lookup_.size() - 1)];
+  unsigned length = entry & 255;
+  std::uint32_t symbol = entry >> 8;
+  if (length == 255) symbol = read_long(bits, length);
+  reader.skip(length);
+  return symbol;
+}
+
+}  // namespace gradwire

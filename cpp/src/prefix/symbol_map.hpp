@@ -1,0 +1,75 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "prefix/code_book.hpp"
+
+namespace gradwire {
+
+/// A hash map from symbols to numbers, open addressing; faster than std::unordered_map by the
+/// allocation that each of its nodes takes.
+class SymbolMap {
+ public:
+  /// Makes room for so many symbols.
+  void reserve(std::size_t symbols) {
+    if (2 * symbols > slots_.size()) resize(std::bit_ceil(2 * symbols));
+  }
+
+  /// The number of a symbol, 0 when it is new.
+  std::uint64_t& operator[](const Symbol& symbol) {
+    if (2 * (size_ + 1) > slots_.size()) resize(slots_.empty() ? 64 : 2 * slots_.size());
+    Slot& slot = slots_[place(symbol)];
+    if (!slot.used) {
+      slot = {symbol, 0, true};
+      ++size_;
+    }
+    return slot.number;
+  }
+
+  /// The number of a symbol, or nullptr.
+  const std::uint64_t* find(const Symbol& symbol) const {
+    if (slots_.empty()) return nullptr;
+    const Slot& slot = slots_[place(symbol)];
+    return slot.used ? &slot.number : nullptr;
+  }
+
+  std::size_t size() const { return size_; }
+
+  /// Calls f(symbol, number) for each, in no useful order.
+  template <typename F>
+  void for_each(F&& f) const {
+    for (const Slot& slot : slots_) {
+      if (slot.used) f(slot.symbol, slot.number);
+    }
+  }
+
+ private:
+  struct Slot {
+    Symbol symbol;
+    std::uint64_t number;
+    bool used;
+  };
+
+  std::size_t place(const Symbol& symbol) const {
+    std::uint64_t hash = (symbol.key ^ symbol.run * 0x9E3779B97F4A7C15) * 0xD6E8FEB86659FD93;
+    hash ^= hash >> 32;
+    std::size_t i = hash & (slots_.size() - 1);
+    while (slots_[i].used && slots_[i].symbol != symbol) i = (i + 1) & (slots_.size() - 1);
+    return i;
+  }
+
+  void resize(std::size_t slots) {
+    std::vector<Slot> old(slots);
+    old.swap(slots_);
+    for (const Slot& slot : old) {
+      if (slot.used) slots_[place(slot.symbol)] = slot;
+    }
+  }
+
+  std::vector<Slot> slots_;  // a power of two of them, at most half in use
+  std::size_t size_ = 0;
+};
+
+}  // namespace gradwire

@@ -1,0 +1,188 @@
+#include "prefix/value_code.hpp"
+
+#include "base/narrow.hpp"
+#include "gradwire/error.hpp"
+#include "prefix/code_lengths.hpp"
+#include "prefix/exception_list.hpp"
+#include "prefix/streams.hpp"
+#include "prefix/symbol_map.hpp"
+
+namespace gradwire {
+namespace {
+
+/// Whether the lowest byte tells the symbols apart, so that the kernels for bytes can code them.
+bool is_narrow(const CodeBook& book) {
+  return KeyRange{book.symbols.front().key, book.symbols.back().key}.fits_a_byte();
+}
+
+std::vector<std::uint8_t> low_bytes(const CodeBook& book, DType dtype) {
+  std::vector<std::uint8_t> bytes;
+  for (const Symbol& symbol : book.symbols) {
+    bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, dtype)));
+  }
+  return bytes;
+}
+
+/// Room for the elements of a chunk as bytes, kept by each thread for its next chunk.
+std::uint8_t* chunk_bytes(std::size_t count) {
+  thread_local std::vector<std::uint8_t> own;
+  if (own.size() < count) own.resize(count);
+  return own.data();
+}
+
+class ValueEncoder final : public Encoder {
+ public:
+  ValueEncoder(const ChunkedArray& array, CodeBook book, Exceptions exceptions,
+               std::span<const std::uint64_t> weights, Layouts layouts)
+      : exceptions_(exceptions),
+        book_(std::move(book)),
+        book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
+        code_(book_.lengths, PrefixCode::kNeverRead) {
+    const DType dtype = array.elements.dtype;
+    if (is_narrow(book_)) {
+      bytes_.emplace(code_, low_bytes(book_, dtype), weights, array.elements.count, layouts);
+    } else {
+      for (std::size_t i = 0; i < book_.symbols.size(); ++i) index_[book_.symbols[i]] = i;
+    }
+  }
+
+  std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
+  Layout layout() const override { return bytes_ ? bytes_->layout() : Layout::kClassic; }
+
+  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
+    if (exceptions_ == Exceptions::kNone) return encode_values(chunk, out);
+    std::uint64_t list_bits = 0;
+    const std::vector<std::uint8_t> list =
+        ExceptionList::find(chunk, book_.symbols).bytes(list_bits);
+    return encode_after_prefix(list, list_bits, out, [&](std::span<std::uint8_t> rest) {
+      return encode_values(chunk, rest);
+    });
+  }
+
+ private:
+  EncodedChunk encode_values(const Elements& chunk, std::span<std::uint8_t> out) const {
+    if (!bytes_) {
+      return write_streams(chunk.count, out,
+                           [&](std::size_t begin, std::size_t end, std::span<std::uint8_t> room) {
+                             return encode_wide(chunk.slice(begin, end), room);
+                           });
+    }
+    if (chunk.width() == 1) return bytes_->encode({chunk.data, chunk.count}, out);
+    std::uint8_t* const bytes = chunk_bytes(chunk.count);
+    kernels().narrow(chunk.data, chunk.count, chunk.width(), 0, bytes);
+    return bytes_->encode({bytes, chunk.count}, out);
+  }
+
+  /// Writes what fits into `out`; returns the bits of all code words.
+  std::uint64_t encode_wide(const Elements& part, std::span<std::uint8_t> out) const {
+    BitWriter writer(out);
+    with_width(part.dtype, [&]<typename T>() {
+      for (std::size_t i = 0; i < part.count; ++i) {
+        const std::uint64_t* symbol = index_.find({to_key(load<T>(part, i), part.dtype), 1});
+        code_.write(writer, symbol ? *symbol : 0);
+      }
+    });
+    writer.finish();
+    return writer.bit_count();
+  }
+
+  Exceptions exceptions_;
+  CodeBook book_;
+  std::vector<std::uint8_t> book_bytes_;
+  PrefixCode code_;
+  std::optional<ByteEncoder> bytes_;  // of narrow books
+  SymbolMap index_;                   // of wide ones
+};
+
+class ValueDecoder final : public Decoder {
+ public:
+  ValueDecoder(std::span<const std::uint8_t> code_book, const CodedArray& array,
+               Exceptions exceptions)
+      : dtype_(array.dtype),
+        exceptions_(exceptions),
+        book_(read_code_book(code_book, dtype_, Runs::kNone)),
+        code_(book_.lengths, array.count) {
+    if (book_.has_escape) throw CorruptFrameError("a code book of values has no escape");
+    if (is_narrow(book_)) {
+      bytes_.emplace(code_, low_bytes(book_, dtype_), array.layout, array.count);
+    } else if (array.layout == Layout::kPivot) {
+      throw CorruptFrameError("a code book does not fit the pivot layout");
+    }
+  }
+
+  void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+              std::uint8_t* out, std::size_t count) const override {
+    if (exceptions_ == Exceptions::kNone) {
+      decode_values(payload, readable_end, out, count);
+      return;
+    }
+    const ExceptionList list = ExceptionList::take(payload, dtype_, count);
+    decode_values(payload, readable_end, out, count);
+    list.apply(out);
+  }
+
+ private:
+  void decode_values(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
+                     std::uint8_t* out, std::size_t count) const {
+    if (!bytes_) {
+      const auto parts = read_streams(payload, count);
+      for (std::size_t s = 0; s < parts.size(); ++s) decode_wide(parts[s], s, out, count);
+    } else if (item_size(dtype_) == 1) {
+      bytes_->decode(payload, readable_end, out, count);
+    } else {
+      std::uint8_t* const bytes = chunk_bytes(count);
+      bytes_->decode(payload, readable_end, bytes, count);
+      widen(bytes, count, book_.symbols.front().key, dtype_, out);
+    }
+  }
+
+  void decode_wide(std::span<const std::uint8_t> part, std::size_t stream, std::uint8_t* out,
+                   std::size_t count) const {
+    BitReader reader(part);
+    with_width(dtype_, [&]<typename T>() {
+      const std::size_t end = stream_begin(count, stream + 1);
+      for (std::size_t i = stream_begin(count, stream); i < end; ++i) {
+        const T bits = static_cast<T>(from_key(book_.symbols[code_.read(reader)].key, dtype_));
+        std::memcpy(out + i * sizeof(T), &bits, sizeof(T));
+      }
+    });
+    if (reader.overrun() || !reader.at_end()) {
+      throw CorruptFrameError("the code words of a stream do not fill it exactly");
+    }
+  }
+
+  DType dtype_;
+  Exceptions exceptions_;
+  CodeBook book_;
+  PrefixCode code_;
+  std::optional<ByteDecoder> bytes_;  // of narrow books
+};
+
+/// Many elements of one byte are decoded by look-ups of kLookupBits; others gain less.
+double allowance_for(std::uint64_t elements, const CodeBook& book) {
+  constexpr std::uint64_t kFullTablesFrom = std::uint64_t{1} << 16;
+  if (elements < kTablesFrom) return kOptimalCode;
+  return elements >= kFullTablesFrom && is_narrow(book) ? kFastCode : kSmallCode;
+}
+
+}  // namespace
+
+std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
+                                            std::span<const ValueCount> counts,
+                                            Exceptions exceptions, Layouts layouts) {
+  CodeBook book;
+  std::vector<std::uint64_t> weights;
+  for (const ValueCount& value : counts) {
+    book.symbols.push_back({value.key, 1});
+    weights.push_back(value.count);
+  }
+  book.lengths = code_lengths(weights, allowance_for(array.elements.count, book));
+  return std::make_unique<ValueEncoder>(array, std::move(book), exceptions, weights, layouts);
+}
+
+std::unique_ptr<Decoder> make_value_decoder(std::span<const std::uint8_t> code_book,
+                                            const CodedArray& array, Exceptions exceptions) {
+  return std::make_unique<ValueDecoder>(code_book, array, exceptions);
+}
+
+}  // namespace gradwire

@@ -1,0 +1,108 @@
+#include "prefix/value_counts.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <stdexcept>
+
+#include "base/narrow.hpp"
+#include "base/splitmix.hpp"
+#include "prefix/symbol_map.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr std::size_t kLine = 64;  // elements read at a sampled place
+
+/// Counts values that lie in [smallest, smallest + 255], by their lowest byte.
+std::vector<ValueCount> count_narrow(const ChunkedArray& array, std::uint64_t smallest) {
+  std::mutex mutex;
+  std::uint64_t total[256] = {};
+  array.for_each_chunk([&](std::size_t, const Elements& chunk) {
+    std::uint64_t counts[256] = {};
+    for_each_narrow_block(chunk, [&](const std::uint8_t* bytes, std::size_t size) {
+      kernels().histogram(bytes, size, counts);
+    });
+    const std::lock_guard lock(mutex);
+    for (std::size_t i = 0; i < 256; ++i) total[i] += counts[i];
+  });
+  std::vector<ValueCount> values;
+  for (std::uint64_t key = smallest; key - smallest < 256; ++key) {
+    const std::uint64_t count = total[from_key(key, array.elements.dtype) & 255];
+    if (count != 0) values.push_back({key, count});
+  }
+  return values;
+}
+
+std::optional<std::vector<ValueCount>> count_wide(const ChunkedArray& array) {
+  std::mutex mutex;
+  SymbolMap total;
+  array.for_each_chunk([&](std::size_t, const Elements& chunk) {
+    SymbolMap counts;
+    with_width(chunk.dtype, [&]<typename T>() {
+      for (std::size_t i = 0; i < chunk.count && counts.size() <= kMaxSymbols; ++i) {
+        ++counts[{to_key(load<T>(chunk, i), chunk.dtype), 1}];
+      }
+    });
+    const std::lock_guard lock(mutex);
+    if (total.size() > kMaxSymbols) return;
+    counts.for_each([&](const Symbol& symbol, std::uint64_t n) { total[symbol] += n; });
+  });
+  if (total.size() > kMaxSymbols) return std::nullopt;
+  std::vector<ValueCount> values;
+  total.for_each([&](const Symbol& symbol, std::uint64_t n) { values.push_back({symbol.key, n}); });
+  std::sort(values.begin(), values.end(),
+            [](const ValueCount& a, const ValueCount& b) { return a.key < b.key; });
+  return values;
+}
+
+}  // namespace
+
+KeyRange key_range(const Elements& elements) {
+  std::uint64_t range[2] = {largest_key(elements.dtype), 0};
+  kernels().range(elements.data, elements.count, elements.width(), to_key(0, elements.dtype),
+                  range);
+  return {range[0], range[1]};
+}
+
+KeyRange key_range(const ChunkedArray& array) {
+  if (array.elements.width() == 1) return {0, 255};
+  std::mutex mutex;
+  KeyRange range{~std::uint64_t{0}, 0};
+  array.for_each_chunk([&](std::size_t, const Elements& chunk) {
+    const KeyRange part = key_range(chunk);
+    const std::lock_guard lock(mutex);
+    range = {std::min(range.smallest, part.smallest), std::max(range.largest, part.largest)};
+  });
+  return range;
+}
+
+std::optional<std::vector<ValueCount>> count_values(const ChunkedArray& array) {
+  const KeyRange range = key_range(array);
+  return range.fits_a_byte() ? count_narrow(array, range.smallest) : count_wide(array);
+}
+
+std::optional<Sample> sample_values(const ChunkedArray& array, const Options& options) {
+  const std::uint64_t places = options.sample_size;
+  if (places == 0) throw std::invalid_argument("sample_size must be positive, not 0");
+  const Elements& all = array.elements;
+  const std::uint64_t lines = all.count / kLine;
+  if (lines <= places) {
+    auto values = count_values(array);
+    if (!values) return std::nullopt;
+    return Sample{std::move(*values), true};
+  }
+  const std::size_t line_bytes = kLine * all.width();
+  std::vector<std::uint8_t> sample(places * line_bytes);
+  for (std::uint64_t i = 0; i < places; ++i) {  // one line in each of `places` equal parts
+    const std::uint64_t begin = lines / places * i + std::min(i, lines % places);
+    const std::uint64_t size = lines / places + (i < lines % places);
+    const std::uint64_t line = begin + mix(options.seed ^ mix(i)) % size;
+    std::memcpy(&sample[i * line_bytes], all.data + line * line_bytes, line_bytes);
+  }
+  const Elements elements{sample.data(), places * kLine, all.dtype};
+  auto values = count_values({elements, {0, elements.count}, 1});
+  if (!values) return std::nullopt;
+  return Sample{std::move(*values), false};
+}
+
+}  // namespace gradwire
