@@ -71,6 +71,15 @@ def test_kernels_share_no_functions(name: str, flags: list[str], tmp_path: Path)
     assert len(defined) == 1 and defined[0].endswith("Kernels"), defined
 
 
+def test_kernel_headers_stand_alone() -> None:
+    """An editor can parse each of them, and so can whoever reads it."""
+    need("g++")
+    flags = KERNEL_FLAGS[list(KERNEL_FLAGS)[-1]]
+    for header in KERNELS.rglob("*.hpp"):
+        if header.parent.name != "x86" or len(KERNEL_FLAGS) > 1:
+            run("g++", "-std=c++20", "-fsyntax-only", "-x", "c++", *flags, header)
+
+
 def test_the_processor_is_asked_for_every_feature() -> None:
     assert list(FEATURES) == ["avx2", "avx512"]
     dispatch = (KERNELS / "dispatch.cpp").read_text()

@@ -23,7 +23,7 @@ void histogram(benchmark::State& state, const DataSet& set) {
   std::uint64_t counts[256] = {};
   for (auto _ : state) {
     for (std::size_t i = 0; i + kBlock <= set.bytes.size(); i += kBlock) {
-      gradwire::kernels().histogram(set.bytes.data() + i, kBlock, counts);
+      gradwire::kernels().bytes.histogram(set.bytes.data() + i, kBlock, counts);
     }
   }
   benchmark::DoNotOptimize(counts);
@@ -32,7 +32,8 @@ void histogram(benchmark::State& state, const DataSet& set) {
 
 void checksum(benchmark::State& state, const DataSet& set) {
   std::uint32_t crc = 0;
-  for (auto _ : state) crc = gradwire::kernels().crc32c(crc, set.bytes.data(), set.bytes.size());
+  for (auto _ : state)
+    crc = gradwire::kernels().bytes.crc32c(crc, set.bytes.data(), set.bytes.size());
   benchmark::DoNotOptimize(crc);
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * set.bytes.size()));
 }
@@ -43,7 +44,7 @@ void run_starts(benchmark::State& state, const DataSet& set) {
   std::size_t runs = 0;
   for (auto _ : state) {
     for (std::size_t i = 0; i + kBlock <= set.bytes.size(); i += kBlock) {
-      runs += gradwire::kernels().run_starts(set.bytes.data() + i, kBlock, 1, starts);
+      runs += gradwire::kernels().bytes.run_starts(set.bytes.data() + i, kBlock, 1, starts);
     }
   }
   benchmark::DoNotOptimize(runs);

@@ -56,8 +56,8 @@ struct Chunk {
       const std::size_t begin = stream_begin(kChunk, s);
       const std::size_t end = stream_begin(kChunk, s + 1);
       const std::size_t bits =
-          kernels().encode_bytes(encode_table.get(), data.data() + begin, end - begin, next,
-                                 by_symbol.data() + by_symbol.size());
+          kernels().codes.encode_bytes(encode_table.get(), data.data() + begin, end - begin, next,
+                                       by_symbol.data() + by_symbol.size());
       streams[s] = {next, next + (bits + 7) / 8, out.data() + begin, out.data() + end};
       next += (bits + 7) / 8;
     }
@@ -97,8 +97,8 @@ void register_layouts() {
     add(*chunk, "classic/encode", [=] { chunk->encode_streams(); });
     add(*chunk, "pivot/encode", [=] { chunk->pivot->encode(chunk->data, chunk->by_node); });
     add(*chunk, "classic/decode", [=] {
-      kernels().decode_bytes(chunk->decode_table.get(), chunk->streams, kMaxStreams,
-                             chunk->by_symbol.data() + chunk->by_symbol.size());
+      kernels().codes.decode_bytes(chunk->decode_table.get(), chunk->streams, kMaxStreams,
+                                   chunk->by_symbol.data() + chunk->by_symbol.size());
     });
     add(*chunk, "pivot/decode", [=] {
       const std::size_t size = static_cast<std::size_t>((chunk->nodes + 7) / 8);

@@ -35,7 +35,7 @@ struct Coder {
 std::vector<std::uint8_t> code_words(const Kernels& kernels, const Coder& coder,
                                      const std::vector<std::uint8_t>& data) {
   std::vector<std::uint8_t> out(data.size() * 3 + 16);
-  const std::size_t bits = kernels.encode_bytes(coder.encode.get(), data.data(), data.size(),
+  const std::size_t bits = kernels.codes.encode_bytes(coder.encode.get(), data.data(), data.size(),
                                                 out.data(), out.data() + out.size());
   REQUIRE(bits != SIZE_MAX);
   out.resize((bits + 7) / 8);
@@ -60,7 +60,7 @@ TEST_CASE("code words of bytes in few rows, and of bytes without one, are the sa
         for (const Kernels* kernels : all_kernels()) {
           CHECK(code_words(*kernels, coder, data) == reference);
         }
-        if (size == 50000 && factor < 0.9 && gradwire::kernels().encodes_rows) {
+        if (size == 50000 && factor < 0.9 && gradwire::kernels().codes.encodes_rows) {
           CHECK(coder.encode->rows != nullptr);
         }
       }
@@ -69,7 +69,7 @@ TEST_CASE("code words of bytes in few rows, and of bytes without one, are the sa
 }
 
 TEST_CASE("rows of code words are those that have the symbols") {
-  if (!gradwire::kernels().encodes_rows) return;
+  if (!gradwire::kernels().codes.encodes_rows) return;
   std::vector<std::uint8_t> data(50'000);
   for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::uint8_t>(i % 32 + 240);
   const Coder coder(data);
@@ -82,7 +82,7 @@ void check_histogram(const Kernels& kernels, const std::vector<std::uint8_t>& da
   std::uint64_t expected[256] = {};
   for (const auto byte : data) ++expected[byte];
   std::uint64_t counts[256] = {};
-  kernels.histogram(data.data(), data.size(), counts);
+  kernels.bytes.histogram(data.data(), data.size(), counts);
   CHECK(std::memcmp(counts, expected, sizeof(counts)) == 0);
 }
 
@@ -118,14 +118,15 @@ TEST_CASE("histogram of few neighbours") {
 TEST_CASE("crc32c") {
   for (const Kernels* kernels : all_kernels()) {
     const char* digits = "123456789";
-    CHECK(kernels->crc32c(0, reinterpret_cast<const std::uint8_t*>(digits), 9) == 0xE3069283);
+    CHECK(kernels->bytes.crc32c(0, reinterpret_cast<const std::uint8_t*>(digits), 9) == 0xE3069283);
     const auto data = skewed_bytes(20000, 0.99, 4);
     for (const std::size_t size :
          {0u, 1u, 7u, 8u, 3071u, 3072u, 3080u, 8191u, 8192u, 9999u, 20000u}) {
-      CHECK(kernels->crc32c(0, data.data(), size) == kScalarKernels.crc32c(0, data.data(), size));
-      const std::uint32_t first = kernels->crc32c(0, data.data(), size / 3);
-      CHECK(kernels->crc32c(first, data.data() + size / 3, size - size / 3) ==
-            kernels->crc32c(0, data.data(), size));
+      CHECK(kernels->bytes.crc32c(0, data.data(), size) ==
+            kScalarKernels.bytes.crc32c(0, data.data(), size));
+      const std::uint32_t first = kernels->bytes.crc32c(0, data.data(), size / 3);
+      CHECK(kernels->bytes.crc32c(first, data.data() + size / 3, size - size / 3) ==
+            kernels->bytes.crc32c(0, data.data(), size));
     }
   }
 }
@@ -143,7 +144,7 @@ TEST_CASE("run_starts") {
             }
           }
           std::vector<std::uint16_t> starts(count + 8);
-          starts.resize(kernels->run_starts(data.data(), count, width, starts.data()));
+          starts.resize(kernels->bytes.run_starts(data.data(), count, width, starts.data()));
           CHECK(starts == expected);
         }
       }
@@ -170,7 +171,8 @@ TEST_CASE("bytes there and back, the same bits everywhere") {
             std::vector<std::uint8_t> back(size);
             const DecodeStream stream{out.data(), out.data() + out.size(), back.data(),
                                       back.data() + size};
-            CHECK(kernels->decode_bytes(coder.decode.get(), &stream, 1, out.data() + out.size()));
+            CHECK(kernels->codes.decode_bytes(coder.decode.get(), &stream, 1,
+                                              out.data() + out.size()));
             CHECK(back == data);
           }
         }
@@ -191,16 +193,17 @@ TEST_CASE("several streams, of unequal lengths") {
     std::uint8_t* next = out.data();
     for (std::size_t s = 0; s + 1 < std::size(cuts); ++s) {
       const std::size_t bits =
-          kernels->encode_bytes(coder.encode.get(), data.data() + cuts[s], cuts[s + 1] - cuts[s],
-                                next, out.data() + out.size());
+          kernels->codes.encode_bytes(coder.encode.get(), data.data() + cuts[s],
+                                      cuts[s + 1] - cuts[s], next, out.data() + out.size());
       streams.push_back(
           {next, next + (bits + 7) / 8, back.data() + cuts[s], back.data() + cuts[s + 1]});
       next += (bits + 7) / 8;
     }
-    CHECK(kernels->decode_bytes(coder.decode.get(), streams.data(), streams.size(), next));
+    CHECK(kernels->codes.decode_bytes(coder.decode.get(), streams.data(), streams.size(), next));
     CHECK(back == data);
     streams.back().in_end -= 1;
-    CHECK_FALSE(kernels->decode_bytes(coder.decode.get(), streams.data(), streams.size(), next));
+    CHECK_FALSE(
+        kernels->codes.decode_bytes(coder.decode.get(), streams.data(), streams.size(), next));
   }
 }
 
@@ -210,8 +213,8 @@ TEST_CASE("encoding stops before its room ends") {
   for (const Kernels* kernels : all_kernels()) {
     for (const std::size_t room : {0u, 5u, 64u, 1000u}) {
       std::vector<std::uint8_t> out(room + 64, 0xAA);
-      CHECK(kernels->encode_bytes(coder.encode.get(), data.data(), data.size(), out.data(),
-                                  out.data() + room) == SIZE_MAX);
+      CHECK(kernels->codes.encode_bytes(coder.encode.get(), data.data(), data.size(), out.data(),
+                                        out.data() + room) == SIZE_MAX);
       for (std::size_t i = room; i < out.size(); ++i) CHECK(out[i] == 0xAA);
     }
   }
@@ -235,7 +238,7 @@ TEST_CASE("random bits decode inside their bounds") {
       const DecodeStream streams[2] = {
           {noise.data(), noise.data() + 200, back.data(), back.data() + 400},
           {noise.data() + 200, noise.data() + 400, back.data() + 400, back.data() + 800}};
-      kernels->decode_bytes(coder.decode.get(), streams, 2, noise.data() + noise.size());
+      kernels->codes.decode_bytes(coder.decode.get(), streams, 2, noise.data() + noise.size());
       for (std::size_t i = 800; i < back.size(); ++i) CHECK(back[i] == 0xAA);
     }
   }
@@ -250,7 +253,8 @@ TEST_CASE("the first byte outside a set") {
       for (const std::size_t place : {0u, 33u, 99u}) {
         std::vector<std::uint8_t> data(100, 128);
         data[place] = static_cast<std::uint8_t>(byte);
-        CHECK(kernels->find_outside(&set, data.data(), data.size()) == (in_set ? 100 : place));
+        CHECK(kernels->bytes.find_outside(&set, data.data(), data.size()) ==
+              (in_set ? 100 : place));
       }
     }
   }

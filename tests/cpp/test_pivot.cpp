@@ -174,7 +174,7 @@ TEST_CASE("bytes are mapped") {
       for (const std::size_t size : {0u, 1u, 31u, 64u, 1000u}) {
         const Bytes in = skewed_bytes(size, 1.0, 8);
         Bytes out(size);
-        kernels->map_bytes(&map, in.data(), size, out.data());
+        kernels->bytes.map_bytes(&map, in.data(), size, out.data());
         for (std::size_t i = 0; i < size; ++i) REQUIRE(out[i] == map.to[in[i]]);
       }
     }

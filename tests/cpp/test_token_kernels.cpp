@@ -16,7 +16,7 @@ TEST_CASE("block signs") {
     for (const std::size_t size : {1u, 255u, 256u, 257u, 70001u}) {
       const auto data = skewed_bytes(size, 0.9, 5);
       std::vector<BlockSigns> signs((size + kBlockSize - 1) / kBlockSize);
-      kernels->block_signs(data.data(), data.size(), signs.data());
+      kernels->tokens.block_signs(data.data(), data.size(), signs.data());
       for (std::size_t b = 0; b < signs.size(); ++b) {
         unsigned negative = 0;
         unsigned positive = 0;
@@ -41,7 +41,7 @@ TEST_CASE("the cheapest class, and the lower one of two equals") {
   const BlockSigns signs[] = {{0, 0}, {0, 9}, {9, 0}, {9, 9}};
   for (const Kernels* kernels : all_kernels()) {
     std::uint8_t classes[4];
-    kernels->cheapest_classes(&costs, signs, 4, classes);
+    kernels->tokens.cheapest_classes(&costs, signs, 4, classes);
     CHECK(classes[0] == 2);
     CHECK(classes[1] == 5);
     CHECK(classes[2] == 2);
@@ -68,10 +68,10 @@ TEST_CASE("all kernels find the same classes") {
       block.positive = static_cast<std::uint16_t>(below(kBlockSize + 1 - block.negative));
     }
     std::vector<std::uint8_t> expected(signs.size());
-    kScalarKernels.cheapest_classes(&costs, signs.data(), signs.size(), expected.data());
+    kScalarKernels.tokens.cheapest_classes(&costs, signs.data(), signs.size(), expected.data());
     for (const Kernels* kernels : all_kernels()) {
       std::vector<std::uint8_t> classes(signs.size());
-      kernels->cheapest_classes(&costs, signs.data(), signs.size(), classes.data());
+      kernels->tokens.cheapest_classes(&costs, signs.data(), signs.size(), classes.data());
       CHECK(classes == expected);
     }
   }
@@ -111,7 +111,7 @@ TokensAndUnknown tokens_of(const Kernels& kernels, const TokenTable& table, cons
   TokensAndUnknown found{std::vector<std::uint8_t>(blocks.size + kSpareTokens),
                          std::vector<std::uint32_t>(blocks.size)};
   const TokenCounts counts =
-      kernels.tokenize(&table, &blocks, found.first.data(), found.second.data());
+      kernels.tokens.tokenize(&table, &blocks, found.first.data(), found.second.data());
   found.first.resize(counts.tokens);
   found.second.resize(counts.unknown);
   return found;
@@ -132,9 +132,9 @@ TEST_CASE("tokens there and back") {
         CHECK(tokens == tokens_of(kScalarKernels, code.table, blocks).first);
         std::vector<std::uint8_t> back(size, 255);
         const OutBlocks out{back.data(), nullptr, size};
-        CHECK(kernels->expand(&code.expand, tokens.data(), tokens.size(), &out));
+        CHECK(kernels->tokens.expand(&code.expand, tokens.data(), tokens.size(), &out));
         CHECK(back == data);
-        CHECK_FALSE(kernels->expand(&code.expand, tokens.data(), tokens.size() - 1, &out));
+        CHECK_FALSE(kernels->tokens.expand(&code.expand, tokens.data(), tokens.size() - 1, &out));
       }
     }
   }
@@ -177,14 +177,14 @@ TEST_CASE("tokens back to their blocks, which lie anywhere") {
     for (const Kernels* kernels : all_kernels()) {
       std::vector<std::uint8_t> back(size, 0);
       const OutBlocks out{back.data(), numbers.data(), blocks.size};
-      CHECK(kernels->expand(&code.expand, tokens.data(), tokens.size(), &out));
+      CHECK(kernels->tokens.expand(&code.expand, tokens.data(), tokens.size(), &out));
       for (std::size_t b = 0; b <= 12; ++b) {
         const bool is_one = std::find(numbers.begin(), numbers.end(), b) != numbers.end();
         for (std::size_t i = b * kBlockSize; i < std::min(size, (b + 1) * kBlockSize); ++i) {
           REQUIRE(back[i] == (is_one ? data[i] : 0));
         }
       }
-      CHECK_FALSE(kernels->expand(&code.expand, tokens.data(), tokens.size() - 1, &out));
+      CHECK_FALSE(kernels->tokens.expand(&code.expand, tokens.data(), tokens.size() - 1, &out));
     }
   }
 }
@@ -231,14 +231,14 @@ TEST_CASE("bytes without a token pass for zeros") {
     std::uint8_t tokens[10 + kSpareTokens];
     std::uint32_t unknown[10];
     const Blocks blocks{data.data(), nullptr, data.size()};
-    const TokenCounts counts = kernels->tokenize(&code.table, &blocks, tokens, unknown);
+    const TokenCounts counts = kernels->tokens.tokenize(&code.table, &blocks, tokens, unknown);
     REQUIRE(counts.unknown == 3);
     CHECK(unknown[0] == 1);
     CHECK(unknown[1] == 7);
     CHECK(unknown[2] == 9);
     std::uint8_t back[10];
     const OutBlocks out{back, nullptr, 10};
-    REQUIRE(kernels->expand(&code.expand, tokens, counts.tokens, &out));
+    REQUIRE(kernels->tokens.expand(&code.expand, tokens, counts.tokens, &out));
     const std::vector<std::uint8_t> expected = {0, 0, 1, 0, 0, 0, 0, 0, 2, 0};
     CHECK(std::vector<std::uint8_t>(back, back + 10) == expected);
   }
@@ -251,7 +251,7 @@ TEST_CASE("tokens that do not fill their place are refused") {
     std::uint8_t bytes[16];
     const auto fill = [&](std::size_t count, std::size_t size) {
       const OutBlocks out{bytes, nullptr, size};
-      return kernels->expand(&code.expand, tokens, count, &out);
+      return kernels->tokens.expand(&code.expand, tokens, count, &out);
     };
     CHECK(fill(3, 15));
     CHECK_FALSE(fill(3, 14));  // a value passes the end

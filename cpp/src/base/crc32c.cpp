@@ -41,7 +41,7 @@ std::uint32_t shift(std::uint32_t crc, std::uint64_t bytes) {
 Crc32c::Crc32c(std::span<const std::uint8_t> bytes) { extend(bytes); }
 
 void Crc32c::extend(std::span<const std::uint8_t> bytes) {
-  value_ = kernels().crc32c(value_, bytes.data(), bytes.size());
+  value_ = kernels().bytes.crc32c(value_, bytes.data(), bytes.size());
   size_ += bytes.size();
 }
 

@@ -75,7 +75,7 @@ template <typename T, typename F>
   constexpr std::size_t kWindow = 4096;
   std::uint16_t starts[kWindow + 8];
   if (elements.count == 0) return;
-  const auto find = kernels().run_starts;
+  const auto find = kernels().bytes.run_starts;
   std::size_t begin = 0;
   for (std::size_t base = 0; base < elements.count; base += kWindow) {
     const std::size_t size = elements.count - base < kWindow ? elements.count - base : kWindow;

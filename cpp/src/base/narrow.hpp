@@ -18,7 +18,7 @@ void for_each_narrow_block(const Elements& elements, F&& f) {
   std::uint8_t block[kBlock];
   for (std::size_t begin = 0; begin < elements.count; begin += kBlock) {
     const Elements part = elements.slice(begin, std::min(begin + kBlock, elements.count));
-    kernels().narrow(part.data, part.count, part.width(), 0, block);
+    kernels().bytes.narrow(part.data, part.count, part.width(), 0, block);
     f(block, part.count);
   }
 }
@@ -28,7 +28,7 @@ void for_each_narrow_block(const Elements& elements, F&& f) {
 inline void widen(const std::uint8_t* bytes, std::size_t count, std::uint64_t smallest, DType dtype,
                   std::uint8_t* out) {
   const std::uint64_t base = from_key(smallest, dtype);
-  kernels().widen(bytes, count, static_cast<std::uint8_t>(base), base, item_size(dtype), out);
+  kernels().bytes.widen(bytes, count, static_cast<std::uint8_t>(base), base, item_size(dtype), out);
 }
 
 }  // namespace gradwire

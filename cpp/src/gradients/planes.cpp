@@ -74,7 +74,7 @@ std::vector<StreamedArray> choose_planes(const KeptElements& elements) {
     std::uint8_t* outs[kMostWidth];
     for (std::size_t k = 0; k < width; ++k) outs[k] = bytes[k];
     PlaneSource(elements).take(begin, begin + size, outs);
-    for (std::size_t k = 0; k < width; ++k) kernels().histogram(bytes[k], size, counts[k]);
+    for (std::size_t k = 0; k < width; ++k) kernels().bytes.histogram(bytes[k], size, counts[k]);
     total += static_cast<double>(size);
   });
   std::vector<StreamedArray> planes;

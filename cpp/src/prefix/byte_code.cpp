@@ -78,8 +78,8 @@ EncodedChunk ByteEncoder::encode(std::span<const std::uint8_t> bytes,
 std::uint64_t ByteEncoder::encode_stream(std::span<const std::uint8_t> bytes,
                                          std::span<std::uint8_t> out) const {
   if (!table_) return 0;
-  const std::size_t bits = kernels().encode_bytes(table_.get(), bytes.data(), bytes.size(),
-                                                  out.data(), out.data() + out.size());
+  const std::size_t bits = kernels().codes.encode_bytes(table_.get(), bytes.data(), bytes.size(),
+                                                        out.data(), out.data() + out.size());
   if (bits != SIZE_MAX) return bits;
   BitWriter writer(out);
   for (const std::uint8_t byte : bytes) {
@@ -113,7 +113,7 @@ void ByteDecoder::decode(std::span<const std::uint8_t> payload, const std::uint8
                   out + stream_begin(count, s + 1)};
     if (!table_) decode_one_by_one(parts[s], {streams[s].out, streams[s].out_end});
   }
-  if (table_ && !kernels().decode_bytes(table_.get(), streams, parts.size(), readable_end)) {
+  if (table_ && !kernels().codes.decode_bytes(table_.get(), streams, parts.size(), readable_end)) {
     throw CorruptFrameError("the code words of a stream do not fill it exactly");
   }
 }

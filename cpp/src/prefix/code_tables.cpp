@@ -190,7 +190,8 @@ std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const 
     if (to_write >= kGroupsFrom) make_groups(*table, bytes);
     return table;
   }
-  if (to_write >= kRowsFrom && table->mean_length <= kMostMeanLength && kernels().encodes_rows) {
+  if (to_write >= kRowsFrom && table->mean_length <= kMostMeanLength &&
+      kernels().codes.encodes_rows) {
     make_rows(*table, bytes, lengths_);
   }
   if (to_write >= kPairsFrom && table->rows == nullptr) make_pairs(*table);

@@ -63,12 +63,12 @@ ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol>
     const bool are_bytes = block.width() == 1;
     const bool is_narrow = are_bytes || known.fit_bytes(key_range(block));
     if (is_narrow && !are_bytes) {
-      kernels().narrow(block.data, block.count, block.width(), 0, narrow);
+      kernels().bytes.narrow(block.data, block.count, block.width(), 0, narrow);
     }
     const std::uint8_t* const bytes = are_bytes ? block.data : narrow;
     for (std::size_t i = 0; i < block.count; ++i) {
       if (is_narrow) {
-        i += kernels().find_outside(&known.bytes(), bytes + i, block.count - i);
+        i += kernels().bytes.find_outside(&known.bytes(), bytes + i, block.count - i);
         if (i == block.count) break;
       } else if (with_width(block.dtype, [&]<typename T>() {
                    return known.has(to_key(load<T>(block, i), block.dtype));

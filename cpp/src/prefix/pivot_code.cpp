@@ -272,7 +272,7 @@ std::optional<std::uint64_t> PivotCode::encode(std::span<const std::uint8_t> dat
   BlockEncoder encoder(tree_, out);
   for (std::size_t i = 0; i < data.size(); i += kPivotBlock) {
     const std::size_t size = std::min(kPivotBlock, data.size() - i);
-    kernels().map_bytes(&ranks_, data.data() + i, size, encoder.space().list[0]);
+    kernels().bytes.map_bytes(&ranks_, data.data() + i, size, encoder.space().list[0]);
     if (!encoder.encode(size)) return std::nullopt;
   }
   return encoder.finish();
@@ -280,7 +280,7 @@ std::optional<std::uint64_t> PivotCode::encode(std::span<const std::uint8_t> dat
 
 std::uint64_t PivotCode::code_length(std::span<const std::uint8_t> data) const {
   std::uint64_t counts[256] = {};
-  kernels().histogram(data.data(), data.size(), counts);
+  kernels().bytes.histogram(data.data(), data.size(), counts);
   std::uint64_t bits = 0;
   for (unsigned byte = 0; byte < 256; ++byte) bits += counts[byte] * lengths_[ranks_.to[byte]];
   return bits;
@@ -297,7 +297,7 @@ void PivotCode::decode(std::span<const std::uint8_t> payload, const std::uint8_t
     std::uint8_t* const block = in_place ? out + i : decoder.space().list[0];
     decoder.decode(block, size);
     if (decodes_ranks_) {
-      kernels().map_bytes(&symbols_, block, size, out + i);
+      kernels().bytes.map_bytes(&symbols_, block, size, out + i);
     } else if (!in_place) {
       std::memcpy(out + i, block, size);
     }

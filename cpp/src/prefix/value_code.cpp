@@ -69,7 +69,7 @@ class ValueEncoder final : public Encoder {
     }
     if (chunk.width() == 1) return bytes_->encode({chunk.data, chunk.count}, out);
     std::uint8_t* const bytes = chunk_bytes(chunk.count);
-    kernels().narrow(chunk.data, chunk.count, chunk.width(), 0, bytes);
+    kernels().bytes.narrow(chunk.data, chunk.count, chunk.width(), 0, bytes);
     return bytes_->encode({bytes, chunk.count}, out);
   }
 

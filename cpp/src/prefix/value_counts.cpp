@@ -20,7 +20,7 @@ std::vector<ValueCount> count_narrow(const ChunkedArray& array, std::uint64_t sm
   array.for_each_chunk([&](std::size_t, const Elements& chunk) {
     std::uint64_t counts[256] = {};
     for_each_narrow_block(chunk, [&](const std::uint8_t* bytes, std::size_t size) {
-      kernels().histogram(bytes, size, counts);
+      kernels().bytes.histogram(bytes, size, counts);
     });
     const std::lock_guard lock(mutex);
     for (std::size_t i = 0; i < 256; ++i) total[i] += counts[i];
@@ -59,8 +59,8 @@ std::optional<std::vector<ValueCount>> count_wide(const ChunkedArray& array) {
 
 KeyRange key_range(const Elements& elements) {
   std::uint64_t range[2] = {largest_key(elements.dtype), 0};
-  kernels().range(elements.data, elements.count, elements.width(), to_key(0, elements.dtype),
-                  range);
+  kernels().bytes.range(elements.data, elements.count, elements.width(), to_key(0, elements.dtype),
+                        range);
   return {range[0], range[1]};
 }
 

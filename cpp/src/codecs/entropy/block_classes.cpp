@@ -134,7 +134,7 @@ void for_each_block(std::size_t blocks, const F& visit) {
 std::vector<std::uint8_t> assign_classes(const ClassCosts& costs,
                                          std::span<const BlockSigns> blocks) {
   std::vector<std::uint8_t> classes(blocks.size());
-  kernels().cheapest_classes(&costs, blocks.data(), blocks.size(), classes.data());
+  kernels().tokens.cheapest_classes(&costs, blocks.data(), blocks.size(), classes.data());
   return classes;
 }
 
@@ -157,7 +157,7 @@ ClassCosts fit_block_classes(std::span<const BlockSigns> blocks, double share) {
 
 std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes) {
   std::vector<BlockSigns> signs(block_count(bytes.size()));
-  kernels().block_signs(bytes.data(), bytes.size(), signs.data());
+  kernels().tokens.block_signs(bytes.data(), bytes.size(), signs.data());
   return signs;
 }
 

@@ -85,13 +85,13 @@ ByteCounts take_sample(const ChunkedArray& array, std::vector<std::uint8_t>& byt
 }  // namespace
 
 void to_bytes(const Elements& elements, std::uint8_t zero, std::uint8_t* out) {
-  kernels().narrow(elements.data, elements.count, elements.width(), zero, out);
+  kernels().bytes.narrow(elements.data, elements.count, elements.width(), zero, out);
 }
 
 void from_bytes(const std::uint8_t* bytes, std::size_t count, std::uint64_t smallest,
                 std::uint8_t background, DType dtype, std::uint8_t* out) {
-  kernels().widen(bytes, count, static_cast<std::uint8_t>(-background), from_key(smallest, dtype),
-                  item_size(dtype), out);
+  kernels().bytes.widen(bytes, count, static_cast<std::uint8_t>(-background),
+                        from_key(smallest, dtype), item_size(dtype), out);
 }
 
 EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dtype) {
@@ -134,7 +134,7 @@ EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitte
   model.background = static_cast<std::uint8_t>(zero - model.zero(array.elements.dtype));
   if (zero != 0) {
     std::rotate(histogram.begin(), most_frequent, histogram.end());
-    kernels().narrow(sample.data(), sample.size(), 1, zero, sample.data());
+    kernels().bytes.narrow(sample.data(), sample.size(), 1, zero, sample.data());
   }
   std::vector<BlockSigns> signs;
   if (const std::size_t whole_blocks = sample.size() / kBlockSize; whole_blocks >= kFewestBlocks) {

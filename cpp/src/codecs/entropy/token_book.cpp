@@ -107,7 +107,7 @@ Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histo
   tokens.resize(std::max(tokens.size(), sample.size() + kSpareTokens));
   const TokenTable table = token_table(candidate.book.symbols);
   const Blocks blocks{sample.data(), nullptr, sample.size()};
-  const TokenCounts found = kernels().tokenize(&table, &blocks, tokens.data(), nullptr);
+  const TokenCounts found = kernels().tokens.tokenize(&table, &blocks, tokens.data(), nullptr);
   const ByteCounts counts = count_bytes({tokens.data(), found.tokens});
   if (tokens.size() > kMostKept) tokens = {};
   const std::vector<double> expected = expected_counts(candidate.book.symbols, longest, histogram,
@@ -146,7 +146,7 @@ TokenTable token_table(std::span<const Symbol> symbols) {
 
 ByteCounts count_bytes(std::span<const std::uint8_t> bytes) {
   ByteCounts counts{};
-  kernels().histogram(bytes.data(), bytes.size(), counts.data());
+  kernels().bytes.histogram(bytes.data(), bytes.size(), counts.data());
   return counts;
 }
 

@@ -54,7 +54,7 @@ std::span<const std::uint32_t> TokenEncoder::encode(const Blocks& blocks, TokenB
   if (!plain_) {
     std::uint8_t* const room = buffer.tokens_for(blocks.size);
     std::uint32_t* const places = buffer.unknown_for(blocks.size);
-    const TokenCounts counts = kernels().tokenize(&tokens_, &blocks, room, places);
+    const TokenCounts counts = kernels().tokens.tokenize(&tokens_, &blocks, room, places);
     tokens = {room, counts.tokens};
     unknown = {places, counts.unknown};
   }
@@ -76,8 +76,8 @@ std::span<const std::uint32_t> TokenEncoder::encode(const Blocks& blocks, TokenB
 void TokenEncoder::write_short(std::span<const std::uint8_t> tokens, Payload& payload,
                                std::uint64_t& code_length) const {
   std::uint8_t stream[kShortSequence * kMaxCodeLength / 8 + kEncodeSlack];
-  const std::size_t bits = kernels().encode_bytes(table_.get(), tokens.data(), tokens.size(),
-                                                  stream, stream + sizeof(stream));
+  const std::size_t bits = kernels().codes.encode_bytes(table_.get(), tokens.data(), tokens.size(),
+                                                        stream, stream + sizeof(stream));
   code_length += bits;
   append_varint(payload, (bits + 7) / 8);
   payload.append({stream, (bits + 7) / 8});
@@ -106,8 +106,8 @@ EncodedChunk TokenEncoder::streams_in(std::span<std::uint8_t> room,
   for (std::size_t s = 0; s < count; ++s) {
     const std::size_t first = stream_begin(tokens.size(), s, count);
     const std::size_t size = stream_begin(tokens.size(), s + 1, count) - first;
-    const std::size_t bits = kernels().encode_bytes(table_.get(), tokens.data() + first, size,
-                                                    room.data() + used, room.data() + room.size());
+    const std::size_t bits = kernels().codes.encode_bytes(
+        table_.get(), tokens.data() + first, size, room.data() + used, room.data() + room.size());
     if (bits == SIZE_MAX) return result;
     const std::uint32_t bytes = static_cast<std::uint32_t>((bits + 7) / 8);
     std::memcpy(room.data() + s * kStreamSizeBytes, &bytes, kStreamSizeBytes);
@@ -164,7 +164,7 @@ void TokenDecoder::read_tokens(ByteReader& payload, const std::uint8_t* readable
   const std::span<std::uint8_t> tokens{buffer.tokens_for(out.size),
                                        static_cast<std::size_t>(count)};
   read_streams(payload, readable_end, tokens);
-  if (!kernels().expand(&expand_, tokens.data(), tokens.size(), &out)) {
+  if (!kernels().tokens.expand(&expand_, tokens.data(), tokens.size(), &out)) {
     throw CorruptFrameError("the tokens of a class do not fill it exactly");
   }
 }
@@ -201,7 +201,7 @@ void TokenDecoder::read_streams(ByteReader& payload, const std::uint8_t* readabl
                   tokens.data() + stream_begin(tokens.size(), s + 1, count)};
   }
   if (table_) {
-    if (kernels().decode_bytes(table_.get(), streams, count, readable_end)) return;
+    if (kernels().codes.decode_bytes(table_.get(), streams, count, readable_end)) return;
     throw CorruptFrameError("the code words of a stream do not fill it exactly");
   }
   for (std::size_t s = 0; s < count; ++s) {

@@ -31,10 +31,10 @@ template <typename Some, typename One>
     const Elements part = elements.slice(base, std::min(base + kWindow, elements.count));
     const std::uint8_t* window = part.data;
     if (part.width() > 1) {
-      kernels().narrow(part.data, part.count, part.width(), 0, narrow);
+      kernels().bytes.narrow(part.data, part.count, part.width(), 0, narrow);
       window = narrow;
     }
-    const std::size_t found = kernels().run_starts(window, part.count, 1, starts);
+    const std::size_t found = kernels().bytes.run_starts(window, part.count, 1, starts);
     starts[found] = static_cast<std::uint16_t>(part.count);
     for (std::size_t k = 0; k < found; ++k) {
       lengths[k] = static_cast<std::uint16_t>(starts[k + 1] - starts[k]);

@@ -1,4 +1,16 @@
-// Decoding of bytes in plain C++; see portable.inc.
+#pragma once
+
+// Decoding of bytes, a code word each, from several streams side by side.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../code_kernels.hpp"
+#include "memory.inl.hpp"
+
+namespace gradwire {
+namespace {
 
 uint64_t lookup_index(uint64_t window) { return window & ((1u << kLookupBits) - 1); }
 
@@ -178,13 +190,6 @@ size_t safe_rounds(const Lane* lanes, uint8_t* const* out_end, const uint8_t* re
   return rounds;
 }
 
-uint64_t load_until(const uint8_t* p, const uint8_t* end) {
-  if (end - p >= 8) return load64(p);
-  uint64_t word = 0;
-  for (unsigned k = 0; p + k < end; ++k) word |= uint64_t{p[k]} << (8 * k);
-  return word;
-}
-
 // The last symbols of a stream, one at a time; true if they use it up exactly.
 bool decode_tail(const ByteDecodeTable& table, const DecodeStream& stream, const Lane& lane) {
   const unsigned used = static_cast<unsigned>(__builtin_clzll(lane.window));
@@ -235,8 +240,8 @@ void decode_active(const ByteDecodeTable& table, Lane* lanes, size_t active,
 }
 
 // All streams run side by side until the first ones end, then the others go on.
-bool portable_decode_bytes(const ByteDecodeTable* table, const DecodeStream* streams, size_t count,
-                           const uint8_t* readable_end) {
+bool generic_decode_bytes(const ByteDecodeTable* table, const DecodeStream* streams, size_t count,
+                          const uint8_t* readable_end) {
   Lane lanes[kMaxStreams];
   uint8_t* out_end[kMaxStreams];
   size_t stream_of[kMaxStreams];
@@ -261,3 +266,6 @@ bool portable_decode_bytes(const ByteDecodeTable* table, const DecodeStream* str
   }
   return true;
 }
+
+}  // namespace
+}  // namespace gradwire

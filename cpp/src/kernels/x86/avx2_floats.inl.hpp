@@ -1,6 +1,23 @@
-// Steps of floats.inc with AVX2 instructions. Included inside an anonymous namespace.
+#pragma once
 
-struct Avx2ByteSteps : PortableByteSteps {
+// Steps of generic/float_*.inl.hpp.
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../float_kernels.hpp"
+#include "../generic/float_bytes.inl.hpp"
+#include "../generic/float_lanes.inl.hpp"
+#include "../generic/memory.inl.hpp"
+#include "avx2_masks.inl.hpp"
+#include "avx2_memory.inl.hpp"
+
+namespace gradwire {
+namespace {
+
+struct Avx2ByteSteps : GenericByteSteps {
   // 32 elements at a time. Each round sends the even bytes of a run of vectors to its first half
   // and the odd ones to the second, so that plane k ends at the place of k's bits reversed.
   template <typename T>
@@ -56,7 +73,7 @@ struct Avx2ByteSteps : PortableByteSteps {
 
   template <typename T>
   static size_t keep_8(const uint8_t* in, uint8_t* out) {
-    if constexpr (sizeof(T) == 8) return PortableByteSteps::keep_8<T>(in, out);
+    if constexpr (sizeof(T) == 8) return GenericByteSteps::keep_8<T>(in, out);
     const uint8_t mask = nonzero_8<T>(in);
     const __m128i places = load_8(&kCompress.places[mask]);
     if constexpr (sizeof(T) == 4) {
@@ -77,7 +94,7 @@ struct Avx2ByteSteps : PortableByteSteps {
     } else if constexpr (sizeof(T) == 2) {
       store128(out, _mm_shuffle_epi8(load128(nonzeros), byte_places(ranks)));
     } else {
-      return PortableByteSteps::put_8<T>(mask, nonzeros, out);
+      return GenericByteSteps::put_8<T>(mask, nonzeros, out);
     }
     return static_cast<size_t>(_mm_popcnt_u32(mask));
   }
@@ -219,3 +236,6 @@ struct Avx2FloatSteps {
     return static_cast<size_t>(_mm_popcnt_u32(mask));
   }
 };
+
+}  // namespace
+}  // namespace gradwire

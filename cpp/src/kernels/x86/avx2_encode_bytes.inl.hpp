@@ -1,4 +1,19 @@
-// Encoding of bytes with AVX2 and BMI2 instructions; see avx2.inc.
+#pragma once
+
+// Encoding of bytes, a code word each.
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../code_kernels.hpp"
+#include "../generic/encode_bytes.inl.hpp"
+#include "../generic/memory.inl.hpp"
+#include "avx2_memory.inl.hpp"
+
+namespace gradwire {
+namespace {
 
 // Code words of 32 bytes: those of eight neighbours joined, and how many bits these are.
 struct JoinedWords {
@@ -87,10 +102,13 @@ bool encode_rows(const ByteEncodeTable& table, const uint8_t* data, size_t size,
 size_t avx2_encode_bytes(const ByteEncodeTable* table, const uint8_t* data, size_t size,
                          uint8_t* out, uint8_t* out_end) {
   if (table->group != nullptr || table->rows == nullptr) {
-    return portable_encode_bytes(table, data, size, out, out_end);
+    return generic_encode_bytes(table, data, size, out, out_end);
   }
   Pending pending{0, 0, out};
   const unsigned rows = table->rows->rows;
   const auto encode = rows == 2 ? encode_rows<2> : rows == 4 ? encode_rows<4> : encode_rows<8>;
   return encode(*table, data, size, &pending, out_end) ? finish(pending, out, out_end) : SIZE_MAX;
 }
+
+}  // namespace
+}  // namespace gradwire

@@ -1,4 +1,19 @@
-// Histograms of bytes with AVX2 and BMI2 instructions; see avx2.inc.
+#pragma once
+
+// How often each byte occurs.
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../generic/histogram.inl.hpp"
+#include "../generic/memory.inl.hpp"
+#include "avx2_masks.inl.hpp"
+#include "avx2_memory.inl.hpp"
+
+namespace gradwire {
+namespace {
 
 // So many are compared with; six counters fill the registers.
 constexpr unsigned kFewHot = 3;
@@ -113,3 +128,6 @@ void avx2_histogram(const uint8_t* data, size_t size, uint64_t counts[256]) {
     count_hot<kHot>(data, size, hot, counts);
   }
 }
+
+}  // namespace
+}  // namespace gradwire

@@ -1,4 +1,18 @@
-// Signs and zeros of floats, as bits; see float_lanes.inc. Included inside an anonymous namespace.
+#pragma once
+
+// Signs and zeros of floats, as bits.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../float_kernels.hpp"
+#include "bits.inl.hpp"
+#include "float_lanes.inl.hpp"
+#include "memory.inl.hpp"
+
+namespace gradwire {
+namespace {
 
 // By their bits, as subnormal numbers may count as 0 in comparisons, if a process has asked for it.
 template <typename Steps>
@@ -43,8 +57,8 @@ void write_signs(const uint8_t* negative, const uint8_t* nonzero, size_t first, 
   while (i < count) one();
 }
 
-void portable_from_signs(const uint8_t* negative, const uint8_t* nonzero, size_t first,
-                         size_t count, const float value[2], bool add, float* out) {
+void generic_from_signs(const uint8_t* negative, const uint8_t* nonzero, size_t first, size_t count,
+                        const float value[2], bool add, float* out) {
   if (nonzero == nullptr) {
     return add ? write_signs<false, true>(negative, nonzero, first, count, value, out)
                : write_signs<false, false>(negative, nonzero, first, count, value, out);
@@ -53,7 +67,7 @@ void portable_from_signs(const uint8_t* negative, const uint8_t* nonzero, size_t
              : write_signs<true, false>(negative, nonzero, first, count, value, out);
 }
 
-// The writer and the reader of bits are those of pivot.inc.
+// The writer and the reader of bits are those of pivot.inl.hpp.
 template <typename Steps>
 void keep_bits(const uint8_t* bits, const uint8_t* mask, size_t count, uint8_t* kept) {
   PivotWriter writer = {0, 0, kept};
@@ -73,3 +87,6 @@ void spread_bits(const uint8_t* kept, const uint8_t* kept_end, size_t first, con
     store64(bits + i, Steps::deposit(take(reader, count_ones(ones)), ones));
   }
 }
+
+}  // namespace
+}  // namespace gradwire

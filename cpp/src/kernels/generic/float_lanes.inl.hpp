@@ -1,6 +1,16 @@
-// float32 kernels on eight lanes, in the vector types of GCC and Clang, compiled anew by each
-// kernel file. `Steps` has what an instruction set does better. Included inside an anonymous
-// namespace.
+#pragma once
+
+// float32 on eight lanes, in the vector types of GCC and Clang. `Steps` has what an instruction set
+// does better: see GenericFloatSteps.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../float_kernels.hpp"
+
+namespace gradwire {
+namespace {
 
 typedef float FloatLanes __attribute__((vector_size(32)));
 typedef int32_t IntLanes __attribute__((vector_size(32)));
@@ -38,8 +48,6 @@ struct Padded {
   T lanes[Step] = {};
   Padded(const T* p, size_t count) { memcpy(lanes, p, count * sizeof(T)); }
 };
-
-// ---- random numbers --------------------------------------------------------------------------
 
 // The hash "lowbias32" of C. Wellons of the counter times 2^32 / the golden ratio, with half of the
 // key at its beginning and half in its middle. One hash makes two draws: the second begins with the
@@ -81,12 +89,32 @@ struct HalfDraws {
   [[gnu::always_inline]] static UintLanes second() { return first(); }
 };
 
-// ---- what instruction sets do better ---------------------------------------------------------
+struct GenericByteSteps;
 
-struct PortableByteSteps;
-
-struct PortableFloatSteps {
-  using Bytes = PortableByteSteps;  // of float_bytes.inc
+// What an instruction set does better:
+//
+//   struct Steps {
+//     using Bytes = ...;  // steps of float_bytes.inl.hpp
+//
+//     static FloatLanes smaller(FloatLanes a, FloatLanes b);  // of each lane; `b` if one is NaN
+//     static FloatLanes larger(FloatLanes a, FloatLanes b);
+//     static UintLanes swap_halves(UintLanes v);  // of the 32 bits of each lane
+//
+//     // `magnitude` with the signs of `like`.
+//     static IntLanes with_sign(IntLanes magnitude, FloatLanes like);
+//
+//     // Levels of -128 to 127; -128, which only elements far above the grid give, becomes -127.
+//     static void store_levels(const IntLanes (&v)[4], int8_t* out);
+//     static IntLanes load_bytes(const int8_t* p);
+//
+//     static unsigned highest_bits(IntLanes v);  // a bit per lane
+//
+//     // Appends index and value of the lanes in `mask`; returns how many. May write all kLanes.
+//     static size_t keep(FloatLanes x, unsigned mask, uint32_t first, uint32_t* indices,
+//                        float* values);
+//   };
+struct GenericFloatSteps {
+  using Bytes = GenericByteSteps;  // of float_bytes.inl.hpp
 
   [[gnu::always_inline]] static FloatLanes smaller(FloatLanes a, FloatLanes b) {
     return a < b ? a : b;
@@ -95,12 +123,10 @@ struct PortableFloatSteps {
     return a > b ? a : b;
   }
   [[gnu::always_inline]] static UintLanes swap_halves(UintLanes v) { return v << 16 | v >> 16; }
-  // `magnitude` with the signs of `like`.
   [[gnu::always_inline]] static IntLanes with_sign(IntLanes magnitude, FloatLanes like) {
     const IntLanes negative = reinterpret_cast<IntLanes>(like) >> 31;
     return (magnitude ^ negative) - negative;
   }
-  // Levels of -128 to 127; -128, which only elements far above the grid give, becomes -127.
   [[gnu::always_inline]] static void store_levels(const IntLanes (&v)[4], int8_t* out) {
     for (size_t k = 0; k < 4; ++k) {
       const IntLanes level = v[k] > -127 ? v[k] : IntLanes{} - 127;
@@ -126,3 +152,6 @@ struct PortableFloatSteps {
     return kept;
   }
 };
+
+}  // namespace
+}  // namespace gradwire

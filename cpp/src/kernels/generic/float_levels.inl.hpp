@@ -1,6 +1,16 @@
-// Quantizers; see float_lanes.inc. Included inside an anonymous namespace.
+#pragma once
 
-// ---- levels ----------------------------------------------------------------------------------
+// Floats to levels and powers of two, and back.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../float_kernels.hpp"
+#include "float_lanes.inl.hpp"
+
+namespace gradwire {
+namespace {
 
 // Calls step(from, to) for each 32 elements; what is left passes through padded copies.
 template <typename From, typename To, typename Step>
@@ -86,8 +96,6 @@ void dequantize_levels(const int8_t* levels, size_t count, float factor, bool ad
              : dequantize_to<Steps, false>(levels, count, factor, out);
 }
 
-// ---- powers of two ---------------------------------------------------------------------------
-
 constexpr unsigned kMantissaBits = 23;
 constexpr int32_t kLargestExponent = 254;
 constexpr int32_t kLargestLevel = 127;
@@ -139,3 +147,6 @@ void from_powers(const int8_t* levels, size_t count, int32_t base, float factor,
   return add ? write_powers<Steps, true>(levels, count, base, factor, out)
              : write_powers<Steps, false>(levels, count, base, factor, out);
 }
+
+}  // namespace
+}  // namespace gradwire

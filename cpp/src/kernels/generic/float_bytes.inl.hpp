@@ -1,6 +1,18 @@
-// Floats as bytes, without loss; see floats.inc. Included inside an anonymous namespace.
+#pragma once
 
-// ---- planes ----------------------------------------------------------------------------------
+// Floats as bytes, without loss. `Steps` has what an instruction set does better: see
+// GenericByteSteps.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../float_kernels.hpp"
+#include "bits.inl.hpp"
+#include "widths.inl.hpp"
+
+namespace gradwire {
+namespace {
 
 template <typename T>
 void split_one(const uint8_t* element, size_t i, uint8_t* const* planes) {
@@ -21,8 +33,6 @@ void join_one(const uint8_t* const* planes, size_t i, uint8_t* element) {
   reinterpret_cast<Unaligned<T>*>(element)->bits = bits;
 }
 
-// Steps::split_many<T>() and join_many<T>() take as many elements as suits them, and return how
-// many these were.
 template <typename Steps, typename T>
 void split_elements(const uint8_t* elements, size_t count, uint8_t* const* planes) {
   size_t i = Steps::template split_many<T>(elements, count, planes);
@@ -53,8 +63,6 @@ void join(const uint8_t* const* planes, size_t count, size_t width, uint8_t* ele
   }
 }
 
-// ---- elements that are not zero --------------------------------------------------------------
-
 template <typename Steps, typename T>
 size_t find_nonzero_bits(const uint8_t* elements, size_t count, uint8_t* bits) {
   constexpr size_t kStep = 32;
@@ -73,7 +81,7 @@ size_t find_nonzero_bits(const uint8_t* elements, size_t count, uint8_t* bits) {
   return found;
 }
 
-size_t portable_count_ones(const uint8_t* bits, size_t first, size_t count) {
+size_t generic_count_ones(const uint8_t* bits, size_t first, size_t count) {
   size_t ones = 0;
   size_t i = first;
   const size_t end = first + count;
@@ -127,7 +135,28 @@ size_t put_elements(const uint8_t* bits, size_t first, size_t count, const uint8
   return taken;
 }
 
-struct PortableByteSteps {
+// What an instruction set does better:
+//
+//   struct Steps {
+//     // Take as many elements as suit them, and return how many these were.
+//     static size_t split_many<T>(const uint8_t* elements, size_t count, uint8_t* const* planes);
+//     static size_t join_many<T>(const uint8_t* const* planes, size_t count, uint8_t* elements);
+//
+//     // A bit for each of 32 elements: whether it is not zero.
+//     static uint32_t nonzero_32<T>(const uint8_t* in);
+//
+//     // The bits where `mask` has ones, moved together to the lowest places; and back.
+//     static uint64_t extract(uint64_t bits, uint64_t mask);
+//     static uint64_t deposit(uint64_t bits, uint64_t mask);
+//
+//     // Writes those of 8 elements that are not zero, close together, and returns how many.
+//     static size_t keep_8<T>(const uint8_t* in, uint8_t* out);
+//
+//     // Writes 8 elements: the next of `nonzeros` where `mask` has ones, and zeros elsewhere.
+//     // Returns how many it has taken.
+//     static size_t put_8<T>(uint8_t mask, const uint8_t* nonzeros, uint8_t* out);
+//   };
+struct GenericByteSteps {
   template <typename T>
   static size_t split_many(const uint8_t*, size_t, uint8_t* const*) {
     return 0;
@@ -136,7 +165,6 @@ struct PortableByteSteps {
   static size_t join_many(const uint8_t* const*, size_t, uint8_t*) {
     return 0;
   }
-  // A bit for each of 32 elements: whether it is not zero.
   template <typename T>
   static uint32_t nonzero_32(const uint8_t* in) {
     uint32_t word = 0;
@@ -145,19 +173,8 @@ struct PortableByteSteps {
     }
     return word;
   }
-  // The bits where `mask` has ones, moved together to the lowest places; and back.
-  static uint64_t extract(uint64_t bits, uint64_t mask) {
-    uint64_t result = 0;
-    for (unsigned k = 0; mask != 0; mask &= mask - 1, ++k) {
-      result |= (bits >> __builtin_ctzll(mask) & 1) << k;
-    }
-    return result;
-  }
-  static uint64_t deposit(uint64_t bits, uint64_t mask) {
-    uint64_t result = 0;
-    for (; mask != 0; mask &= mask - 1, bits >>= 1) result |= mask & -mask & -(bits & 1);
-    return result;
-  }
+  static uint64_t extract(uint64_t bits, uint64_t mask) { return extract_bits(bits, mask); }
+  static uint64_t deposit(uint64_t bits, uint64_t mask) { return deposit_bits(bits, mask); }
   template <typename T>
   static size_t keep_8(const uint8_t* in, uint8_t* out) {
     size_t kept = 0;
@@ -205,3 +222,6 @@ size_t put_nonzeros(const uint8_t* bits, size_t first, size_t count, size_t widt
     default: return put_elements<Steps, uint64_t>(bits, first, count, nonzeros, out);
   }
 }
+
+}  // namespace
+}  // namespace gradwire

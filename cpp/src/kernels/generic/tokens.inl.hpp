@@ -1,28 +1,17 @@
-// Block classes and tokens in plain C++; see portable.inc.
+#pragma once
 
-void count_signs(const uint8_t* data, size_t size, BlockSigns& signs) {
-  for (size_t i = 0; i < size; ++i) {
-    signs.negative = static_cast<uint16_t>(signs.negative + (data[i] >> 7));
-    signs.positive = static_cast<uint16_t>(signs.positive + (data[i] - 1u < 127u));
-  }
-}
+// Bytes to tokens and back. `Steps` has what an instruction set does with a window of bytes: see
+// GenericTokenSteps.
 
-void portable_cheapest_classes(const ClassCosts* costs, const BlockSigns* signs, size_t blocks,
-                               uint8_t* classes) {
-  for (size_t b = 0; b < blocks; ++b) {
-    const int32_t negative = signs[b].negative;
-    const int32_t positive = signs[b].positive;
-    const int32_t zero = static_cast<int32_t>(kBlockSize) - negative - positive;
-    int32_t best = INT32_MAX;
-    for (size_t k = 0; k < costs->size; ++k) {
-      const int32_t cost = costs->label[k] + negative * costs->negative[k] + zero * costs->zero[k] +
-                           positive * costs->positive[k];
-      const int32_t ranked = cost * static_cast<int32_t>(kMaxClasses) + static_cast<int32_t>(k);
-      best = ranked < best ? ranked : best;
-    }
-    classes[b] = static_cast<uint8_t>(best & static_cast<int32_t>(kMaxClasses - 1));
-  }
-}
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../token_kernels.hpp"
+#include "memory.inl.hpp"
+
+namespace gradwire {
+namespace {
 
 constexpr size_t kTokenWindow = 16 * kBlockSize;
 constexpr size_t kSparePlaces = 64;  // that steps may write past the last one
@@ -65,16 +54,27 @@ size_t nonzeros_from(const TokenWindow& window, size_t i, NonZeros& nonzeros, si
   return found;
 }
 
-// Steps::find(window, expected, nonzeros) finds the bytes of a window that are not 0, about as many
-// as expected, and returns how many. Steps::look_up(table, nonzeros, begin, end) fills `first`
-// from `begin` up to a value that has no token, and returns where that is; `end` is how many were
-// found, and what is behind it may be overwritten. Steps::run(nonzeros,
-// begin, end, max_zeros, zeros_token, next) then writes the tokens of as many of them as it likes
-// from `begin` on, moves `next` behind them, and returns how many values these are; the one before
-// `begin` has its token.
+// What an instruction set does with a window:
+//
+//   struct Steps {
+//     // Finds the bytes that are not 0, about `expected` of them; returns how many they are.
+//     static size_t find(const TokenWindow& window, size_t expected, NonZeros& nonzeros);
+//
+//     // Fills `first` from `begin` up to a value that has no token, and returns where that is.
+//     There
+//     // are `end` values; what is behind them may be overwritten.
+//     static size_t look_up(const TokenTable& table, NonZeros& nonzeros, size_t begin, size_t end);
+//
+//     // Writes the tokens of as many values as it likes from `begin` on, moves `next` behind them,
+//     // and returns how many values these are. The value before `begin` has its token.
+//     static size_t run(const NonZeros& nonzeros, size_t begin, size_t end, size_t max_zeros,
+//                       uint8_t zeros_token, uint8_t*& next);
+//   };
 template <typename Steps>
-TokenCounts tokenize_with(const TokenTable& table, const Blocks& blocks, uint8_t* tokens,
-                          uint32_t* unknown) {
+TokenCounts tokenize(const TokenTable* table_of, const Blocks* sequence, uint8_t* tokens,
+                     uint32_t* unknown) {
+  const TokenTable& table = *table_of;
+  const Blocks& blocks = *sequence;
   NonZeros nonzeros;
   uint8_t room[kTokenWindow];
   const size_t size = blocks.size;
@@ -158,9 +158,27 @@ bool expand_to(const Out& out, size_t size, const ExpandTable& table, const uint
   return place == size;
 }
 
-bool portable_expand(const ExpandTable* table, const uint8_t* tokens, size_t count,
-                     const OutBlocks* out) {
+bool generic_expand(const ExpandTable* table, const uint8_t* tokens, size_t count,
+                    const OutBlocks* out) {
   return out->numbers == nullptr
              ? expand_to(OneBlock{out->data}, out->size, *table, tokens, count)
              : expand_to(ManyBlocks{out->data, out->numbers}, out->size, *table, tokens, count);
 }
+
+struct GenericTokenSteps {
+  static size_t find(const TokenWindow& window, size_t, NonZeros& nonzeros) {
+    return nonzeros_from(window, 0, nonzeros, 0);
+  }
+  static size_t look_up(const TokenTable& table, NonZeros& nonzeros, size_t begin, size_t end) {
+    for (; begin < end; ++begin) {
+      const uint16_t first = table.first[nonzeros.value[begin]];
+      if (first == kNoToken) break;
+      nonzeros.first[begin] = static_cast<uint8_t>(first);
+    }
+    return begin;
+  }
+  static size_t run(const NonZeros&, size_t, size_t, size_t, uint8_t, uint8_t*&) { return 0; }
+};
+
+}  // namespace
+}  // namespace gradwire

@@ -1,4 +1,19 @@
-// Encoding of bytes in plain C++; see portable.inc.
+#pragma once
+
+// Encoding of bytes, a code word each.
+
+#ifdef __BMI2__
+#include <immintrin.h>
+#endif
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../code_kernels.hpp"
+#include "memory.inl.hpp"
+
+namespace gradwire {
+namespace {
 
 // Bits that wait to be stored: fewer than 8 between calls. Words are joined before they come here,
 // so that the next ones need not wait. Loops work on a copy of their own, because the stores might
@@ -164,8 +179,8 @@ size_t finish(const Pending& pending, const uint8_t* out, const uint8_t* out_end
   return static_cast<size_t>(pending.out - out) * 8 + pending.count;
 }
 
-size_t portable_encode_bytes(const ByteEncodeTable* table, const uint8_t* data, size_t size,
-                             uint8_t* out, uint8_t* out_end) {
+size_t generic_encode_bytes(const ByteEncodeTable* table, const uint8_t* data, size_t size,
+                            uint8_t* out, uint8_t* out_end) {
   Pending pending{0, 0, out};
   const auto encode = table->group != nullptr   ? encode_groups
                       : table->pair == nullptr  ? encode_any
@@ -174,3 +189,6 @@ size_t portable_encode_bytes(const ByteEncodeTable* table, const uint8_t* data, 
   const bool fits = encode(*table, data, size, &pending, out_end);
   return fits ? finish(pending, out, out_end) : SIZE_MAX;
 }
+
+}  // namespace
+}  // namespace gradwire

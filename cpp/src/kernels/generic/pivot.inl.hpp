@@ -1,51 +1,47 @@
-// The passes of the pivot layout (FORMAT.md, section 5.3); see portable.inc.
+#pragma once
+
+// The passes of the pivot layout (FORMAT.md, section 5.3).
 //
 // Why is this fast? A pass treats 64 elements at once, a bit for each in one register: whether they
 // belong to the node (`members`), and to which child they go. The code words' bits of a node are
 // pext(children, members), and pdep takes them apart again. No element is moved, no branch depends
-// on the data. `Words` has what an instruction set does with 64 bytes and such a mask.
+// on the data.
+//
+// What an instruction set does with 64 bytes and a mask with a bit for each of them:
+//
+//   struct Words {
+//     // Whether each byte is at least `least`; and bit `bit` of each byte - `first`.
+//     static uint64_t at_least(const uint8_t* bytes, uint8_t least);
+//     static uint64_t bit(const uint8_t* bytes, uint8_t first, unsigned bit);
+//
+//     // The bits where `mask` has ones, moved together to the lowest places; and back.
+//     static uint64_t extract(uint64_t bits, uint64_t mask);
+//     static uint64_t deposit(uint64_t bits, uint64_t mask);
+//
+//     // kStep bytes in one register; `where` is `delta` where a bit of the mask at `p` is 1, else
+//     0. using Vector = ...; static constexpr size_t kStep = ...; static Vector all(uint8_t byte);
+//     static Vector load(const uint8_t* p);
+//     static void store(uint8_t* p, Vector v);
+//     static Vector add(Vector a, Vector b);
+//     static Vector where(const uint8_t* p, Vector delta);
+//
+//     // Moves the bytes that `mask` chooses close together, and adds those at `list` to them; and
+//     // what one of these moves costs, in eighths of a pass.
+//     static constexpr unsigned kMoveCost = ...;
+//     static void gather(const uint8_t* bytes, uint64_t mask, uint8_t* out);
+//     static void scatter_add(const uint8_t* list, uint64_t mask, uint8_t* bytes);
+//   };
 
-uint64_t first_ones(size_t count) { return count < 64 ? (uint64_t{1} << count) - 1 : ~uint64_t{0}; }
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
-unsigned count_ones(uint64_t word) {
-#ifdef __POPCNT__
-  return static_cast<unsigned>(__builtin_popcountll(word));
-#else
-  word -= word >> 1 & 0x5555555555555555;
-  word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
-  word = (word + (word >> 4)) & 0x0F0F0F0F0F0F0F0F;
-  return static_cast<unsigned>(word * 0x0101010101010101 >> 56);
-#endif
-}
+#include "../pivot_kernels.hpp"
+#include "bits.inl.hpp"
+#include "memory.inl.hpp"
 
-// Writes 64 bits; as many wait afterwards as before.
-void put_word(PivotWriter& writer, uint64_t bits) {
-  store64(writer.out, writer.bits | bits << writer.count);
-  writer.bits = bits >> 1 >> (63 - writer.count);
-  writer.out += 8;
-}
-
-// Writes `count` bits, up to 64; those above are 0.
-void put(PivotWriter& writer, uint64_t bits, unsigned count) {
-  const uint64_t waiting = writer.bits | bits << writer.count;
-  const uint64_t rest = bits >> 1 >> (63 - writer.count);
-  store64(writer.out, waiting);
-  writer.count += count;
-  const bool full = writer.count >= 64;
-  writer.bits = full ? rest : waiting;
-  writer.out += full ? 8 : 0;
-  writer.count &= 63;
-}
-
-// The next `count` bits, up to 64, and any above them.
-uint64_t take(PivotReader& reader, unsigned count) {
-  const uint8_t* const p = reader.in + (reader.position >> 3);
-  const unsigned shift = reader.position & 7;
-  reader.position += count;
-  if (reader.readable_end - p < 9) return load_until(p, reader.readable_end) >> shift;
-  const uint64_t bits = load64(p) >> shift;
-  return count <= 56 ? bits : bits | uint64_t{p[8]} << 1 << (63 - shift);
-}
+namespace gradwire {
+namespace {
 
 // A node with two children needs to know who belongs to which; one with two leaves does not.
 enum class Children { kLeaves, kNodes };
@@ -194,21 +190,5 @@ void scatter_add(const uint8_t* from, const PivotList* shared) {
   }
 }
 
-template <typename Words>
-constexpr PivotKernels kPivotKernels = {
-    Words::kMoveCost,   split<Words>,   plane<Words>,  place<Words>,
-    place_plane<Words>, compose<Words>, gather<Words>, scatter_add<Words>,
-};
-
-void portable_map_bytes(const ByteMap* map, const uint8_t* in, size_t size, uint8_t* out) {
-  size_t i = 0;
-  for (; i + 8 <= size; i += 8) {
-    const uint64_t bytes = load64(in + i);
-    uint64_t mapped = 0;
-    for (unsigned k = 0; k < 8; ++k) {
-      mapped |= uint64_t{map->to[bytes >> (8 * k) & 255]} << (8 * k);
-    }
-    store64(out + i, mapped);
-  }
-  for (; i < size; ++i) out[i] = map->to[in[i]];
-}
+}  // namespace
+}  // namespace gradwire

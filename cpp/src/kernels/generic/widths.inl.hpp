@@ -1,5 +1,13 @@
-// Elements of 1, 2, 4 or 8 bytes, as unsigned bits, in plain C++ that compilers turn into vector
-// code; see portable.inc.
+#pragma once
+
+// Elements of 1, 2, 4 or 8 bytes, as unsigned bits, in loops that compilers turn into vector code.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+namespace gradwire {
+namespace {
 
 template <typename T>
 struct [[gnu::packed, gnu::may_alias]] Unaligned {
@@ -31,8 +39,8 @@ void add_to_bytes(const uint8_t* bytes, size_t count, uint8_t more, uint8_t* out
   for (size_t i = 0; i < count; ++i) out[i] = static_cast<uint8_t>(bytes[i] + more);
 }
 
-void portable_narrow(const uint8_t* elements, size_t count, size_t width, uint8_t zero,
-                     uint8_t* out) {
+void generic_narrow(const uint8_t* elements, size_t count, size_t width, uint8_t zero,
+                    uint8_t* out) {
   switch (width) {
     case 1: return add_to_bytes(elements, count, static_cast<uint8_t>(-zero), out);
     case 2: return narrow_elements<uint16_t>(elements, count, zero, out);
@@ -41,8 +49,8 @@ void portable_narrow(const uint8_t* elements, size_t count, size_t width, uint8_
   }
 }
 
-void portable_widen(const uint8_t* bytes, size_t count, uint8_t zero, uint64_t base, size_t width,
-                    uint8_t* out) {
+void generic_widen(const uint8_t* bytes, size_t count, uint8_t zero, uint64_t base, size_t width,
+                   uint8_t* out) {
   switch (width) {
     case 1: return add_to_bytes(bytes, count, static_cast<uint8_t>(base - zero), out);
     case 2: return widen_bytes<uint16_t>(bytes, count, zero, base, out);
@@ -66,8 +74,8 @@ void extend_range(const uint8_t* elements, size_t count, uint64_t flip, uint64_t
   range[1] = largest;
 }
 
-void portable_range(const uint8_t* elements, size_t count, size_t width, uint64_t flip,
-                    uint64_t range[2]) {
+void generic_range(const uint8_t* elements, size_t count, size_t width, uint64_t flip,
+                   uint64_t range[2]) {
   switch (width) {
     case 1: return extend_range<uint8_t>(elements, count, flip, range);
     case 2: return extend_range<uint16_t>(elements, count, flip, range);
@@ -75,3 +83,6 @@ void portable_range(const uint8_t* elements, size_t count, size_t width, uint64_
     default: return extend_range<uint64_t>(elements, count, flip, range);
   }
 }
+
+}  // namespace
+}  // namespace gradwire

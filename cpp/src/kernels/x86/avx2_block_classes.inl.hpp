@@ -1,0 +1,87 @@
+#pragma once
+
+// Signs of blocks, and the class in which each block costs least.
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../generic/block_classes.inl.hpp"
+#include "../token_kernels.hpp"
+#include "avx2_memory.inl.hpp"
+
+namespace gradwire {
+namespace {
+
+// A block does not fill counters of one byte; sums of both signs share an integer then.
+BlockSigns signs_of_block(const uint8_t* block) {
+  const __m256i zero = _mm256_setzero_si256();
+  __m256i negative = zero;
+  __m256i positive = zero;
+  for (size_t k = 0; k < kBlockSize; k += 32) {
+    const __m256i v = load256(block + k);
+    negative = _mm256_sub_epi8(negative, _mm256_cmpgt_epi8(zero, v));
+    positive = _mm256_sub_epi8(positive, _mm256_cmpgt_epi8(v, zero));
+  }
+  const __m256i sums = _mm256_or_si256(_mm256_sad_epu8(negative, zero),
+                                       _mm256_slli_epi64(_mm256_sad_epu8(positive, zero), 16));
+  const __m128i half =
+      _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  const uint32_t both =
+      static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_add_epi32(half, _mm_unpackhi_epi64(half, half))));
+  return {static_cast<uint16_t>(both), static_cast<uint16_t>(both >> 16)};
+}
+
+// Often the first to touch the bytes: memory delivers more to several places together than to one
+// after the other.
+void avx2_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
+  constexpr size_t kPlaces = 4;
+  const size_t each = size / kBlockSize / kPlaces;
+  for (size_t b = 0; b < each; ++b) {
+    for (size_t p = b; p < kPlaces * each; p += each) {
+      signs[p] = signs_of_block(data + p * kBlockSize);
+    }
+  }
+  size_t b = kPlaces * each;
+  for (; (b + 1) * kBlockSize <= size; ++b) signs[b] = signs_of_block(data + b * kBlockSize);
+  if (b * kBlockSize < size) {
+    signs[b] = {};
+    count_signs(data + b * kBlockSize, size - b * kBlockSize, signs[b]);
+  }
+}
+
+// Eight blocks at a time: a product of pairs is what negative and positive bytes cost more than
+// zeros, which takes 16 bits.
+static_assert(kMostCost <= INT16_MAX);
+void avx2_cheapest_classes(const ClassCosts* costs, const BlockSigns* signs, size_t blocks,
+                           uint8_t* classes) {
+  __m256i as_zeros[kMaxClasses];
+  __m256i more[kMaxClasses];
+  const size_t size = costs->size;
+  for (size_t k = 0; k < size; ++k) {
+    const int32_t zero = costs->zero[k];
+    as_zeros[k] = _mm256_set1_epi32(costs->label[k] + static_cast<int32_t>(kBlockSize) * zero);
+    more[k] = _mm256_set1_epi32(((costs->positive[k] - zero) << 16) |
+                                ((costs->negative[k] - zero) & 0xFFFF));
+  }
+  size_t b = 0;
+  for (; b + 8 <= blocks; b += 8) {
+    const __m256i own = load256(reinterpret_cast<const uint8_t*>(signs + b));
+    __m256i best = _mm256_set1_epi32(INT32_MAX);
+    for (size_t k = 0; k < size; ++k) {
+      const __m256i cost = _mm256_add_epi32(as_zeros[k], _mm256_madd_epi16(own, more[k]));
+      const __m256i ranked =
+          _mm256_or_si256(_mm256_slli_epi32(cost, 4), _mm256_set1_epi32(static_cast<int32_t>(k)));
+      best = _mm256_min_epi32(best, ranked);
+    }
+    const __m256i number = _mm256_and_si256(best, _mm256_set1_epi32(kMaxClasses - 1));
+    const __m128i words =
+        _mm_packus_epi32(_mm256_castsi256_si128(number), _mm256_extracti128_si256(number, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(classes + b), _mm_packus_epi16(words, words));
+  }
+  generic_cheapest_classes(costs, signs + b, blocks - b, classes + b);
+}
+
+}  // namespace
+}  // namespace gradwire

@@ -1,0 +1,77 @@
+#pragma once
+
+// Where runs of equal elements begin.
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../generic/runs.inl.hpp"
+#include "avx2_masks.inl.hpp"
+#include "avx2_memory.inl.hpp"
+
+namespace gradwire {
+namespace {
+
+template <size_t Width>
+__m256i equal_elements(__m256i a, __m256i b) {
+  if constexpr (Width == 1) return _mm256_cmpeq_epi8(a, b);
+  if constexpr (Width == 2) return _mm256_cmpeq_epi16(a, b);
+  if constexpr (Width == 4) return _mm256_cmpeq_epi32(a, b);
+  return _mm256_cmpeq_epi64(a, b);
+}
+
+// Whether each of 64 elements differs from the one before it.
+template <size_t Width>
+uint64_t differing(const uint8_t* data) {
+  constexpr unsigned kStep = 32 / Width;
+  constexpr uint32_t kLowest = Width == 1   ? 0xFFFFFFFF
+                               : Width == 2 ? 0x55555555
+                               : Width == 4 ? 0x11111111
+                                            : 0x01010101;
+  uint64_t mask = 0;
+  for (unsigned k = 0; k < 2 * Width; ++k) {
+    const uint8_t* here = data + 32 * k;
+    const __m256i equal = equal_elements<Width>(load256(here), load256(here - Width));
+    const uint32_t bits = ~static_cast<uint32_t>(_mm256_movemask_epi8(equal));
+    mask |= uint64_t{_pext_u32(bits, kLowest)} << (k * kStep);
+  }
+  return mask;
+}
+
+// The places are moved close together, eight elements at a time; what is stored behind the last
+// one is overwritten.
+template <size_t Width>
+size_t vector_run_starts(const uint8_t* data, size_t count, uint16_t* starts) {
+  if (count == 0) return 0;
+  starts[0] = 0;
+  size_t found = 1;
+  size_t i = 1;
+  for (; i + 64 <= count; i += 64) {
+    const uint64_t mask = differing<Width>(data + i * Width);
+    if (mask == 0) continue;
+    const uint64_t before = ones_before(mask);
+    __m128i base = _mm_set1_epi16(static_cast<int16_t>(i));
+    for (unsigned k = 0; k < 8; ++k) {
+      const __m128i places = load_8(&kCompress.places[mask >> (8 * k) & 255]);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(starts + found + (before >> (8 * k) & 255)),
+                       _mm_add_epi16(_mm_cvtepu8_epi16(places), base));
+      base = _mm_add_epi16(base, _mm_set1_epi16(8));
+    }
+    found += static_cast<size_t>(__builtin_popcountll(mask));
+  }
+  return run_starts_from(data, i, count, Width, starts, found);
+}
+
+size_t avx2_run_starts(const uint8_t* data, size_t count, size_t width, uint16_t* starts) {
+  switch (width) {
+    case 1: return vector_run_starts<1>(data, count, starts);
+    case 2: return vector_run_starts<2>(data, count, starts);
+    case 4: return vector_run_starts<4>(data, count, starts);
+    default: return vector_run_starts<8>(data, count, starts);
+  }
+}
+
+}  // namespace
+}  // namespace gradwire
