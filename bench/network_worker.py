@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import rivals
+import ddp_baselines
 import torch
 import torch.distributed as dist
 import workloads
@@ -84,7 +84,7 @@ def make_method(name: str, options: argparse.Namespace) -> Method:
         )
         ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
     elif name not in (NOTHING, PLAIN):
-        rivals.use(name, ddp)
+        ddp_baselines.use(name, ddp)
     return Method(name, work, ddp, state)
 
 

@@ -1,6 +1,6 @@
 """Draws how many times smaller than float32 each codec makes the captured gradients.
 
-    python bench/capture.py FOLDER && python bench/plot_sizes.py FOLDER bench/figures/sizes.svg
+    python bench/capture.py FOLDER && python bench/plot_sizes.py FOLDER docs/figures/sizes.svg
 
 Whole frames of QSGD(4, 512) levels, without scales. Needs matplotlib.
 """

@@ -1,4 +1,4 @@
-"""What the examples share: options, the distributed model, progress, and a clean end."""
+"""Code shared by the examples: options, the distributed model, progress, and a clean exit."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ import gradwire as gw
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """Options of all examples."""
+    """A parser with the options of all examples."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--steps", type=int, default=300, help="of training (default 300)")
+    options.add_argument("--steps", type=int, default=300, help="training steps (default 300)")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument(
         "--compressor",
         default="qsgd",
-        help=f"plain for none at all, or {', '.join(gw.factory.COMPRESSORS)} (default qsgd)",
+        help=f"plain for no compression, or {', '.join(gw.factory.COMPRESSORS)} (default qsgd)",
     )
     options.add_argument("--memory", default="none", help=", ".join(gw.factory.MEMORIES))
     options.add_argument("--codec", default="entropy", help=", ".join(gw.codecs()))
-    options.add_argument("--density", type=float, help="share of elements that sparsifiers send")
+    options.add_argument("--density", type=float, help="share of elements that are sent")
     options.add_argument("--algorithm", default="auto", help="auto, allgather, sharded")
     return options
 
 
 def start(seed: int) -> None:
-    """Joins the other processes that torchrun has started; all begin with the same model."""
+    """Joins the other processes of torchrun; the same seed gives all the same model."""
     dist.init_process_group("gloo")
     torch.manual_seed(seed)
 
@@ -55,7 +55,7 @@ def distributed(
 
 
 class Progress:
-    """One line of the first rank that says how far training is."""
+    """A progress line, printed by the first rank."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
@@ -63,19 +63,19 @@ class Progress:
         self._speaks = dist.get_rank() == 0
 
     def show(self, step: int, loss: float) -> None:
-        """After each step, counted from 1."""
+        """Call after each step; steps count from 1."""
         if not self._speaks or (not sys.stderr.isatty() and step % 50 and step != self._steps):
             return
         each = (time.perf_counter() - self._begin) / step
         end = "\r" if sys.stderr.isatty() and step < self._steps else "\n"
-        text = f"step {step}/{self._steps}  loss {loss:.3f}  {1e3 * each:.0f} ms a step"
+        text = f"step {step}/{self._steps}  loss {loss:.3f}  {1e3 * each:.0f} ms per step"
         print(text, end=end, file=sys.stderr, flush=True)
 
 
 def finish(result: str, state: gw.torch.CompressionState | None) -> None:
-    """Prints the result once, and ends the process.
+    """Prints the result on the first rank, and exits.
 
-    gloo's threads can abort a Python process that ends in the usual way.
+    Uses ``os._exit``, because gloo's threads can abort a process at its regular exit.
     """
     if dist.get_rank() == 0:
         print(result if state is None else f"{result}\n{state.summary()}", flush=True)

@@ -1,4 +1,4 @@
-"""A CNN on Fashion-MNIST, trained by several processes that send compressed gradients.
+"""Trains a CNN on Fashion-MNIST with several processes that exchange compressed gradients.
 
     apt-get install dataset-fashion-mnist
     torchrun --standalone --nproc_per_node=2 examples/ddp_fashion_mnist.py
@@ -26,16 +26,16 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An array in the idx format of MNIST."""
+    """Reads an array in the idx format of MNIST."""
     if not path.exists():
-        sys.exit(f"{path} is missing: apt-get install dataset-fashion-mnist, or pass --images")
+        sys.exit(f"{path} is missing; run apt-get install dataset-fashion-mnist, or pass --images")
     raw = gzip.decompress(path.read_bytes())
     shape = np.frombuffer(raw, ">u4", raw[3], 4)
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
 
 
 def read_images(folder: Path, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images between 0 and 1, and their labels; kind is "train" or "t10k"."""
+    """Images, float32 from 0 to 1, and their labels; ``kind`` is "train" or "t10k"."""
     images = read_idx(folder / f"{kind}-images-idx3-ubyte.gz")
     labels = read_idx(folder / f"{kind}-labels-idx1-ubyte.gz")
     x = torch.from_numpy(images.copy()).float().div(255).unsqueeze(1)
@@ -64,14 +64,14 @@ def cnn() -> nn.Module:
 
 @torch.no_grad()
 def accuracy(model: nn.Module, images: tuple[torch.Tensor, torch.Tensor]) -> float:
-    """Share of images that the model knows."""
+    """Share of the images that the model classifies correctly."""
     x, y = images
     right = sum((model(a).argmax(1) == b).sum().item() for a, b in zip(x.split(500), y.split(500)))
     return right / len(x)
 
 
 def main() -> None:
-    """Command line."""
+    """Runs the command line."""
     parser = common.parser(__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, default=IMAGES, help="folder of the data set")
     options = parser.parse_args()

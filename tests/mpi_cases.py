@@ -128,7 +128,7 @@ def check_overlap() -> None:
     for factor in (1, 2, 3):
         x[:] = factor * gradient(COMM.rank)
         pending.append(averager.start(x, f"layer {factor}"))
-    expect(ValueError, "on its way already", lambda: averager.start(x, "layer 1"))
+    expect(ValueError, "being averaged already", lambda: averager.start(x, "layer 1"))
     x[:] = 0
     expected = np.mean([gradient(r) for r in range(COMM.size)], axis=0)
     for factor, average in zip((1, 2, 3), pending):

@@ -133,10 +133,10 @@ def case_shared_out(algorithm: str) -> float:
         ddp(gradients_of(step, 1.0)).backward()
     saved: list[Any] = [None] * world
     dist.all_gather_object(saved, state.state_dict())
-    text = ["the checkpoint is of rank", "strict=False"]
+    text = ["the checkpoint has rank", "strict=False"]
     expect(ValueError, text, lambda: state.load_state_dict(saved[(rank + 1) % world]))
     other = {**saved[rank], "world_size": world + 1}
-    expect(ValueError, ["of world size"], lambda: state.load_state_dict(other))
+    expect(ValueError, ["has world size"], lambda: state.load_state_dict(other))
     text = [f"no rank has passed the checkpoint of rank {world}"]
     expect(ValueError, text, lambda: state.load_state_dict([other], strict=False))
     state.close()
@@ -147,7 +147,7 @@ def case_shared_out(algorithm: str) -> float:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         state.load_state_dict(doubled[2 * rank : 2 * rank + 2], strict=False)
-    assert any("shared out" in str(warning.message) for warning in caught)
+    assert any("redistributed" in str(warning.message) for warning in caught)
     now = state.state_dict()["tensors"]
     worst = 0.0
     for name in saved[0]["tensors"]:
@@ -195,7 +195,7 @@ def case_checkpoints_by_name() -> float:
                 assert kept.shape == shape and torch.equal(kept, tensor["arrays"][""])
         train(ddp, 2)
         state.close()
-    for name, text in (("2.weight", "has the shape"), ("9.weight", "which is no parameter")):
+    for name, text in (("2.weight", "has shape"), ("9.weight", "which is not a parameter")):
         ddp, state, _ = start(False, 0.04)
         other = copy.deepcopy(saved)
         other["tensors"][name] = {"loss_scale": 1.0, "arrays": {"": torch.zeros(3, 3)}}

@@ -123,9 +123,9 @@ def case_a_refused_checkpoint() -> float:
             other["compressors"][0]["steps"] = {}
             other["tensors"]["9.weight"] = other["tensors"].pop("0.weight")
             load = partial(state.load_state_dict, other)
-            expect(ValueError, ["which is no parameter of this model"], load)
+            expect(ValueError, ["which is not a parameter of this model"], load)
             load = partial(state.load_state_dict, model.state_dict())
-            expect(ValueError, ["no checkpoint"], load)
+            expect(ValueError, ["not a gradwire checkpoint"], load)
         train(ddp, 4, first=4)
         digests.append(torch.cat([p.detach().reshape(-1) for p in model.parameters()]))
         state.close()

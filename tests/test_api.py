@@ -52,13 +52,13 @@ def test_takes_torch_tensors() -> None:
     gw.decompress_into(frame, out)
     assert torch.equal(out, torch.arange(60, dtype=torch.uint8))
     for dtype in (torch.float32, torch.bfloat16):
-        with pytest.raises(TypeError, match=r"(codecs take|gradwire takes) integer"):
+        with pytest.raises(TypeError, match=r"codecs take integers|arrays that NumPy can view"):
             gw.compress(torch.zeros(3, dtype=dtype))
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8"])
 def test_floats_are_told_what_to_do(dtype: str) -> None:
-    with pytest.raises(TypeError, match=f"got {np.dtype(dtype)}; quantise the gradient first"):
+    with pytest.raises(TypeError, match=f"got {np.dtype(dtype)}; quantize the gradient first"):
         gw.compress(np.zeros(3, dtype))
 
 
@@ -143,9 +143,9 @@ def test_decompress_into_arrays_that_exist() -> None:
         gw.decompress(frame, out=np.empty(2000, np.uint8))
     with pytest.raises(ValueError, match="writable and C-contiguous"):
         gw.decompress(frame, out=np.empty(4000, np.int8)[::2])
-    with pytest.raises(gw.BufferTooSmallError, match="1999 bytes, the frame decodes to 2000"):
+    with pytest.raises(gw.BufferTooSmallError, match="1999 bytes, but the frame decodes to 2000"):
         gw.decompress_into(frame, bytearray(1999))
-    with pytest.raises(ValueError, match="2001 bytes, the frame decodes to only 2000"):
+    with pytest.raises(ValueError, match="2001 bytes, but the frame decodes to only 2000"):
         gw.decompress_into(frame, bytearray(2001))
     with pytest.raises(ValueError, match="writable"):
         gw.decompress_into(frame, bytes(2000))
@@ -191,7 +191,7 @@ def test_inspect() -> None:
 
 
 def test_frames_of_the_wrong_type() -> None:
-    with pytest.raises(TypeError, match="a frame is bytes or a uint8 array, got int64"):
+    with pytest.raises(TypeError, match="frame must be bytes or a uint8 array, got int64"):
         gw.decompress(np.zeros(9, np.int64))
 
 

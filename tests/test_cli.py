@@ -43,7 +43,7 @@ def test_bench(levels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     arguments = ["bench", str(levels), str(floats), "--codecs", "rlh", "huffman"]
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    assert "quantised by QSGD(4, 512), stochastic rounding" in printed
+    assert "quantized by QSGD(4, 512), stochastic rounding" in printed
     lengths = {len(line) for line in printed.splitlines() if line.startswith("  ")}
     assert len(lengths) == 1, "columns are aligned"
     assert main([*arguments, "--json"]) == 0

@@ -278,8 +278,8 @@ def test_wrong_arguments() -> None:
         (lambda: gw.Compressor(gw.QSGD(), nonfinite="?"), ValueError, "nonfinite must be"),
         (lambda: gw.Compressor(gw.Lossless(), memory=gw.Residual()), ValueError, "loses nothing"),
         (lambda: gw.Compressor(gw.QSGD(), memory=gw.DGCMomentum()), ValueError, "for sparsifiers"),
-        (lambda: gw.Compressor(gw.TopK(), memory=gw.SignMomentum()), ValueError, "go together"),
-        (lambda: gw.Compressor(gw.Signum(), memory=gw.Residual()), ValueError, "go together"),
+        (lambda: gw.Compressor(gw.TopK(), memory=gw.SignMomentum()), ValueError, "used together"),
+        (lambda: gw.Compressor(gw.Signum(), memory=gw.Residual()), ValueError, "used together"),
         (lambda: gw.Compressor(gw.QSGD()).skip_step("x"), TypeError, r"pass \['x'\]"),
         (
             lambda: gw.Compressor(gw.Signum(), memory=gw.SignMomentum(0.1)),

@@ -141,7 +141,7 @@ def test_max_size_is_asked_before_anything_is_allocated() -> None:
         (4, 77, "codec 77"),
         (5, 3, "layout 3"),
         (6, 12, "dtype 12"),
-        (7, 33, "chunk size 2 to the 33"),
+        (7, 33, "chunk size exponent 33"),
         (8, 65, "number of dimensions 65"),
     ],
 )

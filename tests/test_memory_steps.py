@@ -142,7 +142,7 @@ def test_memories_follow_the_loss_scale(pair: str) -> None:
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
 def test_a_loss_scale_is_positive(bad: float) -> None:
     compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual(), loss_scale=lambda: bad)
-    with pytest.raises(ValueError, match="must give a positive finite number"):
+    with pytest.raises(ValueError, match="must return a positive finite number"):
         compressor.compress(gradient(0))
 
 

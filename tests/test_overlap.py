@@ -29,7 +29,7 @@ def test_frames_of_integers() -> None:
         lambda: gw.Huffman().decompress(frame, out=out),
         lambda: gw.decompress_into(bytearray(FRAME), bytearray(300)) or gw.decompress(frame, out),
     ):
-        with pytest.raises(ValueError, match="out overlaps the frame; pass memory of its own"):
+        with pytest.raises(ValueError, match="out overlaps the frame; pass a separate buffer"):
             call()
     assert np.array_equal(frame, FRAME)
 
@@ -51,7 +51,7 @@ def test_frames_of_gradients() -> None:
 
 def test_buffers_to_compress_into() -> None:
     q = np.zeros(1000, np.int8)
-    with pytest.raises(ValueError, match="buffer overlaps q; pass memory of its own"):
+    with pytest.raises(ValueError, match="buffer overlaps q; pass a separate buffer"):
         gw.compress_into(q, q)
     memory = np.zeros(5000, np.uint8)
     with pytest.raises(ValueError, match="buffer overlaps q"):

@@ -309,7 +309,7 @@ def test_wrong_arguments() -> None:
         (lambda: gw.QSGD(4, scale_dtype="int8"), "unknown scale_dtype 'int8'"),
         (lambda: gw.TernGrad(clip=0), "clip must be positive"),
         (lambda: gw.Uniform(1), "bits must be 2 to 8"),
-        (lambda: gw.Signum(1.0), "momentum must be 0 to below 1"),
+        (lambda: gw.Signum(1.0), "momentum must be at least 0 and below 1"),
         (lambda: gw.QSGD().quantize([1.0], nonfinite="drop"), "nonfinite must be"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -323,5 +323,5 @@ def test_wrong_arguments() -> None:
     for abstract in (gw.Quantizer, gw.Sparsifier):
         with pytest.raises(TypeError, match="abstract"):
             abstract()
-    with pytest.raises(TypeError, match="a gradient holds"):
+    with pytest.raises(TypeError, match="a gradient must hold"):
         gw.QSGD().quantize(CORNER_CASES["ternary"])

@@ -171,5 +171,5 @@ def test_a_scale_of_zero_is_positive_zero_everywhere(method: int, per_bucket: in
 @pytest.mark.parametrize("pipeline", [gw.SignSGD(), gw.TopK(values=gw.SignSGD())], ids=repr)
 @pytest.mark.parametrize("memory", [gw.Residual, gw.EFSign, gw.DGCMomentum])
 def test_votes_take_no_memory(pipeline: gw.Quantizer | gw.Sparsifier, memory: type) -> None:
-    with pytest.raises(ValueError, match="take EFSignSGD in the place of SignSGD"):
+    with pytest.raises(ValueError, match="use EFSignSGD instead of SignSGD"):
         gw.Compressor(pipeline, memory=memory())

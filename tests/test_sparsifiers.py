@@ -242,12 +242,12 @@ def test_state_and_arguments() -> None:
         (lambda: gw.TopK(0), "density must be above 0"),
         (lambda: gw.TopK(1.5), "density must be above 0"),
         (lambda: gw.TopK(0.1, values="float8"), "values must be"),
-        (lambda: gw.TopK(0.1, values=gw.Lossless()), "is what values="),
+        (lambda: gw.TopK(0.1, values=gw.Lossless()), "values cannot be Lossless"),
         (lambda: gw.Threshold(threshold=-1), "threshold must be at least 0"),
     ]:
         with pytest.raises(ValueError, match=message):
             make()
     with pytest.raises(ValueError, match="TopK keeps no state"):
         gw.TopK().load_state_dict({"a": {}})
-    with pytest.raises(TypeError, match="a gradient holds"):
+    with pytest.raises(TypeError, match="a gradient must hold"):
         gw.TopK().sparsify([1, 2])

@@ -62,12 +62,12 @@ KINDS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
         lambda x: torch.quantize_per_tensor(x.float(), 0.1, 0, torch.qint8),
         "quantized tensor",
     ),
-    "COO": (lambda x: x.reshape(3, 3).to_sparse(), "sparse_coo is not taken; pass .*to_dense"),
-    "CSR": (lambda x: x.reshape(3, 3).to_sparse_csr(), "sparse_csr is not taken"),
+    "COO": (lambda x: x.reshape(3, 3).to_sparse(), "sparse_coo is not supported; pass .*to_dense"),
+    "CSR": (lambda x: x.reshape(3, 3).to_sparse_csr(), "sparse_csr is not supported"),
     "nested": (lambda x: torch.nested.nested_tensor([x[:4].float(), x[4:].float()]), "unbind"),
     "jagged": (
         lambda x: torch.nested.nested_tensor([x[:4], x[4:]], layout=torch.jagged),
-        "not taken; pass",
+        "not supported; pass",
     ),
     "meta": (lambda x: x.to("meta"), "device meta"),
     "zeros": (lambda x: torch._efficientzerotensor(x.shape, dtype=x.dtype), "without memory"),
@@ -140,7 +140,7 @@ def test_lazily_negated_outputs() -> None:
         lambda: gw.decompress_gradient(frame, out=negated(torch.zeros(9))),
         lambda: gw.decompress_into(gw.compress(np.ones(4, np.uint8)), tensor),
     ):
-        with pytest.raises(TypeError, match="lazily negated tensor as output is not taken; pass"):
+        with pytest.raises(TypeError, match="lazily negated tensor as output is not supported"):
             call()
 
 

@@ -64,7 +64,7 @@ def case_too_much() -> None:
     exchange.allgather(np.zeros(limit, np.uint8), limit)
     expect(
         gw.CorruptFrameError,
-        [f"rank 1 announces a frame of {2**20 - 8} bytes, at most 1000"],
+        [f"rank 1 announced a frame of {2**20 - 8} bytes, at most 1000"],
         lambda: exchange.allgather(np.zeros(rank * (2**20 - 8), np.uint8), 1000),
     )
 

@@ -30,11 +30,11 @@ class Bytes {
   Py_buffer view_;
 };
 
-/// The shape of a C-contiguous array. Throws ValueError if its items have another size.
+/// The shape of an array. Throws ValueError unless it is C-contiguous and has this item size.
 inline std::vector<std::uint64_t> shape_of(const pybind11::array& array, std::size_t item_size) {
   if (!(array.flags() & pybind11::array::c_style) ||
       static_cast<std::size_t>(array.itemsize()) != item_size) {
-    throw pybind11::value_error("the core takes C-contiguous arrays of a known dtype");
+    throw pybind11::value_error("array must be C-contiguous, with items of the size of its dtype");
   }
   std::vector<std::uint64_t> shape;
   for (pybind11::ssize_t i = 0; i < array.ndim(); ++i) {
@@ -43,7 +43,8 @@ inline std::vector<std::uint64_t> shape_of(const pybind11::array& array, std::si
   return shape;
 }
 
-/// Calls write(bytes) without the GIL on memory that is then cut to the size it returns.
+/// Calls write(memory of `room` bytes) without the GIL. Returns the first bytes of this memory, as
+/// many as write() returns.
 template <typename F>
 pybind11::array_t<std::uint8_t> written_bytes(std::size_t room, const F& write) {
   auto memory = std::make_unique<ResultMemory>(room);
@@ -58,7 +59,7 @@ pybind11::array_t<std::uint8_t> written_bytes(std::size_t room, const F& write) 
   return pybind11::array_t<std::uint8_t>(static_cast<pybind11::ssize_t>(size), kept->data(), owner);
 }
 
-/// An array that takes over a vector's memory.
+/// An array that takes over the memory of a vector.
 template <typename T>
 pybind11::array_t<T> as_array(std::vector<T>&& values) {
   auto* const kept = new std::vector<T>(std::move(values));

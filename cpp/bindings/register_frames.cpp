@@ -9,10 +9,10 @@ namespace py = pybind11;
 namespace gradwire {
 namespace {
 
-/// A view of a C-contiguous array; the Python side has made it so, in native byte order.
+/// A view of an array, which the Python side has made C-contiguous and of native byte order.
 struct PythonArray {
   PythonArray(const py::array& array, int dtype) {
-    if (dtype < 0 || dtype >= kDTypeCount) throw py::value_error("unknown dtype");
+    if (dtype < 0 || dtype >= kDTypeCount) throw py::value_error("unknown dtype number");
     shape = shape_of(array, item_size(static_cast<DType>(dtype)));
     view = {array.data(), static_cast<DType>(dtype), shape};
   }
@@ -57,7 +57,7 @@ py::dtype numpy_dtype(DType dtype) {
   static constexpr const char* kNames[kDTypeCount] = {"?",  "i1", "i2", "i4", "i8",
                                                       "u1", "u2", "u4", "u8"};
   static const auto* const dtypes = [] {
-    auto* made = new std::vector<py::dtype>;  // never freed: Python may be gone by then
+    auto* made = new std::vector<py::dtype>;  // never freed: Python may have shut down by then
     for (const char* name : kNames) made->emplace_back(name);
     return made;
   }();
@@ -88,7 +88,7 @@ void decompress_to_buffer(const py::object& frame, const py::object& out, int th
 
 void decompress_add_to_buffer(const py::object& frame, const py::object& sum, int dtype,
                               int threads) {
-  if (dtype < 0 || dtype >= kDTypeCount) throw py::value_error("unknown dtype");
+  if (dtype < 0 || dtype >= kDTypeCount) throw py::value_error("unknown dtype number");
   const Bytes in(frame, false);
   const Bytes target(sum, true);
   const py::gil_scoped_release release;
@@ -121,7 +121,7 @@ py::dict inspect_frame(const py::object& frame, bool verify) {
   return fields;
 }
 
-/// Rows of (value's bits, run, is the escape, code word, class of blocks).
+/// Rows of (bits of the value, run length, whether this is the escape, code word, class of blocks).
 py::list frame_code_words(const py::object& frame) {
   const Bytes in(frame, false);
   py::list rows;
@@ -140,7 +140,7 @@ py::tuple frame_run_length_widths(const py::object& frame) {
 }  // namespace
 
 void register_frames(py::module_& module) {
-  numpy_dtype(DType::kBool);  // makes all dtypes now, while no other thread can want them
+  numpy_dtype(DType::kBool);  // makes all dtypes now, before other threads can ask for them
   py::class_<SharedCodeBook, std::shared_ptr<SharedCodeBook>>(module, "SharedCodeBook")
       .def_static(
           "fit",

@@ -23,7 +23,7 @@ std::span<float> span_of(Floats& x) {
 
 struct PythonGradient {
   PythonGradient(const py::array& array, int type) {
-    if (type < 0 || type >= kFloatTypeCount) throw py::value_error("unknown float type");
+    if (type < 0 || type >= kFloatTypeCount) throw py::value_error("unknown float type number");
     view.type = static_cast<FloatType>(type);
     shape = shape_of(array, item_size(view.type));
     view.data = array.data();
@@ -75,7 +75,7 @@ py::array compress_some(const std::vector<std::uint64_t>& shape, int type,
                         int value_type, const Quantizer& quantizer, const Options& codec,
                         std::uint64_t stream, std::optional<Floats> sent) {
   if (indices.size() != values.size() || (sent && sent->size() != values.size())) {
-    throw py::value_error("there must be as many values as indices");
+    throw py::value_error("indices, values and sent must have the same number of elements");
   }
   const SparseView view{shape,
                         static_cast<FloatType>(type),
@@ -117,7 +117,7 @@ py::tuple as_tuple(Selection&& selection) {
                         as_array(std::move(selection.values)));
 }
 
-/// f(), without the GIL.
+/// Calls f() without the GIL.
 template <typename F>
 auto released(const F& f) {
   const py::gil_scoped_release release;
@@ -229,7 +229,7 @@ void register_gradients(py::module_& module) {
       "combine",
       [](const Floats& x, const Floats& residual, float gamma, float beta, Floats out) {
         if (x.size() != residual.size() || x.size() != out.size()) {
-          throw py::value_error("sizes differ");
+          throw py::value_error("x, residual and out must have the same number of elements");
         }
         const std::span<float> sums = span_of(out);
         const py::gil_scoped_release release;

@@ -11,10 +11,10 @@
 
 namespace gradwire {
 
-/// Memory for a result. The C library takes large pieces from the system each time, whose pages are
-/// cleared at their first touch, which can cost more than the work on them: of the large results
-/// that are given back, one, of at most 256 MiB, is kept for the next. Made and given back under
-/// Python's GIL.
+/// Memory for a result. The C library requests large blocks from the system anew each time, and the
+/// system clears their pages at the first touch, which can take longer than the work on them. So
+/// the largest block that was given back, of at most 256 MiB, is saved for the next large result.
+/// Must be constructed and destroyed under Python's GIL.
 class ResultMemory {
  public:
   explicit ResultMemory(std::size_t room) {
@@ -33,7 +33,7 @@ class ResultMemory {
 
   std::uint8_t* data() const { return data_; }
 
-  /// Gives back what is behind the first `size` bytes.
+  /// Gives back the memory past the first `size` bytes.
   void cut(std::size_t size) {
     if (is_worth_keeping(size_) && size >= kLarge) return forget_pages(size);
     if (void* const cut = std::realloc(data_, size)) {
@@ -50,7 +50,7 @@ class ResultMemory {
   ResultMemory() = default;
 
   static ResultMemory& kept() {
-    static auto* const own = new ResultMemory();  // for ever: arrays may outlive static objects
+    static auto* const own = new ResultMemory();  // never freed: arrays may outlive static objects
     return *own;
   }
 
@@ -63,7 +63,7 @@ class ResultMemory {
 #ifdef MADV_HUGEPAGE
     void* large = nullptr;
     if (room >= kLarge && posix_memalign(&large, kHugePage, room) == 0) {
-      madvise(large, room, MADV_HUGEPAGE);  // advice only: a refusal changes nothing
+      madvise(large, room, MADV_HUGEPAGE);  // only a hint: failure does no harm
       data_ = static_cast<std::uint8_t*>(large);
     }
 #endif
@@ -80,11 +80,11 @@ class ResultMemory {
 #endif
   }
 
-  /// Those of the pages behind the first `size` bytes that have been touched.
+  /// Returns the touched pages past the first `size` bytes to the system; `data_` keeps its size.
   void forget_pages([[maybe_unused]] std::size_t size) {
 #ifdef MADV_HUGEPAGE
     const std::size_t begin = (size + kHugePage - 1) / kHugePage * kHugePage;
-    const std::size_t end = size_ / kHugePage * kHugePage;  // others' bytes may follow
+    const std::size_t end = size_ / kHugePage * kHugePage;  // other memory may share the last page
     if (begin < end) madvise(data_ + begin, end - begin, MADV_DONTNEED);
 #endif
   }

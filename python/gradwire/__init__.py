@@ -1,8 +1,8 @@
-"""Gradients on the wire in the fewest bytes and the least time.
+"""Compresses the gradients of distributed training into few bytes, quickly.
 
-A :class:`Compressor` turns a float gradient into one frame of bytes, and adds frames up on the
-other side. It joins a quantizer or sparsifier, a memory for what these leave out, and a lossless
-codec:
+A :class:`Compressor` turns a float gradient into one frame of bytes; the receiver decodes frames
+and adds them up. It combines a quantizer or sparsifier, a memory for what these leave out, and a
+lossless codec:
 
 >>> import gradwire as gw
 >>> import numpy as np
@@ -13,7 +13,7 @@ codec:
 True
 >>> decoded = gw.decompress_gradient(frame)
 
-Codecs work alone too, on integer arrays of any shape:
+Codecs can also be used alone, on integer arrays of any shape:
 
 >>> levels = np.array([[0, 0, 0, 1], [0, -1, 0, 0]] * 50, dtype=np.int8)
 >>> frame = gw.compress(levels)
@@ -99,7 +99,7 @@ _ADAPTERS = ("horovod", "jax", "mpi", "tensorflow", "torch")
 
 
 def __getattr__(name: str) -> Any:
-    """Adapters are imported when they are first used: ``gw.torch`` needs PyTorch."""
+    """Imports an adapter when it is first used, so that gradwire alone needs only NumPy."""
     if name in _ADAPTERS:
         return importlib.import_module(f"gradwire.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

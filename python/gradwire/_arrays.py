@@ -1,4 +1,4 @@
-"""What callers pass in, as the contiguous NumPy arrays that the core takes."""
+"""Converts integers and bytes from callers to the contiguous NumPy arrays that the core takes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DTYPES = tuple(
         "uint64",
     )
 )
-"""Element types in the order of their numbers in the frame (FORMAT.md, section 2)."""
+"""Element types, each at the index that is its number in the frame (FORMAT.md, section 2)."""
 
 _NUMBER_OF = {dtype: number for number, dtype in enumerate(DTYPES)}
 _NUMBER_OF_NUM = {dtype.num: number for number, dtype in enumerate(DTYPES)}
@@ -34,17 +34,20 @@ _UINT8 = np.dtype(np.uint8)
 
 
 def to_numpy(data: Any, to_write: bool = False) -> npt.NDArray[Any]:
-    """``data`` as an array that shares its memory, where that can be viewed.
+    """``data`` as a NumPy array, which shares its memory where NumPy can view it.
 
     Args:
-        data: what a caller has passed.
-        to_write: it is to be written to: TypeError rather than a copy of a tensor.
+        data: an array, tensor, buffer or array-like that a caller has passed.
+        to_write: whether the array will be written to, so that it must not be a copy of a tensor.
+
+    Raises:
+        TypeError: NumPy cannot view ``data``, or only a copy of it if ``to_write``.
     """
     if isinstance(data, np.ndarray):
         if isinstance(data, np.ma.MaskedArray):
             raise TypeError(
-                "masked arrays are not taken, because their mask would be lost; pass "
-                "array.filled(0), or array.data to write into it"
+                "masked arrays are not supported because their mask would be lost; pass "
+                "array.filled(0), or array.data to write into the array"
             )
         return data
     if isinstance(data, np.generic):
@@ -59,42 +62,42 @@ def to_numpy(data: Any, to_write: bool = False) -> npt.NDArray[Any]:
         pass
     array = np.asarray(data)
     if array.size == 0 and array.dtype == np.float64:
-        return array.astype(np.int64)  # what NumPy makes of an empty list
+        return array.astype(np.int64)  # NumPy turns an empty list into float64
     return array
 
 
 def _from_dlpack(data: Any) -> npt.NDArray[Any]:
     if getattr(getattr(data, "device", None), "type", "cpu") != "cpu":
         raise TypeError(
-            f"gradwire codes arrays in host memory, got one on {data.device}; pass data.cpu()"
+            f"gradwire takes arrays in host memory, got one on {data.device}; move it there first"
         )
     try:
         return np.from_dlpack(data)
     except (BufferError, RuntimeError, TypeError) as error:
         dtype = getattr(data, "dtype", type(data).__name__)
         raise TypeError(
-            f"gradwire takes integer arrays, got {dtype} that NumPy cannot view ({error})"
+            f"gradwire takes arrays that NumPy can view, got {dtype} ({error}); convert it first"
         ) from error
 
 
 def dtype_number(dtype: np.dtype[Any]) -> int:
-    """The number of an integer dtype; TypeError for any other."""
+    """The number of an integer dtype in the frame; raises TypeError for any other dtype."""
     number = _NUMBER_OF.get(dtype.newbyteorder("="))
     if number is not None:
         return number
     if dtype.kind in "fc" or dtype.name == "bfloat16":
         raise TypeError(
-            f"the codecs take integers, got {dtype}; quantise the gradient first, or let "
-            "gradwire.Compressor(gradwire.QSGD(4)).compress(gradient) do both"
+            f"the codecs take integers, got {dtype}; quantize the gradient first, or use "
+            "gradwire.Compressor(gradwire.QSGD(4)).compress(gradient), which does both"
         )
     known = ", ".join(d.name for d in DTYPES)
     raise TypeError(f"gradwire codes arrays of {known}, got {dtype}")
 
 
 def as_integers(data: Any) -> tuple[IntegerArray, int]:
-    """``data`` as a C-contiguous native array, not copied if it is one, and its dtype number."""
+    """``data`` as a C-contiguous array in native byte order (a copy if need be), and its number."""
     if type(data) is np.ndarray and data.dtype.isnative and data.flags.c_contiguous:
-        number = _NUMBER_OF_NUM.get(data.dtype.num)  # nearly all calls, quickly
+        number = _NUMBER_OF_NUM.get(data.dtype.num)  # fast path for nearly all calls
         if number is not None:
             return data, number
     array = to_numpy(data)
@@ -102,13 +105,13 @@ def as_integers(data: Any) -> tuple[IntegerArray, int]:
     return np.asarray(array, dtype=DTYPES[number], order="C"), number
 
 
-def as_bytes(frame: Any, what: str = "a frame") -> ByteArray:
-    """``frame`` as a flat array of bytes, without a copy where it is contiguous."""
+def as_bytes(frame: Any, what: str = "frame") -> ByteArray:
+    """``frame`` as a flat array of bytes, copied only if it is not contiguous."""
     if type(frame) is np.ndarray and frame.dtype is _UINT8 and frame.ndim == 1:
         return np.ascontiguousarray(frame)
     array = to_numpy(frame)
     if array.dtype.itemsize != 1 or array.dtype.kind not in "iuSVb":
-        raise TypeError(f"{what} is bytes or a uint8 array, got {array.dtype}")
+        raise TypeError(f"{what} must be bytes or a uint8 array, got {array.dtype}")
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
@@ -123,7 +126,7 @@ def as_writable_bytes(buffer: Any, what: str) -> ByteArray:
 
 
 def integers_to_add_to(buffer: Any) -> int:
-    """The dtype number of a buffer that integers can be added to in place."""
+    """The dtype number of a buffer; raises TypeError if integers cannot be added to it."""
     array = to_numpy(buffer, to_write=True)
     number = dtype_number(array.dtype)
     if array.dtype == np.bool_ or not array.dtype.isnative:
@@ -132,6 +135,6 @@ def integers_to_add_to(buffer: Any) -> int:
 
 
 def check_apart(target: npt.NDArray[Any], what: str, source: npt.NDArray[Any], other: str) -> None:
-    """ValueError if memory that is written overlaps what is read meanwhile; both contiguous."""
+    """Raises ValueError if ``target``, to be written, overlaps ``source``; both are contiguous."""
     if np.may_share_memory(target, source):
-        raise ValueError(f"{what} overlaps {other}; pass memory of its own")
+        raise ValueError(f"{what} overlaps {other}; pass a separate buffer")

@@ -1,4 +1,4 @@
-"""Packages that not every user has."""
+"""Optional packages that adapters need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def needs(extra: str, package: str | None = None) -> Iterator[None]:
-    """Around imports of an optional package: says how to install it where it is missing."""
+    """Wraps the import of an optional package: if it is missing, says how to install it."""
     try:
         yield
     except ImportError as error:

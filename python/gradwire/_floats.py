@@ -1,4 +1,4 @@
-"""What callers pass in as gradients, as the contiguous NumPy arrays that the core takes."""
+"""Converts gradients from callers to the contiguous NumPy arrays that the core takes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ FloatArray = npt.NDArray[Any]
 Float32Array = npt.NDArray[np.float32]
 
 FLOAT32, FLOAT16, BFLOAT16, FLOAT64 = range(4)
-"""Element types by their numbers in the frame (FORMAT.md, section 9)."""
+"""Numbers of the element types in the frame (FORMAT.md, section 9)."""
 NAMES = ("float32", "float16", "bfloat16", "float64")
 _NUMBERS = {name: number for number, name in enumerate(NAMES)}
 _NUMBER_OF = {np.dtype(name): _NUMBERS[name] for name in NAMES if name != "bfloat16"}
 
 
 def type_number(name: str) -> int:
-    """The number of a float type by its name.
+    """The number of a float type in the frame, by the name of the type.
 
     Raises:
-        ValueError: no gradient has this type.
+        ValueError: gradients cannot have this type.
     """
     if name not in _NUMBERS:
         raise ValueError(f"unknown float type {name!r}; take one of: {', '.join(NAMES)}")
@@ -33,7 +33,7 @@ def type_number(name: str) -> int:
 
 
 def _host_array(data: Any, to_write: bool = False) -> tuple[npt.NDArray[Any], str]:
-    """An array in host memory and the name of its type; bfloat16 as its 16 bits."""
+    """``data`` as an array in host memory, and its type's name; bfloat16 is viewed as uint16."""
     if is_tensor(data):
         data = plain_tensor(data, to_write)
         if str(data.dtype) == "torch.bfloat16":
@@ -46,20 +46,20 @@ def _host_array(data: Any, to_write: bool = False) -> tuple[npt.NDArray[Any], st
 
 
 def as_floats(data: Any) -> tuple[FloatArray, int]:
-    """``data`` as a C-contiguous native array, not copied if it is one, and its type's number."""
+    """``data`` as a C-contiguous array in native byte order (a copy if need be), and its number."""
     if type(data) is np.ndarray and data.flags.c_contiguous and data.flags.aligned:
-        number = _NUMBER_OF.get(data.dtype)  # nearly all calls, quickly
+        number = _NUMBER_OF.get(data.dtype)  # fast path for nearly all calls
         if number is not None:
             return data, number
     array, name = _host_array(data)
     if name not in _NUMBERS:
-        raise TypeError(f"a gradient holds {', '.join(NAMES)}, got {array.dtype}")
+        raise TypeError(f"a gradient must hold {', '.join(NAMES)}, got {array.dtype}")
     native = array.dtype.newbyteorder("=")
     return np.require(array, native, ["C", "A"]), _NUMBERS[name]
 
 
 def to_float32(array: FloatArray, number: int) -> Float32Array:
-    """The elements of :func:`as_floats`, flat; not copied if they are float32."""
+    """The result of :func:`as_floats` as a flat float32 array, copied only if of another type."""
     flat = array.reshape(-1)
     if number == BFLOAT16:
         return (flat.astype(np.uint32) << 16).view(np.float32)
@@ -68,7 +68,7 @@ def to_float32(array: FloatArray, number: int) -> Float32Array:
 
 
 def as_output(out: Any, count: int) -> tuple[FloatArray, int]:
-    """The memory of ``out`` as a flat array, and its type's number."""
+    """``out`` as a flat array of ``count`` elements that shares its memory, and its type number."""
     array, name = _host_array(out, to_write=True)
     if isinstance(out, (list, tuple, np.generic)) or name not in _NUMBERS:
         raise TypeError(f"out must be an array or tensor of floats, got {type(out).__name__}")

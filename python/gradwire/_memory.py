@@ -1,12 +1,13 @@
-"""What all memories share: arrays by tensor, in steps that can be taken back.
+"""The base of all memories: state arrays per tensor, with steps that can be undone.
 
-Gradients may be multiplied by a loss scale that changes, as ``torch.amp.GradScaler`` does. Arrays
-are in units of the scale of their last step, and follow when it changes (``loss_scale`` of a
-:class:`~gradwire.compressor.Compressor`).
+Gradients may be multiplied by a loss scale that changes, as with ``torch.amp.GradScaler``. State
+arrays are in units of the loss scale of their last step, and are rescaled when it changes
+(``loss_scale`` of a :class:`~gradwire.compressor.Compressor`).
 
 A step is all or nothing: it writes new arrays, and the old ones stay until the next step of the
-tensor, so that a step that fails, or whose averages are discarded, can be taken back. A memory so
-takes twice the bytes of its arrays; three times if a step has several gradients of a tensor.
+tensor, so that a step that fails, or whose averages are discarded, can be undone. A memory
+therefore takes twice the bytes of its arrays; three times if a step has several gradients of a
+tensor.
 """
 
 from __future__ import annotations
@@ -27,27 +28,27 @@ from gradwire._floats import Float32Array
 
 Indices = npt.NDArray[np.uint32]
 Arrays = dict[str, Float32Array]
-"""State arrays of a tensor by kind."""
+"""The state arrays of one tensor, by kind."""
 Ranges = Sequence[tuple[int, int]]
-"""First element and end of each of some parts of a flat tensor."""
+"""(begin, end) of parts of a flat tensor."""
 
 
 def check_weight(name: str, weight: float) -> None:
-    """Raises ValueError unless a weight is finite."""
+    """Raises ValueError if ``weight`` is not finite; ``name`` is the argument's name."""
     if not math.isfinite(weight):
         raise ValueError(f"{name} must be finite, got {weight}")
 
 
 @dataclass
 class TensorMemory:
-    """What is remembered of one tensor."""
+    """The state of one tensor."""
 
     arrays: Arrays
     scale: float = 1.0
-    """The loss scale by which the arrays are multiplied."""
+    """The loss scale in whose units the arrays are."""
 
     def at(self, scale: float) -> Arrays:
-        """The arrays in units of another loss scale; new ones."""
+        """New arrays: these ones in units of another loss scale."""
         scaled = {kind: np.empty_like(array) for kind, array in self.arrays.items()}
         for kind, array in self.arrays.items():
             _core.combine(array, array, 0.0, scale / self.scale, scaled[kind])
@@ -56,26 +57,26 @@ class TensorMemory:
 
 @dataclass
 class Draft:
-    """The memory of a tensor while a step is made: nothing holds until it is committed."""
+    """The memory of a tensor during a step; it takes effect when it is committed."""
 
     name: str
     before: TensorMemory | None
-    """What :class:`Memory` holds."""
+    """The state before the step; None if there was none."""
     old: Arrays
-    """The arrays of ``before``, or zeros."""
+    """The arrays of ``before``, or zeros if it is None."""
     new: Arrays
-    """To be filled."""
+    """The arrays that the step fills."""
     scale: float
-    """Loss scale of this step."""
+    """The loss scale of this step."""
 
     @property
     def ratio(self) -> float:
-        """What ``old`` must be multiplied by to have the scale of this step."""
+        """The factor that brings ``old`` to the loss scale of this step."""
         return 1.0 if self.before is None else self.scale / self.before.scale
 
     @contextmanager
     def untouched(self, ranges: Ranges) -> Iterator[None]:
-        """Lets a step see zeros in some ranges of ``old``, whose values become those of ``new``."""
+        """Hides ``ranges`` of ``old`` from a step, then carries their values over to ``new``."""
         lifted = [
             (kind, begin, end, self.old[kind][begin:end].copy())
             for kind in self.old
@@ -93,22 +94,22 @@ class Draft:
 
 
 class Memory:
-    """What all memories share."""
+    """The base of all memories."""
 
     kinds: ClassVar[tuple[str, ...]] = ()
-    """Endings of the names of a tensor's state arrays."""
+    """Suffixes that tell the state arrays of a tensor apart."""
     unsent: ClassVar[str] = ""
-    """The kind of those that hold what is still to be sent."""
+    """The kind of the array that holds what is still to be sent."""
 
     def __init__(self) -> None:
         self._tensors: dict[str, TensorMemory] = {}
-        self._before: dict[str, TensorMemory | None] = {}  # each tensor's last gradient
-        self._first: dict[str, TensorMemory | None] = {}  # all gradients of a step that goes on
-        self._spare: dict[str, TensorMemory] = {}  # arrays to be overwritten
-        self._lock = threading.Lock()  # held while arrays are copied or chosen to be overwritten
+        self._before: dict[str, TensorMemory | None] = {}  # states to return to
+        self._first: dict[str, TensorMemory | None] = {}  # same, of a longer step
+        self._spare: dict[str, TensorMemory] = {}  # arrays to reuse
+        self._lock = threading.Lock()  # held while arrays are copied or reused
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy has: no step of it can be taken back."""
+        """The state for a copy, whose steps so far cannot be undone."""
         with self._lock:
             tensors = copy.deepcopy(dict(self._tensors))
         others = {"_lock": None, "_tensors": tensors, "_before": {}, "_first": {}, "_spare": {}}
@@ -118,29 +119,29 @@ class Memory:
         self.__dict__.update({**state, "_lock": threading.Lock()})
 
     def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
-        """The flat float32 array to compress in place of the gradient ``x``, which is finite.
+        """The flat float32 array to compress instead of the gradient ``x``, which is finite.
 
-        It may be one of ``draft.new``.
+        The result may be one of the arrays of ``draft.new``.
         """
         return x
 
     def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
-        """Takes note of the elements that a sparsifier has chosen, and of their values as sent."""
+        """Records which elements a sparsifier has chosen, and their values as sent."""
 
     def feedback(self, draft: Draft) -> tuple[float, float] | None:
-        """Weights (beta, gamma) where the core makes the next residual by itself."""
+        """The weights (beta, gamma) if the core computes the next residual itself, else None."""
         return None
 
     @property
     def keeps_scale(self) -> bool:
-        """Whether what is sent stands for the gradient itself, and not for another update."""
+        """Whether what is sent estimates the gradient itself, not another kind of update."""
         return True
 
     def draft(self, name: str, count: int, scale: float = 1.0) -> Draft:
-        """Begins a step of a tensor.
+        """Begins a step of a tensor of ``count`` elements.
 
         Raises:
-            ValueError: it had another number of elements before.
+            ValueError: the tensor had another number of elements before.
         """
         with self._lock:
             before = self._tensors.get(name)
@@ -150,7 +151,7 @@ class Memory:
             if array.size != count:
                 raise ValueError(
                     f"tensor {name!r} had {array.size} elements and has {count} now; "
-                    "give each tensor a name of its own"
+                    "give each tensor a unique name"
                 )
         if spare is None or any(array.size != count for array in spare.arrays.values()):
             spare = TensorMemory({})
@@ -163,24 +164,24 @@ class Memory:
         )
 
     def commit(self, draft: Draft) -> None:
-        """Ends a step: its new arrays hold."""
+        """Ends a step: its new arrays become the state."""
         if self.kinds:
             self._before[draft.name] = draft.before
             self._tensors[draft.name] = TensorMemory(draft.new, draft.scale)
 
     def roll_back(self, draft: Draft) -> None:
-        """Undoes a step that may have been committed, or not."""
+        """Undoes a step, whether or not it was committed."""
         self._before.pop(draft.name, None)
         self._set(draft.name, draft.before)
 
     def take_back(self, name: str) -> None:
-        """Undoes the last step of a tensor, unless that is settled or has been undone."""
-        for steps in (self._before, self._first):  # the older one comes last, and holds
+        """Undoes the last step of a tensor, unless it was settled or undone already."""
+        for steps in (self._before, self._first):  # the older state comes last and wins
             if name in steps:
                 self._set(name, steps.pop(name))
 
     def go_on(self) -> None:
-        """Further gradients are of the same step, and are taken back with those so far."""
+        """Continues the step: further gradients are undone together with those so far."""
         self._spare.update(
             {n: m for n, m in self._before.items() if m is not None and n in self._first}
         )
@@ -188,13 +189,13 @@ class Memory:
         self._before.clear()
 
     def settle(self) -> None:
-        """All steps so far hold: none is to be taken back any more."""
+        """Makes all steps so far final: they can no longer be undone."""
         for steps in (self._before, self._first):
             self._spare.update({n: m for n, m in steps.items() if m is not None})
             steps.clear()
 
     def replace(self, name: str, memory: TensorMemory | None, as_step: bool = False) -> None:
-        """Sets what is remembered of a tensor; as a step that can be taken back, or for good."""
+        """Replaces the state of a tensor; with ``as_step``, as a step that can be undone."""
         if as_step:
             self._before[name] = self._tensors.get(name)
         else:
@@ -202,25 +203,25 @@ class Memory:
         self._set(name, memory)
 
     def names(self) -> set[str]:
-        """Of all tensors that something is remembered of."""
+        """The names of all tensors that have state."""
         return set(self._tensors)
 
     def held(self, name: str) -> TensorMemory | None:
-        """What is remembered of a tensor: the arrays themselves."""
+        """The state of a tensor, not a copy; None if it has none."""
         return self._tensors.get(name)
 
     def forget(self, name: str) -> None:
-        """Drops what is remembered of a tensor, for good."""
+        """Drops the state of a tensor; this cannot be undone."""
         for entries in (self._tensors, self._before, self._first, self._spare):
             entries.pop(name, None)
 
     def clear(self) -> None:
-        """Drops all state."""
+        """Drops the state of all tensors."""
         for entries in (self._tensors, self._before, self._first, self._spare):
             entries.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all state arrays, for a checkpoint."""
+        """Copies of all state arrays, by tensor name and kind, for a checkpoint."""
         with self._lock:
             return {
                 name + kind: array.copy()
@@ -235,7 +236,7 @@ class Memory:
     def load_state_dict(
         self, state: Mapping[str, Any], loss_scales: Mapping[str, float] | None = None
     ) -> None:
-        """Replaces all state by that of :meth:`state_dict` and :meth:`loss_scales`."""
+        """Replaces all state with that of :meth:`state_dict` and :meth:`loss_scales`."""
         tensors: dict[str, TensorMemory] = {}
         for key, array in state.items():
             kind = next((k for k in self.kinds if key.endswith(k)), "")

@@ -1,4 +1,4 @@
-"""What all quantizers share."""
+"""The base of all quantizers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradwire._floats import Float32Array, as_floats
 
 
 def stream_of(seed: int, rank: int, name: str, step: int) -> int:
-    """The random numbers for one tensor of one rank in one step, as a 64-bit name."""
+    """A 64-bit number that selects the random numbers of one tensor of one rank in one step."""
     text = f"{seed}/{rank}/{step}/{name}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
@@ -27,37 +27,38 @@ def zeroes_nonfinite(nonfinite: str) -> bool:
 
 
 class Quantizer(ABC):
-    """What all quantizers share."""
+    """The base of all quantizers."""
 
     loses_nothing: ClassVar[bool] = False
+    """Whether decoding restores the gradient bit for bit."""
     needs_memory: ClassVar[bool] = False
-    """It quantises what a memory of its own makes of gradients."""
+    """Whether it needs a specific memory, whose output it quantizes."""
     keeps_scale: ClassVar[bool] = True
-    """What it sends has the magnitude of the gradient."""
+    """Whether what it sends has the magnitude of the gradient."""
 
     @abstractmethod
     def core(self) -> _core.Quantizer:
-        """The quantizer of the C++ core."""
+        """This quantizer in the C++ core."""
 
     def quantize(
         self, x: Any, *, seed: int = 0, rank: int = 0, step: int = 0, nonfinite: str = "error"
     ) -> tuple[npt.NDArray[np.int8], Float32Array]:
-        """Levels and scales of a gradient.
+        """Quantizes a gradient to levels and scales.
 
         Args:
             x: float32, float16, bfloat16 or float64, any shape; a NumPy array or torch CPU tensor.
-            seed: of the random numbers.
-            rank: of this process; ranks draw independent numbers.
-            step: of training; steps draw independent numbers.
-            nonfinite: "error", or "zero" to take NaN and infinity for 0.
+            seed: selects the random numbers.
+            rank: of this process; each rank draws independent random numbers.
+            step: of training; each step draws independent random numbers.
+            nonfinite: "error" to refuse NaN and infinity, or "zero" to treat them as 0.
 
         Returns:
             Levels, int8 of the shape of ``x``; and scales, float32, one per bucket (two for
-            :class:`OneBit`, none for :class:`SignSGD`).
+            :class:`OneBit`, none for :class:`SignSGD`, one in all for :class:`Natural`).
 
         Raises:
             TypeError: ``x`` does not hold floats.
-            ValueError: an element is NaN or infinite.
+            ValueError: an element is NaN or infinite and ``nonfinite`` is "error".
         """
         array, number = as_floats(x)
         stream = stream_of(seed, rank, "", step)
@@ -65,4 +66,4 @@ class Quantizer(ABC):
 
     @abstractmethod
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
-        """What :meth:`quantize` stands for: float32 of the shape of ``levels``."""
+        """The values that levels and scales stand for: float32 of the shape of ``levels``."""

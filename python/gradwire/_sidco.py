@@ -13,21 +13,23 @@ from gradwire._sparsifier import Chosen, Sparsifier, refined
 
 @dataclass
 class _Fitted:
-    """What SIDCo remembers of a tensor."""
+    """The state of SIDCo for one tensor."""
 
     stages: int = 4
+    """Most stages of a fit."""
     aim: float = 1.0
-    """Share of the wanted density that fits are asked for."""
+    """The density that fits are asked for, as a multiple of the wanted one."""
     low: float = 0.0
-    """Largest aim that has let too few elements pass."""
+    """Largest aim known to select too few elements."""
     high: float = math.inf
-    """Smallest aim that has let too many pass."""
+    """Smallest aim known to select too many elements."""
     calls: int = 0
+    """Calls since the aim and the stages were last checked."""
     passed: float = 0.0
-    """Sum of achieved / wanted over the calls since the last look."""
+    """Sum of achieved / wanted elements over these calls."""
 
     def correct(self, mean: float) -> None:
-        """Moves the aim, between those that are known to be too low and too high."""
+        """Moves the aim between the bounds; ``mean`` is the mean of achieved / wanted elements."""
         if mean < 1:
             self.low = self.aim
             self.high = self.high if self.high > self.aim else math.inf
@@ -38,7 +40,7 @@ class _Fitted:
             self.aim = min(max(self.aim / mean, 0.01), 100.0)
         elif self.high > 1.05 * self.low:
             self.aim = math.sqrt(self.low * self.high)
-        else:  # nothing lies between: rather too many, of which the largest are taken
+        else:  # the bounds have met: select too many, then keep the largest
             self.aim = self.high
 
 
@@ -46,11 +48,12 @@ class _Fitted:
 class _SIDCo(Sparsifier):
     """Threshold from a distribution fitted in stages (Abdelmoniem et al., MLSys 2021).
 
-    Each stage is fitted to what exceeds the threshold of the one before; all but the last keep a
-    quarter. Fits see a sample of 2^18 elements, and no zeros; where one would leave too few, the
-    sample's own quantile is taken. Every 5 calls, if the mean density is more than a fifth off,
-    there is a stage more or, where stages are of no more use, the fit is asked for so much more or
-    less. Of elements that are more than a fifth too many, the largest are taken.
+    Each stage is fitted to what exceeds the threshold of the stage before; all stages but the last
+    keep a quarter of the elements. Fits see the nonzero elements of a sample: 2^18 elements, or the
+    whole gradient if it has at most 2^19. Where a stage would leave too few elements, the
+    quantile of the sample is the threshold. Every 5 calls, if the mean density is more than 20 %
+    off, a stage is added or, where another stage would not help, the density that the fit aims for
+    is corrected. If a threshold selects over 20 % too many elements, the largest are kept.
     """
 
     fit: ClassVar[int]
@@ -99,11 +102,11 @@ class _SIDCo(Sparsifier):
             self._state[name] = fitted
 
     def state_dict(self) -> dict[str, Any]:
-        """The stages of all tensors."""
+        """The state of the fits of all tensors, for a checkpoint."""
         return {name: asdict(state) for name, state in list(self._state.items())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Replaces all state by that of :meth:`state_dict`."""
+        """Replaces all state with that of :meth:`state_dict`."""
         self._state = {name: _Fitted(**values) for name, values in state.items()}
 
 
@@ -116,14 +119,14 @@ class SIDCoExponential(_SIDCo):
 
 @dataclass
 class SIDCoGammaPareto(_SIDCo):
-    """SIDCo with a closed-form gamma fit, then generalised Pareto fits (section 2.3)."""
+    """SIDCo with a closed-form gamma fit, then generalized Pareto fits (section 2.3)."""
 
     fit: ClassVar[int] = 1
 
 
 @dataclass
 class SIDCoPareto(_SIDCo):
-    """SIDCo with generalised Pareto fits by moments (section 2.3).
+    """SIDCo with generalized Pareto fits by moments (section 2.3).
 
     With shape k = (mean^2 / var - 1) / 2 and scale a = mean * (mean^2 / var + 1) / 2, the threshold
     is a * (1 - ratio^k) / k.

@@ -1,4 +1,4 @@
-"""What all sparsifiers share."""
+"""The base of all sparsifiers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Chosen = tuple[Indices, Float32Array]
 
 @dataclass
 class Sparsifier(ABC):
-    """What all sparsifiers share.
+    """The base of all sparsifiers.
 
     Args:
-        density: share of the elements to keep.
-        values: how the kept values travel.
+        density: share of the elements to send, above 0 and at most 1.
+        values: how their values are sent: "float32", "float16", "bfloat16", or a quantizer.
     """
 
     may_be_empty: ClassVar[bool] = False
-    """Whether nothing may be chosen of a gradient that is not zero; otherwise the largest are."""
+    """Whether a nonzero gradient may be left out as a whole; if not, top-k is the fallback."""
 
     density: float = 0.01
     values: str | Quantizer = "float32"
@@ -37,9 +37,9 @@ class Sparsifier(ABC):
             raise ValueError(f"density must be above 0 and at most 1, got {self.density}")
         if isinstance(self.values, Quantizer):
             if self.values.loses_nothing:
-                raise ValueError('values=Lossless() is what values="float32" does')
+                raise ValueError('values cannot be Lossless; pass values="float32" instead')
             if self.values.needs_memory:
-                raise ValueError("Signum needs a memory of its own; take values=SignSGD()")
+                raise ValueError("values cannot be Signum, which needs a memory; pass SignSGD()")
         elif self.values not in ("float32", "float16", "bfloat16"):
             raise ValueError(
                 'values must be "float32", "float16", "bfloat16" or a quantizer, '
@@ -47,44 +47,47 @@ class Sparsifier(ABC):
             )
 
     def sparsify(self, x: Any, name: str = "", step: int = 0, threads: int | None = None) -> Chosen:
-        """Chooses elements of a gradient.
+        """Chooses the elements of a gradient to send.
 
         Args:
             x: float32, float16, bfloat16 or float64, any shape, at most 2^32 elements.
             name: of the tensor, for sparsifiers with state.
-            step: of training, for random ones.
+            step: of training, for random sparsifiers.
             threads: at most this many; None for the default.
 
         Returns:
-            Ascending flat indices, uint32, and the elements there, float32. Zeros are never chosen,
-            but by :class:`RandomK`.
+            Ascending flat indices, 1-D uint32, and the elements at these, 1-D float32. Only
+            :class:`RandomK` chooses zeros.
+
+        Raises:
+            TypeError: ``x`` does not hold floats.
         """
         flat = to_float32(*as_floats(x))
         return self.choose(flat, name, step, threads or 0)
 
     def random_stream(self, name: str, step: int) -> int | None:
-        """What indices are drawn from, if sender and receiver draw them alike."""
+        """The random stream from which both sender and receiver draw the indices; else None."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """State of all tensors, for a checkpoint."""
+        """The state of all tensors, for a checkpoint."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Replaces all state by that of :meth:`state_dict`."""
+        """Replaces all state with that of :meth:`state_dict`."""
         if state:
-            raise ValueError(f"{type(self).__name__} keeps no state, got that of {list(state)}")
+            raise ValueError(f"{type(self).__name__} keeps no state, got state of {list(state)}")
 
     def fitted(self, name: str) -> Any:
-        """What is remembered of a tensor, for :meth:`fit_again`; None if nothing."""
+        """A copy of the state of a tensor, for :meth:`fit_again`; None if it has none."""
         return None
 
     def fit_again(self, name: str, fitted: Any) -> None:
-        """Goes back to what :meth:`fitted` gave."""
+        """Restores the state that :meth:`fitted` returned."""
         return
 
     def choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
-        """As :meth:`sparsify`, for a flat float32 array."""
+        """Like :meth:`sparsify`, for a flat float32 array."""
         chosen = self._choose(x, name, step, threads)
         if chosen[0].size == 0 and not self.may_be_empty:
             return _core.top_k(x, self._wanted(x), threads)
@@ -92,15 +95,15 @@ class Sparsifier(ABC):
 
     @abstractmethod
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
-        """What :meth:`choose` gives, perhaps nothing."""
+        """The elements that the method itself chooses, perhaps none."""
 
     def _wanted(self, x: Float32Array) -> int:
-        """Elements to keep; at least one of a gradient that is not empty."""
+        """The number of elements to send; at least 1 unless the gradient is empty."""
         return min(x.size, max(1, round(self.density * x.size)))
 
 
 def refined(chosen: Chosen, k: int) -> Chosen:
-    """The k largest of the chosen elements."""
+    """The k largest of the chosen elements, by magnitude."""
     indices, values = chosen
     places, kept = _core.top_k(values, k, 1)
     return indices[places], kept

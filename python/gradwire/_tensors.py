@@ -1,8 +1,8 @@
-"""Torch tensors as memory that NumPy can view, or a TypeError that says what to pass instead.
+"""Accepts torch tensors whose memory NumPy can view; a TypeError says what to pass instead.
 
-Some tensors are views with a flag, as lazily negated ones are, some have no memory, and some wrap
-others. What they export would be taken for their elements, and be wrong. Where nobody has loaded
-torch, nothing is a tensor.
+Some tensors are views with a flag (lazily negated ones, for example), some have no memory, and some
+wrap other tensors. The memory that they export does not hold their elements. If torch has not been
+imported, nothing is a tensor.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 
 def is_tensor(data: Any) -> bool:
-    """Whether ``data`` is a torch tensor or of a subclass."""
+    """Whether ``data`` is a torch tensor, subclasses included."""
     tensor = getattr(sys.modules.get("torch"), "Tensor", None)
     return tensor is not None and isinstance(data, tensor)
 
 
 def _refuse(found: str, instead: str) -> None:
-    raise TypeError(f"{found} is not taken; pass {instead}")
+    raise TypeError(f"{found} is not supported; pass {instead}")
 
 
 def _check_is_plain(tensor: Any, torch: Any) -> None:
-    """Of tensors that wrap others, or are yet to get memory: most of their methods fail."""
+    """Refuses tensors that wrap others or have no memory yet, most of whose methods fail."""
     kind = type(tensor)
     if kind is not torch.Tensor:
         if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
@@ -36,7 +36,7 @@ def _check_is_plain(tensor: Any, torch: Any) -> None:
     if is_wrapped(tensor) or torch._is_functional_tensor(tensor):
         _refuse(
             "a tensor of a functional transform such as torch.func.vmap or torch.compile",
-            "the tensor outside of the transform",
+            "the tensor outside the transform",
         )
 
 
@@ -45,13 +45,13 @@ def _check_memory(tensor: Any, torch: Any) -> None:
         _refuse("a nested tensor", "each of the tensors of tensor.unbind()")
     if tensor.layout is not torch.strided:
         _refuse(
-            f"a tensor of the layout {tensor.layout}",
-            "tensor.to_dense(), or tensor.coalesce().values() of a sparse one",
+            f"a tensor of layout {tensor.layout}",
+            "tensor.to_dense(), or tensor.coalesce().values() for the nonzero elements",
         )
     if tensor.is_meta:
-        _refuse("a tensor on the device meta, which has no elements,", "one with memory")
+        _refuse("a tensor on device meta, which has no elements,", "one with data")
     if not tensor.is_cpu:
-        _refuse(f"a tensor on {tensor.device}, outside of host memory,", "tensor.cpu()")
+        _refuse(f"a tensor on {tensor.device}, outside host memory,", "tensor.cpu()")
     if tensor.is_quantized:
         _refuse("a quantized tensor", "tensor.dequantize(), or tensor.int_repr() for its integers")
     if tensor.is_complex():
@@ -61,14 +61,14 @@ def _check_memory(tensor: Any, torch: Any) -> None:
 
 
 def plain_tensor(tensor: Any, to_write: bool) -> Any:
-    """The detached tensor, or a copy of one that is lazily negated.
+    """The tensor, detached; a copy if it is lazily negated.
 
     Args:
-        tensor: of torch.
-        to_write: the result is written to, so that it may not be a copy.
+        tensor: a torch tensor.
+        to_write: whether the result will be written to, so that it must not be a copy.
 
     Raises:
-        TypeError: its memory does not hold its elements.
+        TypeError: the memory of ``tensor`` does not hold its elements.
     """
     torch = sys.modules["torch"]
     _check_is_plain(tensor, torch)
@@ -76,5 +76,5 @@ def plain_tensor(tensor: Any, to_write: bool) -> Any:
     if not tensor.is_neg():
         return tensor.detach()
     if to_write:
-        _refuse("a lazily negated tensor as output", "a plain one, and copy from it")
+        _refuse("a lazily negated tensor as output", "a plain tensor and copy from it")
     return tensor.detach().resolve_neg()

@@ -1,4 +1,4 @@
-"""What the users of an averager in different frameworks share."""
+"""The base of the adapters that wrap an averager for a framework."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Self = TypeVar("Self", bound="Closing")
 
 
 class Closing(ABC):
-    """Ends at the end of a ``with`` block."""
+    """Something with :meth:`close`, which the end of a ``with`` block calls."""
 
     __slots__ = ()
 
     @abstractmethod
     def close(self) -> None:
-        """Ends it."""
+        """Releases its resources."""
 
     def __enter__(self: Self) -> Self:
         return self
@@ -35,43 +35,49 @@ class Closing(ABC):
 
 
 class NamedTensors(Closing):
-    """The state of an averager whose tensors have names that the program gives.
+    """An averager whose tensors have names that the program chooses.
 
     Args:
-        averager: of its own.
+        averager: not shared with any other user.
     """
 
     def __init__(self, averager: Averager) -> None:
         self.averager = averager
 
     def skip_step(self, names: Iterable[str]) -> None:
-        """Says that averages are not applied, so that memories are taken back to before them.
+        """Undoes the last step of these tensors in memory, because its averages are not applied.
 
         Args:
-            names: of the tensors that were averaged in that step, and of no others.
+            names: exactly those of the tensors that were averaged in that step.
+
+        Raises:
+            TypeError: ``names`` is one string.
+            RuntimeError: this was closed.
         """
         if isinstance(names, str):
-            raise TypeError(f"names must be several: pass [{names!r}]")
+            raise TypeError(f"names must be a sequence of names, got one string; pass [{names!r}]")
         self.averager.take_back(names)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run needs to go on, for this rank's checkpoint: NumPy arrays by tensor name."""
+        """What a run needs to continue, for this rank's checkpoint: NumPy arrays by tensor name."""
         return checkpoint.state_dict(self.averager)
 
     def load_state_dict(self, state: Any, strict: bool = True) -> None:
-        """Goes on from :meth:`state_dict`, bit for bit.
+        """Continues from a :meth:`state_dict`, bit for bit if ``strict``.
 
         Args:
-            state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier
-                run, or of some of them if other ranks have the rest.
-            strict: whether the world size and the rank must be the same. Otherwise all ranks must
-                call this, and share out what the ranks of that run held, so that nothing is lost.
+            state: that of this rank; with ``strict=False`` a list of those of all ranks of the
+                earlier run, or of some of them if other ranks pass the rest.
+            strict: whether the algorithm, world size and rank must be those of the earlier run. If
+                not, all ranks must call this; they redistribute what the ranks of that run held,
+                so that nothing is lost.
 
         Raises:
-            ValueError: it had another pipeline, memory, algorithm, rank or world size.
+            ValueError: the pipeline or memory differs, or (if ``strict``) the algorithm, rank or
+                world size; or a rank's checkpoint is missing.
         """
         checkpoint.load_state_dict(self.averager, state, strict)
 
     def close(self) -> None:
-        """Lets go of the compressor. What memory holds is forgotten: save it first."""
+        """Releases the compressor and discards its state; save :meth:`state_dict` first."""
         self.averager.close()

@@ -1,4 +1,4 @@
-"""Makes sure that all ranks compress alike, before they read frames of each other."""
+"""Checks that all ranks are configured identically, before they exchange frames."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gradwire.exchange import Exchange
 from gradwire.memory import Memory
 
 _LONGEST = 1 << 20
-"""Bytes of the settings of one rank."""
+"""Largest size in bytes of the settings of one rank."""
 
 
 def settings_of(compressor: Compressor, **more: Any) -> dict[str, str]:
-    """All that must be alike on all ranks, in words."""
+    """All settings that must be identical on all ranks, as text."""
     return {
         "gradwire": _core.version(),
         "pipeline": repr(compressor.pipeline),
@@ -29,10 +29,10 @@ def settings_of(compressor: Compressor, **more: Any) -> dict[str, str]:
 
 
 def agree(exchange: Exchange, settings: dict[str, str]) -> None:
-    """Compares the settings of all ranks; all must call it.
+    """Compares the settings of all ranks; all ranks must call it.
 
     Raises:
-        ValueError: two ranks differ; says which ones, and in what.
+        ValueError: two ranks differ; the message names them and the settings.
     """
     text = np.frombuffer(json.dumps(settings).encode(), np.uint8)
     everyone = [_parse(data.tobytes()) for data in exchange.allgather(text, _LONGEST)]
@@ -42,7 +42,7 @@ def agree(exchange: Exchange, settings: dict[str, str]) -> None:
         if differing:
             lines = [f"  {key}: {first.get(key)} and {other.get(key)}" for key in differing]
             raise ValueError(
-                f"rank 0 and rank {rank} have different settings; make them alike:\n"
+                f"rank 0 and rank {rank} have different settings; configure them identically:\n"
                 + "\n".join(lines)
             )
 

@@ -1,4 +1,4 @@
-"""The averagers by name, for ranks that have agreed on their settings."""
+"""Creates an averager by the name of its algorithm, once all ranks agree on their settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradwire.sharded import Sharded
 
 ALGORITHMS = ("allgather", "sharded")
 FEW_RANKS = 3
-"""Up to this many, ``auto`` takes ``allgather``: fewer round trips, and one compression only."""
+"""Up to this many ranks, ``auto`` is ``allgather``: fewer round trips, a single compression."""
 
 
 def make_averager(
@@ -24,13 +24,18 @@ def make_averager(
     loss_scale: Callable[[], float] | None = None,
     **settings: Any,
 ) -> Averager:
-    """The averager of an algorithm by name: "allgather", "sharded", or "auto" by world size.
+    """Creates an averager. All ranks must call it: their settings are compared.
 
-    All ranks must call it: their settings are compared.
+    Args:
+        compressor: its rank is set to that of ``exchange``.
+        exchange: how bytes travel between ranks.
+        algorithm: "allgather", "sharded", or "auto" to choose by world size.
+        loss_scale: returns the current loss scale; None to leave that of ``compressor``.
+        settings: more settings that must be identical on all ranks.
 
     Raises:
-        ValueError: there is no such algorithm, ranks differ in what the frames depend on or in
-            ``settings``, or the compressor is in use already.
+        ValueError: ``algorithm`` is unknown, settings differ between ranks, or the compressor is in
+            use already.
     """
     if algorithm == "auto":
         algorithm = "allgather" if exchange.world_size <= FEW_RANKS else "sharded"
@@ -43,7 +48,7 @@ def make_averager(
     if compressor.loss_scale is not None and compressor.nonfinite == "zero":
         warnings.warn(
             'nonfinite="zero" hides overflow from the loss scaler, whose scale will grow without '
-            'end; pass nonfinite="error": averages are then NaN where a gradient overflows',
+            'limit; pass nonfinite="error", which makes the average NaN if a gradient overflows',
             stacklevel=4,
         )
     compressor.rank = exchange.rank

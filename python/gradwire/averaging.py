@@ -1,12 +1,12 @@
-"""Averages of gradients over ranks, by way of compressed frames. Knows no framework.
+"""Averages gradients over ranks by exchanging compressed frames. Independent of frameworks.
 
-Two algorithms: :class:`Allgather` here, :class:`~gradwire.sharded.Sharded` in a module of its own.
-Both leave the same bits on all ranks: whatever a rank adds up, it adds in the order of ranks, and
-it decodes its own frames like those of others.
+There are two algorithms: :class:`Allgather` and :class:`~gradwire.sharded.Sharded`. Both give all
+ranks the same bits: a rank always adds in the order of ranks, and decodes its frames like those of
+other ranks.
 
-Signs (:class:`~gradwire.quantizers.SignSGD`) are votes: with both algorithms, what arrives is the
-sign of their sum, and 0 where as many are for as against (Bernstein et al., "signSGD with majority
-vote", ICLR 2019). With a loss scale it is multiplied by that, as gradients are.
+Signs (:class:`~gradwire.quantizers.SignSGD`) are votes: with both algorithms, the average is the
+sign of their sum, and 0 for a tie (Bernstein et al., "signSGD with majority vote", ICLR 2019). With
+a loss scale, the result is multiplied by it, as gradients are.
 """
 
 from __future__ import annotations
@@ -31,25 +31,26 @@ from gradwire.gradient_frames import decompress_gradient, decompress_sum
 from gradwire.memory import NoMemory
 from gradwire.quantizers import Lossless
 
-_NOT_FINITE = np.empty(0, np.uint8)  # stands for a gradient with NaN or infinity
+_NOT_FINITE = np.empty(0, np.uint8)  # sent instead of a gradient with NaN or infinity
 
 Output = npt.NDArray[Any]
 
 
 @dataclass
 class Traffic:
-    """What has been sent so far, and the seconds it took. Two threads may add to it."""
+    """Bytes sent so far, and the seconds that each phase took. Two threads may add to it."""
 
     bytes_raw: int = 0
-    """What a ring all-reduce of the same gradients would have sent."""
+    """Bytes that a ring all-reduce of the same gradients would have sent."""
     bytes_sent: int = 0
+    """Bytes that this rank has sent."""
     compress: float = 0.0
     exchange: float = 0.0
     decompress: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, what: str, amount: float) -> None:
-        """More of one of these."""
+        """Adds ``amount`` to the field named ``what``."""
         with self._lock:
             setattr(self, what, getattr(self, what) + amount)
 
@@ -58,7 +59,7 @@ class Averager(ABC):
     """Averages gradients over the ranks of an exchange.
 
     :meth:`compress` makes the frames of a gradient and sends nothing; :meth:`complete` exchanges
-    them and decodes the average. They may run in two threads, each for one tensor after the other.
+    them and decodes the average. Each may run in a thread, one tensor after the other.
     """
 
     def __init__(self, compressor: Compressor, exchange: Exchange) -> None:
@@ -67,13 +68,13 @@ class Averager(ABC):
         self.exchange = exchange
         self.traffic = Traffic()
         self.counts: dict[str, int] = {}
-        """Elements of each tensor."""
+        """The number of elements of each tensor."""
         self.parts: dict[str, Ranges] = {}
-        """Parts of tensors whose averages the receiver discards where all ranks have zeros. Memory
-        stays out of those that are zero on this rank."""
+        """Parts (begin, end) of each tensor whose averages the receiver discards if all ranks have
+        zeros. A step does not touch the memory of parts that are zero on this rank."""
         self.step_is_void = False
-        """Whether averages since the last :meth:`settle` are not applied: one was not finite, or
-        the caller says so."""
+        """Whether the averages since the last :meth:`end_step` are not applied: one was not finite,
+        or the caller says so."""
         self.is_closed = False
 
     def average(self, x: Any, name: str, out: Output | None = None) -> Output:
@@ -84,6 +85,9 @@ class Averager(ABC):
             name: of the tensor.
             out: flat array to fill: float32, or float64 for float64 with ``Lossless``; None for a
                 new one.
+
+        Returns:
+            ``out``, or a new flat array.
         """
         if out is None:
             out = self.room_for(x)
@@ -91,16 +95,16 @@ class Averager(ABC):
         return out
 
     def keeps_float64(self, x: Any) -> bool:
-        """Whether averages of ``x`` are float64: of float64, with :class:`Lossless`."""
+        """Whether averages of ``x`` are float64: if ``x`` is, with :class:`Lossless`."""
         return isinstance(self.compressor.pipeline, Lossless) and "float64" in str(x.dtype)
 
     def room_for(self, x: Any) -> Output:
-        """A flat array for the average of ``x``: float32, unless float64 is kept."""
+        """A new flat array for the average of ``x``, of the dtype that :meth:`average` gives."""
         dtype = np.float64 if self.keeps_float64(x) else np.float32
         return np.empty(int(np.prod(x.shape)), dtype)
 
     def compress(self, x: Any, name: str) -> list[ByteArray]:
-        """Frames of a flat gradient. One that is not finite makes averages NaN, as a sum would."""
+        """Frames of a flat gradient. If it is not finite, the average will be NaN, as a sum is."""
         self.check_open()
         begin = time.perf_counter()
         self.counts[name] = int(x.shape[0])
@@ -115,21 +119,21 @@ class Averager(ABC):
     def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
         """Exchanges the frames of :meth:`compress` and decodes the average into ``out``.
 
-        If a gradient was not finite, the average is NaN, and memories are as before the step.
+        If a gradient was not finite, the average is NaN and the step is undone in memory.
         """
 
     def compressors(self) -> list[Compressor]:
-        """All that have a state."""
+        """All compressors that hold state."""
         return [self.compressor]
 
     def take_back(self, names: Iterable[str]) -> None:
-        """Takes memories back: the averages of the last step of these tensors are not applied."""
+        """Undoes the last step of these tensors in memory: its averages are not applied."""
         self.check_open()
         for name in names:
             self._take_back(name)
 
     def end_step(self, applied: bool) -> None:
-        """Ends a step: its averages were applied, or will not be, which takes memories back."""
+        """Ends a step. If its averages are not ``applied``, undoes it in memory."""
         if not applied:
             self.take_back(self.counts)
         self.step_is_void = False
@@ -137,12 +141,12 @@ class Averager(ABC):
             compressor.memory.settle()
 
     def go_on(self) -> None:
-        """Averages so far are yet to be applied, together with further ones of the same step."""
+        """Continues the step: its averages so far are applied together with further ones."""
         for compressor in self.compressors():
             compressor.memory.go_on()
 
     def close(self) -> None:
-        """Lets go of the compressor, whose state is forgotten."""
+        """Releases the compressor and discards its state."""
         if not self.is_closed:
             self.is_closed = True
             self.compressor.release()
@@ -150,42 +154,44 @@ class Averager(ABC):
     def check_open(self) -> None:
         """Raises RuntimeError after :meth:`close`."""
         if self.is_closed:
-            raise RuntimeError("it was closed, and what memory held is forgotten; make a new one")
+            raise RuntimeError(
+                "this object was closed and its memory was discarded; create a new one"
+            )
 
     def untouched(self, x: Any, name: str) -> Ranges:
-        """The parts of a gradient that memory stays out of."""
+        """The parts of a gradient whose memory this step must not touch."""
         if isinstance(self.compressor.memory, NoMemory):
             return []
         return [(begin, end) for begin, end in self.parts.get(name, ()) if is_zero(x[begin:end])]
 
     @abstractmethod
     def held(self, name: str) -> TensorMemory | None:
-        """What memory holds of a tensor; None if nothing."""
+        """The memory of a tensor; None if it has none."""
 
     @abstractmethod
     def keep(
         self, name: str, memory: TensorMemory | None, count: int, as_step: bool = False
     ) -> None:
-        """Lets memory hold something else of a tensor; as a step that can be taken back, or not."""
+        """Replaces the memory of a tensor; with ``as_step``, as a step that can be undone."""
 
     @abstractmethod
     def forget(self, name: str) -> None:
-        """Drops what memory holds of a tensor, for good."""
+        """Drops the memory of a tensor; this cannot be undone."""
 
     @abstractmethod
     def left_out(self, memory: TensorMemory) -> TensorMemory:
-        """The same, but all that is still to be sent in the one array ``memory.unsent``."""
+        """``memory`` with all that is still to be sent in one array, of kind ``Memory.unsent``."""
 
     @abstractmethod
     def _compress(self, x: Any, name: str, untouched: Ranges) -> list[ByteArray]: ...
 
     @abstractmethod
     def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
-        """What this rank puts on the wire of the frames of a gradient."""
+        """Bytes that this rank sends of the frames of a gradient."""
 
     @abstractmethod
     def _take_back(self, name: str) -> None:
-        """Undoes the last step of a tensor."""
+        """Undoes the last step of a tensor in memory."""
 
     def _frame(
         self, compressor: Compressor, x: Any, name: str, untouched: Ranges = ()
@@ -209,18 +215,18 @@ class Averager(ABC):
             self._take_back(name)
 
     def _scale_votes(self, out: Output) -> None:
-        """Lets the outcome of a vote be -1, 0 or 1 once a loss scaler has divided by its scale."""
+        """Multiplies votes by the loss scale, so that they are -1, 0 or 1 after unscaling."""
         if self.compressor.votes and self.compressor.loss_scale is not None:
             np.multiply(out, np.float32(self.compressor.current_loss_scale()), out=out)
 
     def add_up(self, frames: Sequence[ByteArray], out: Output) -> None:
-        """The average of the gradients in frames, one of each rank; of signs, their vote."""
+        """Decodes the average of the frames of all ranks into ``out``; for signs, their vote."""
         begin = time.perf_counter()
         votes, threads = self.compressor.votes, self.compressor.threads
         scale = 1.0 if votes else 1 / len(frames)  # sums of signs are exact
         try:
             decompress_sum(frames, out, scale, threads=threads)
-        except (ValueError, TypeError):  # one by one: to name the sender, for NaN, or for float64
+        except (ValueError, TypeError):  # one by one, to name the sender, or for NaN or float64
             for sender, frame in enumerate(frames):
                 decode(frame, sender, out, sender > 0, scale, threads)
         if votes:
@@ -229,7 +235,7 @@ class Averager(ABC):
 
 
 class Allgather(Averager):
-    """The frame of each rank goes to all."""
+    """Sends the frame of each rank to all ranks."""
 
     def _compress(self, x: Any, name: str, untouched: Ranges) -> list[ByteArray]:
         return [self._frame(self.compressor, x, name, untouched)]
@@ -242,7 +248,7 @@ class Allgather(Averager):
         self.finish(self._allgather(frames[0], largest_frame(out.size)), name, out)
 
     def finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
-        """What is left of :meth:`complete` when the frames of all ranks are here."""
+        """The part of :meth:`complete` that follows once the frames of all ranks have arrived."""
         self.add_up(received, out)
         self._scale_votes(out)
         self._note_nonfinite(received, name)
@@ -271,17 +277,18 @@ class Allgather(Averager):
 
 
 def largest_frame(count: int) -> int:
-    """More bytes than any frame of so many elements has: places and values, raw."""
+    """An upper bound in bytes of a frame of ``count`` elements: raw indices and values."""
     return 16 * count + 65536
 
 
 def decode(
     frame: ByteArray, sender: int, out: Output, add: bool, scale: float, threads: int | None
 ) -> None:
-    """Puts ``scale`` times a gradient into ``out``, or adds it.
+    """Writes ``scale`` times the gradient in ``frame`` to ``out``, or adds it if ``add``.
 
     Raises:
-        CorruptFrameError: the frame does not hold such a gradient; names the sender.
+        CorruptFrameError: the frame does not hold a gradient of this size; names the sender.
+        MissingCodeBookError: the frame needs a shared code book that is not loaded.
     """
     if frame.size == 0:
         out.fill(np.nan)
@@ -290,7 +297,7 @@ def decode(
         if out.dtype == np.float64:
             exact = decompress_gradient(frame, max_size=out.nbytes, threads=threads).reshape(-1)
             if exact.size != out.size:
-                raise CorruptFrameError(f"it has {exact.size} elements, not {out.size}")
+                raise CorruptFrameError(f"it has {exact.size} elements, expected {out.size}")
             np.copyto(out, scale * exact + out if add else scale * exact)
         else:
             decompress_gradient(frame, out, add, scale, threads=threads)
@@ -306,5 +313,5 @@ def _is_finite(x: Any) -> bool:
 
 
 def is_zero(x: Any) -> bool:
-    """Whether all elements are 0. A look at the first few says so of most that are not."""
+    """Whether all elements are 0. Checks the first 64 first: most gradients differ there."""
     return not x[:64].any() and not x.any()

@@ -1,4 +1,4 @@
-"""Measures the codecs on arrays: sizes and speeds."""
+"""Measures the sizes and speeds of the codecs on arrays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Measurement:
-    """One codec on one array. Sizes are those of whole frames; GB are 1e9 bytes of symbols."""
+    """One codec on one array. Sizes are of whole frames; a GB is 1e9 bytes of symbols."""
 
     codec: str
     bits_per_element: float
@@ -56,7 +56,7 @@ def _median_seconds(work: Callable[[], Any]) -> float:
 def measure(
     array: IntegerArray, keys: Sequence[str], threads: int | None, progress: Progress
 ) -> list[Measurement]:
-    """Compresses and decompresses an array with each codec; checks that nothing is lost."""
+    """Measures each codec on an array, and checks that decompression restores the array."""
     entropy = shannon_entropy(array)
     elias_bytes = codec("elias", threads=threads).compress(array).nbytes
     out = np.empty_like(array, order="C")
@@ -65,7 +65,7 @@ def measure(
         coder = codec(key, threads=threads)
         frame = coder.compress(array)
         if not np.array_equal(decompress(frame, out=out), array):
-            raise AssertionError(f"{key} does not give back what it was given")
+            raise AssertionError(f"codec {key!r} did not restore the array")
         encode = _median_seconds(lambda: coder.compress(array))  # noqa: B023
         decode = _median_seconds(lambda: coder.decompress(frame, out=out))  # noqa: B023
         bits = 8 * frame.nbytes / array.size
@@ -104,18 +104,18 @@ def print_measurements(title: str, results: Sequence[Measurement]) -> None:
 
 
 def load(path: Path, levels: int) -> tuple[IntegerArray, str]:
-    """An integer array from a .npy file; floats are quantised. Returns it and what was done."""
+    """An integer array from a .npy file, and a note on it; floats are quantized by QSGD."""
     array = np.load(path, allow_pickle=False)
     if array.dtype.kind == "f":
         note = (
-            f"{array.dtype} quantised by QSGD({levels}, 512), stochastic rounding, without scales"
+            f"{array.dtype} quantized by QSGD({levels}, 512), stochastic rounding, without scales"
         )
         return QSGD(levels).quantize(array)[0], note
     return array, str(array.dtype)
 
 
 def describe(name: str, array: IntegerArray, note: str) -> str:
-    """Title of a table."""
+    """The title of a table."""
     zeros = 100 * np.count_nonzero(array == 0) / array.size
     return (
         f"{name}: {array.size} elements, {note}; {zeros:.1f} % zeros, "
@@ -126,13 +126,13 @@ def describe(name: str, array: IntegerArray, note: str) -> str:
 def bench_files(
     paths: Sequence[Path], keys: Sequence[str], threads: int | None, levels: int, as_json: bool
 ) -> list[dict[str, Any]]:
-    """Measures all codecs on all files; prints tables unless ``as_json``."""
+    """Measures the codecs on all files; returns the figures, prints tables unless ``as_json``."""
     report = []
     with Progress("measuring", len(paths) * len(keys)) as progress:
         for path in paths:
             array, note = load(path, levels)
             if array.size == 0:
-                raise ValueError(f"{path} holds an empty array: there is nothing to measure")
+                raise ValueError(f"{path} holds an empty array; there is nothing to measure")
             results = measure(array, keys, threads, progress)
             if not as_json:
                 print_measurements(describe(path.name, array, note), results)

@@ -1,7 +1,7 @@
-"""Checkpoints of averagers: what a run needs to go on, by tensor, and what it needs to agree with.
+"""Checkpoints of averagers: the state that a run needs to continue, and the settings it must match.
 
-A checkpoint belongs to one rank of one world size. :func:`restore` refuses any other;
-:func:`redistribute` makes one out of those of all ranks of an earlier run.
+A checkpoint belongs to one rank of a run with one world size. :func:`restore` refuses any other;
+:func:`redistribute` combines the checkpoints of all ranks of an earlier run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gradwire.exchange import Exchange
 from gradwire.sharded import SECOND_STAGE
 
 _LONGEST = 1 << 28
-"""Bytes of the description of one rank's checkpoints."""
+"""Largest size in bytes of the description of one rank's checkpoints."""
 
 _TOLD = ("rank", "world_size", "pipeline", "memory", "compressors")
 
@@ -30,11 +30,11 @@ Tensors = dict[str, TensorMemory]
 
 
 def save(averager: Averager, tensors: Mapping[str, TensorMemory]) -> State:
-    """A checkpoint of this rank: numbers, text and NumPy arrays.
+    """The checkpoint of this rank: numbers, text and NumPy arrays.
 
     Args:
-        averager: between two steps.
-        tensors: what its memory holds.
+        averager: not in the middle of a step.
+        tensors: the memory of each tensor.
     """
     return {
         **_identity(averager),
@@ -53,16 +53,16 @@ def save(averager: Averager, tensors: Mapping[str, TensorMemory]) -> State:
 
 
 def restore(averager: Averager, state: State) -> Tensors:
-    """Gives compressors what :func:`save` has taken from them, and returns the tensors.
+    """Restores the compressors from a checkpoint; returns the memory of each tensor.
 
     Raises:
-        ValueError: the checkpoint is of another rank, world size, algorithm, pipeline or memory.
+        ValueError: the checkpoint has another rank, world size, algorithm, pipeline or memory.
     """
     _check_compressor(averager, state)
     own = _identity(averager)
     advice = (
-        "pass strict=False and a list of the checkpoints of all ranks of that run to share out "
-        "what they hold"
+        "to continue anyway, pass strict=False and a list of the checkpoints of all ranks of "
+        "that run"
     )
     for key in ("algorithm", "world_size", "rank"):
         _check_same(key, state.get(key), own[key], advice)
@@ -71,7 +71,7 @@ def restore(averager: Averager, state: State) -> Tensors:
 
 
 def tensors_of(state: State) -> Tensors:
-    """What a checkpoint holds of each tensor, as flat arrays."""
+    """The memory of each tensor in a checkpoint, as flat arrays."""
     return {
         name: TensorMemory(
             {k: to_float32(*as_floats(a)).copy() for k, a in held["arrays"].items()},
@@ -82,14 +82,14 @@ def tensors_of(state: State) -> Tensors:
 
 
 def redistribute(averager: Averager, states: Sequence[State]) -> Tensors:
-    """Shares out what all ranks of an earlier run held; all ranks must call it.
+    """Redistributes the memory of all ranks of an earlier run; all ranks must call it.
 
     Each rank passes the checkpoints that it can read: none, some or all. Every rank then holds the
-    mean of them, so that what was still to arrive arrives: an average over other ranks counts each
-    of them otherwise.
+    mean over all ranks of the earlier run, so that the average of what is still to be sent is
+    unchanged, whatever the new world size.
 
     Raises:
-        ValueError: the checkpoint of a rank was read by nobody, or they do not belong together.
+        ValueError: no rank has read the checkpoint of some rank, or they are of different runs.
     """
     exchange = averager.exchange
     everyone = _gather_json(exchange, [_describe(averager, state) for state in states])
@@ -113,27 +113,27 @@ def redistribute(averager: Averager, states: Sequence[State]) -> Tensors:
         for compressor, saved in zip(averager.compressors(), first["compressors"]):
             _restore_compressors([compressor], [saved])
     warnings.warn(
-        f"the memories of {len(readers)} ranks were shared out among {exchange.world_size}: each "
-        "holds their mean, so nothing is lost, but the run does not go on bit for bit",
+        f"the memories of {len(readers)} ranks were redistributed over {exchange.world_size}: each "
+        "rank holds their mean, so nothing is lost, but the run does not continue bit for bit",
         stacklevel=4,
     )
     return mean
 
 
 def state_dict(averager: Averager) -> State:
-    """The checkpoint of an averager whose tensors are known by their own names."""
+    """The checkpoint of an averager whose tensors have names that the program chose."""
     held = {name: averager.held(name) for name in list(averager.counts)}
     return save(averager, {name: memory for name, memory in held.items() if memory is not None})
 
 
 def load_state_dict(averager: Averager, state: Any, strict: bool = True) -> None:
-    """Replaces the state of an averager by that of :func:`state_dict`.
+    """Replaces the state of an averager with that of :func:`state_dict`.
 
     Args:
-        averager: as it was configured then.
-        state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier run,
-            or of some of them if other ranks have the rest.
-        strict: whether the world size and the rank must be the same.
+        averager: configured as it was when the state was saved.
+        state: that of this rank; with ``strict=False`` a list of those of all ranks of the earlier
+            run, or of some of them if other ranks pass the rest.
+        strict: whether the algorithm, world size and rank must be those of the earlier run.
 
     Raises:
         ValueError: see :func:`restore` and :func:`redistribute`.
@@ -147,23 +147,26 @@ def load_state_dict(averager: Averager, state: Any, strict: bool = True) -> None
 
 
 def as_states(state: Any, strict: bool) -> list[State]:
-    """One checkpoint or several as a list.
+    """One checkpoint or a list of them, as a list.
 
     Raises:
-        ValueError: it must be one, and is not; or it is something else.
+        ValueError: ``strict`` and not exactly one checkpoint, or something is not a checkpoint.
     """
     states = list(state) if isinstance(state, (list, tuple)) else [state]
     if strict and len(states) != 1:
-        raise ValueError("pass the checkpoint of this rank alone, or strict=False")
+        raise ValueError(
+            f"got {len(states)} checkpoints; pass only that of this rank, or pass strict=False"
+        )
     if not all(isinstance(one, Mapping) and "tensors" in one for one in states):
         raise ValueError(
-            'this is no checkpoint of gradwire, or of an older version: it has no "tensors"'
+            'state is not a gradwire checkpoint, or an older version made it: it has no "tensors"; '
+            "pass what state_dict() returned"
         )
     return states
 
 
 def tensors_from(averager: Averager, states: Sequence[State], strict: bool) -> Tensors:
-    """See :func:`restore` of one checkpoint, and :func:`redistribute` where that is not strict."""
+    """The memory of each tensor: :func:`restore` if ``strict``, else :func:`redistribute`."""
     return restore(averager, states[0]) if strict else redistribute(averager, states)
 
 
@@ -182,13 +185,13 @@ def _identity(averager: Averager) -> State:
 def _check_compressor(averager: Averager, state: State) -> None:
     own = _identity(averager)
     for key in ("pipeline", "memory"):
-        _check_same(key, state.get(key), own[key], "configure the compressor as it was")
+        _check_same(key, state.get(key), own[key], "configure the compressor as before")
 
 
 def _check_same(key: str, saved: Any, own: Any, advice: str) -> None:
     if saved != own:
         raise ValueError(
-            f"the checkpoint is of {key.replace('_', ' ')} {saved}, not of {own}; {advice}"
+            f"the checkpoint has {key.replace('_', ' ')} {saved}, this process has {own}; {advice}"
         )
 
 
@@ -199,7 +202,7 @@ def _restore_compressors(compressors: Sequence[Compressor], saved: Sequence[Stat
 
 
 def _first_stage(averager: Averager, state: State, memory: TensorMemory) -> TensorMemory:
-    """With what the second compression of that run has left out added to the first one."""
+    """``memory`` with the residual of the second compression added to that of the first."""
     arrays = dict(memory.arrays)
     second = arrays.pop(SECOND_STAGE, None)
     if second is not None:
@@ -210,7 +213,7 @@ def _first_stage(averager: Averager, state: State, memory: TensorMemory) -> Tens
 
 
 def _describe(averager: Averager, state: State) -> State:
-    """What other ranks need to know of a checkpoint; small enough for JSON."""
+    """What other ranks need to know about a checkpoint; small enough for JSON."""
     tensors = {}
     for name, memory in tensors_of(state).items():
         first = _first_stage(averager, state, memory)
@@ -225,10 +228,14 @@ def _gather_json(exchange: Exchange, value: Any) -> list[Any]:
 
 
 def _readers(described: Sequence[State]) -> dict[int, int]:
-    """How many ranks have read the checkpoint of each rank of the earlier run."""
+    """How many ranks have read the checkpoint of each rank of the earlier run.
+
+    Raises:
+        ValueError: a checkpoint was not read, or they are of runs with different world sizes.
+    """
     worlds = {one["world_size"] for one in described}
     if len(worlds) > 1:
-        raise ValueError(f"the checkpoints are of runs with {sorted(worlds)} ranks; pass one run's")
+        raise ValueError(f"the checkpoints have world sizes {sorted(worlds)}; pass one run's only")
     readers = dict.fromkeys(range(max(worlds, default=0)), 0)
     for one in described:
         readers[one["rank"]] += 1
@@ -236,26 +243,27 @@ def _readers(described: Sequence[State]) -> dict[int, int]:
     if missing or not described:
         raise ValueError(
             f"no rank has passed the checkpoint of rank {', '.join(map(str, missing)) or '0'} of "
-            "the earlier run, and what it holds would be lost; pass a list with those of all ranks"
+            "the earlier run, so its memory would be lost; pass a list with those of all ranks"
         )
     return readers
 
 
 def _tensors_in(described: Sequence[State]) -> dict[str, tuple[int, float]]:
-    """Elements and loss scale of all tensors."""
+    """The number of elements and the loss scale of each tensor."""
     found: dict[str, tuple[int, float]] = {}
     for one in described:
         for name, tensor in one["tensors"].items():
             count, _ = found.setdefault(name, (tensor["n"], tensor["s"]))
             if count != tensor["n"]:
                 raise ValueError(
-                    f"tensor {name!r} has {count} and {tensor['n']} elements in two checkpoints"
+                    f"tensor {name!r} has {count} elements in one checkpoint and {tensor['n']} in "
+                    "another; pass checkpoints of one run"
                 )
     return found
 
 
 def _sum_of_all(exchange: Exchange, array: np.ndarray[Any, Any]) -> Any:
-    """The sum over all ranks, added up in their order."""
+    """The sum over all ranks as float32, added up in the order of ranks."""
     data = exchange.allgather(array.view(np.uint8), array.nbytes)
     total = np.sum([one.view(np.float64) for one in data], axis=0)
     return total.astype(np.float32)

@@ -30,7 +30,7 @@ SUFFIX = ".gw"
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gradwire",
-        description="Codes quantised gradients in the fewest bytes and the least time.",
+        description="Compresses quantized gradients into few bytes, quickly.",
         epilog=f"exit codes: {EXIT_USAGE} usage, {EXIT_FILE} a file cannot be read or written, "
         f"{EXIT_INPUT} the input cannot be used, {EXIT_DAMAGED} a frame is damaged",
     )
@@ -38,30 +38,30 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     keys = list(codecs())
 
-    demo = commands.add_parser("demo", help="all codecs on a packaged sample of real gradients")
-    bench = commands.add_parser("bench", help="all codecs on .npy files; floats are quantised")
+    demo = commands.add_parser("demo", help="run all codecs on sample gradients")
+    bench = commands.add_parser("bench", help="run all codecs on .npy files, floats quantized")
     bench.add_argument("files", nargs="*", type=Path, metavar="FILE.npy")
     bench.add_argument("--sparsify", action="store_true", help="measure sparsifiers instead")
-    bench.add_argument("--ratio", type=float, default=0.01, help="their density (default 0.01)")
-    bench.add_argument("--size", type=int, metavar="MB", help="on a normal gradient of this size")
+    bench.add_argument("--ratio", type=float, default=0.01, help="wanted density (default 0.01)")
+    bench.add_argument("--size", type=int, metavar="MB", help="use this many MiB of random floats")
     bench.add_argument("--levels", type=int, default=4, help="QSGD levels for floats (default 4)")
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
     for command in (demo, bench):
         command.add_argument("--codecs", nargs="+", choices=keys, default=keys, metavar="KEY")
         command.add_argument("--threads", type=int, default=1, help="default 1")
 
-    pack = commands.add_parser("compress", help="integer .npy file to a frame")
+    pack = commands.add_parser("compress", help="compress an integer .npy file to a frame")
     pack.add_argument("file", type=Path, metavar="FILE.npy")
     pack.add_argument("-o", "--output", type=Path, help=f"default: FILE{SUFFIX}")
     pack.add_argument("--codec", choices=keys, default="entropy")
     pack.add_argument("--threads", type=int)
 
-    unpack = commands.add_parser("decompress", help="frame to a .npy file")
+    unpack = commands.add_parser("decompress", help="decode a frame to a .npy file")
     unpack.add_argument("file", type=Path, metavar=f"FILE{SUFFIX}")
     unpack.add_argument("-o", "--output", type=Path, help="default: FILE.npy")
     unpack.add_argument("--max-size", type=int, help="refuse frames that decode to more bytes")
 
-    info = commands.add_parser("info", help="what a frame says of itself; checks its checksum")
+    info = commands.add_parser("info", help="print a frame's header and check its checksum")
     info.add_argument("file", type=Path, metavar=f"FILE{SUFFIX}")
     info.add_argument("--json", action="store_true", help="print the fields as JSON")
     return parser
@@ -102,7 +102,7 @@ def _run(options: argparse.Namespace) -> None:
         run_demo(options.codecs, options.threads)
     elif options.command == "bench" and options.sparsify:
         if options.json:
-            raise ValueError("--json does not go with --sparsify")
+            raise ValueError("--json cannot be combined with --sparsify; omit one of them")
         bench_sparsifiers(options.files, options.size, options.ratio, options.threads)
     elif options.command == "bench":
         if not options.files:
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _run(options)
-    except BrokenPipeError:  # whoever reads the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
     except OSError as error:

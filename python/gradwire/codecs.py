@@ -1,4 +1,4 @@
-"""The codecs, one small class each over the C++ table of codecs."""
+"""The codecs: one small class for each row of the C++ table of codecs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _C = TypeVar("_C", bound="Codec")
 
 
 class _Last(threading.local):
-    """The document that a codec object made last in this thread."""
+    """The last document of a codec object in this thread, and its code words."""
 
     frame: ByteArray | None = None
     encoding: dict[Symbol, str] | None = None
@@ -30,16 +30,18 @@ class _Last(threading.local):
 
 @dataclass(frozen=True)
 class Codec:
-    """What all codecs share. An object may be used by several threads; each has its last document.
+    """The base of all codecs.
+
+    Several threads may use one object; each thread has a last document.
 
     Args:
-        threads: at most this many; None for the default (:func:`gradwire.set_threads`). Frames
-            have the same bytes for any number of threads.
-        checksum: end frames with a CRC-32C, which costs 4 bytes and next to no time.
+        threads: at most this many; None for the default (:func:`gradwire.set_threads`). The bytes
+            of a frame do not depend on it.
+        checksum: whether frames end with a CRC-32C, which costs 4 bytes and next to no time.
     """
 
     key: ClassVar[str]
-    """Short name, also in :func:`gradwire.codecs`."""
+    """Short name of the codec, its key in :func:`gradwire.codecs`."""
 
     threads: int | None = None
     checksum: bool = True
@@ -67,7 +69,7 @@ class Codec:
         return _core.Options(codec=_NUMBERS[self.key], **values)
 
     def compress(self, q: Any) -> ByteArray:
-        """Compresses an integer array and remembers the result as the last document.
+        """Compresses an integer array and remembers the frame as the last document.
 
         Args:
             q: bool, int8 to int64 or uint8 to uint64, any shape; a NumPy array, a torch CPU
@@ -91,7 +93,13 @@ class Codec:
         out: IntegerArray | None = None,
         max_size: int | None = None,
     ) -> IntegerArray:
-        """Decodes a frame of any codec, or the last document; see :func:`gradwire.decompress`."""
+        """Decodes a frame of any codec; None for the last document of this thread.
+
+        The arguments, the result and the errors are those of :func:`gradwire.decompress`.
+
+        Raises:
+            ValueError: ``frame`` is None, and this thread has compressed nothing yet.
+        """
         if frame is None:
             frame = self._last_frame()
         return decompress_frame(frame, out=out, max_size=max_size, threads=self.threads)
@@ -106,21 +114,20 @@ class Codec:
 
     @property
     def code_length(self) -> int:
-        """Bits of all code words of the last document, without code book: the paper's metric.
+        """Bits of all code words of the last document, without the code book: the paper's metric.
 
-        A chunk that is stored raw, because its code words would be longer, counts with the bits
-        that they would have had.
+        A chunk that is stored raw counts as the bits that its code words would have taken.
         """
         return inspect(self._last_frame()).code_length
 
     @property
     def encoding(self) -> dict[Symbol, str]:
-        """Code words of the last document: symbol to a string of '0' and '1', made when asked for.
+        """Code words of the last document, by symbol, as strings of '0' and '1'. Made on first use.
 
         A symbol is a value for ``huffman`` and ``sh``, a (value, run length) pair for ``rle``,
-        ``elias`` and ``rlh``, and either for ``shs``. For ``entropy`` it is (class, value, run):
-        in blocks of this class, run - 1 elements of the most frequent value, then one of this
-        value. ``"escape"`` announces a symbol that the code book lacks.
+        ``elias`` and ``rlh``, and either of these for ``shs``. For ``entropy`` it is (class, value,
+        run): in blocks of this class, run - 1 elements of the most frequent value, then this value.
+        ``"escape"`` precedes a symbol that is not in the code book.
         """
         if self._last.encoding is None:
             self._last.encoding = encoding_of(self._last_frame())
@@ -128,13 +135,13 @@ class Codec:
 
     @property
     def reverse_encoding(self) -> dict[str, Symbol]:
-        """Symbols of the last document by code word."""
+        """Symbols of the last document, by code word."""
         return {word: symbol for symbol, word in self.encoding.items()}
 
 
 @dataclass(frozen=True)
 class RunLength(Codec):
-    """(value, run length) pairs of fixed width, both widths fitted to the array."""
+    """(value, run length) pairs of fixed width; both widths are fitted to the array."""
 
     key: ClassVar[str] = "rle"
 
@@ -143,9 +150,9 @@ class RunLength(Codec):
 class Huffman(Codec):
     """Canonical Huffman code of the values, from the exact histogram (Huffman, 1952).
 
-    Arrays of 65,536 elements and more, of values that lie less than 256 apart, get code words of
-    at most 12 bits where these take at most 0.5 % more than the best ones: they are decoded
-    faster. So it is with :class:`SampleHuffman`.
+    In arrays of 65,536 or more elements whose values lie less than 256 apart, code words are
+    limited to 12 bits if that costs at most 0.5 % of the size: short ones are decoded faster. The
+    same holds for :class:`SampleHuffman`.
     """
 
     key: ClassVar[str] = "huffman"
@@ -153,7 +160,7 @@ class Huffman(Codec):
 
 @dataclass(frozen=True)
 class EliasOmega(Codec):
-    """Runs: the Elias-omega code of the value, then of the run length (Elias, 1975).
+    """Runs: the Elias-omega code of the value, then that of the run length (Elias, 1975).
 
     A value s is coded as 2|s| if it is negative and as 2s + 1 otherwise.
     """
@@ -163,12 +170,12 @@ class EliasOmega(Codec):
 
 @dataclass(frozen=True)
 class SampleHuffman(Codec):
-    """Huffman code from the histogram of a sample: "SH" of the paper.
+    """Huffman code from the histogram of a sample ("SH" in the paper).
 
     Args:
-        sample_size: places that are sampled, each with the 64 elements around it, which come in
-            one cache line for int8. An array that has no more elements is counted whole.
-        seed: chooses the places.
+        sample_size: number of sampled places; each contributes 64 consecutive elements, which is a
+            cache line of int8. Arrays that are no larger than the sample are counted whole.
+        seed: selects the places.
     """
 
     key: ClassVar[str] = "sh"
@@ -178,13 +185,13 @@ class SampleHuffman(Codec):
 
 @dataclass(frozen=True)
 class SampleHuffmanSparsity(Codec):
-    """As :class:`SampleHuffman`, with runs of zeros as symbols: "SHS" of the paper.
+    """Like :class:`SampleHuffman`, with runs of zeros as symbols ("SHS" in the paper).
 
     Args:
         sample_size: as for :class:`SampleHuffman`.
         seed: as for :class:`SampleHuffman`.
-        max_run: longest run of zeros that is one symbol, the paper's k; 1 to 4096. Of
-            n < 2048 elements at most max(16, n / 24): most of 200 lengths never occur there.
+        max_run: longest run of zeros that is one symbol, the paper's k; 1 to 4096. For arrays of
+            n < 2048 elements at most max(16, n / 24), because most longer runs never occur there.
     """
 
     key: ClassVar[str] = "shs"
@@ -195,42 +202,43 @@ class SampleHuffmanSparsity(Codec):
 
 @dataclass(frozen=True)
 class RunLengthHuffman(Codec):
-    """Huffman code of (value, run length) pairs, rare ones behind an escape: "RLH" of the paper."""
+    """Huffman code of (value, run length) pairs; rare ones follow an escape (the paper's "RLH")."""
 
     key: ClassVar[str] = "rlh"
 
 
 @dataclass(frozen=True)
 class Entropy(Codec):
-    """The smallest frames, and the one to take without thinking.
+    """The default codec: it makes the smallest frames of quantized gradients.
 
     Blocks of 256 elements are sorted into at most 16 classes by how many of their elements lie
     below and above the most frequent value, because gradients change their scale and their sign
-    from row to row and from layer to layer. Each class has a Huffman code of its own, whose
-    symbols are values together with the run of the most frequent value before them
-    (``cpp/FORMAT.md``, section 5.5). Classes and codes are fitted to a sample of the blocks.
+    from row to row and from layer to layer. Each class has a separate Huffman code, whose symbols
+    are values together with the run of the most frequent value before them (``docs/FORMAT.md``,
+    section 5.5). Classes and codes are fitted to a sample of the blocks.
 
     Args:
-        code_book: what :attr:`code_book` of a fitted codec gave, perhaps in another process. Frames
-            of arrays of its dtype then name it instead of carrying one of their own. This process
-            decodes such frames as long as a codec with the code book exists.
+        code_book: the :attr:`code_book` of a fitted codec, perhaps from another process. Frames of
+            arrays of its dtype then refer to it instead of containing a code book. A process can
+            decode these frames as long as a codec with the code book exists in it.
     """
 
     key: ClassVar[str] = "entropy"
     code_book: bytes | None = field(default=None, repr=False)
 
     def fit(self, sample: Any) -> Entropy:
-        """A codec with a code book for arrays like ``sample``.
+        """A codec like this one, with a shared code book for arrays like ``sample``.
 
-        For many small arrays, and for the steps of a training run: it saves the bytes of the code
-        book and the time to fit one. Fit anew when gradients have changed much. Values that the
-        sample lacks are coded too, but cost more.
+        Use it for many small arrays, or over the steps of a training run: it saves the bytes of a
+        code book per frame and the time to fit one. Fit again when gradients have changed a lot.
+        Values that do not occur in the sample are coded too, but take more bits.
 
         Args:
-            sample: as for :meth:`Codec.compress`; not empty, values at most 255 apart.
+            sample: as for :meth:`Codec.compress`; not empty, with values at most 255 apart.
 
         Raises:
-            ValueError: ``sample`` is empty, or its values lie farther apart.
+            TypeError: ``sample`` does not hold integers.
+            ValueError: ``sample`` is empty, or its values lie more than 255 apart.
 
         >>> import gradwire as gw
         >>> import numpy as np
@@ -258,7 +266,9 @@ def _check_number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < (1 if name != "seed" else 0):
-        raise ValueError(f"{name} must be positive, got {value!r}")
+        raise ValueError(
+            f"{name} must be {'at least 0' if name == 'seed' else 'positive'}, got {value!r}"
+        )
 
 
 def _restore(cls: type[_C], options: dict[str, Any]) -> _C:
@@ -266,7 +276,7 @@ def _restore(cls: type[_C], options: dict[str, Any]) -> _C:
 
 
 def codecs() -> dict[str, type[Codec]]:
-    """All codec classes by key.
+    """All codec classes, by key.
 
     >>> sorted(codecs())
     ['elias', 'entropy', 'huffman', 'rle', 'rlh', 'sh', 'shs']
@@ -275,10 +285,15 @@ def codecs() -> dict[str, type[Codec]]:
 
 
 def codec(key: str, **options: Any) -> Codec:
-    """A codec by its key, for example ``codec("shs", max_run=100)``.
+    """Creates a codec by its key, for example ``codec("shs", max_run=100)``.
+
+    Args:
+        key: a key of :func:`codecs`.
+        options: the arguments of that codec's class.
 
     Raises:
-        ValueError: no codec has this key.
+        ValueError: no codec has this key, or an option has a value that is not allowed.
+        TypeError: an option has the wrong type, or the codec has no such option.
     """
     if key not in _CLASSES:
         raise ValueError(f"unknown codec {key!r}; take one of: {', '.join(_CLASSES)}")
@@ -286,7 +301,7 @@ def codec(key: str, **options: Any) -> Codec:
 
 
 def as_codec(chosen: str | Codec, threads: int | None) -> Codec:
-    """A codec by its key or itself, with so many threads if there is a number."""
+    """``chosen``, or the codec with this key; with ``threads`` threads unless that is None."""
     if isinstance(chosen, Codec):
         if threads is None:
             return chosen
@@ -298,9 +313,16 @@ def compress(q: Any, codec: str | Codec = "entropy", threads: int | None = None)
     """Compresses an integer array to a frame; see :meth:`Codec.compress`.
 
     Args:
-        q: the array.
-        codec: a key or a codec object.
-        threads: at most this many; None for the codec's or the default.
+        q: bool, int8 to int64 or uint8 to uint64, any shape.
+        codec: a key of :func:`gradwire.codecs`, or a codec object.
+        threads: at most this many; None for the setting of ``codec``, or the default.
+
+    Returns:
+        The frame: a 1-D uint8 array.
+
+    Raises:
+        TypeError: ``q`` does not hold integers.
+        ValueError: ``codec`` is not a known key.
     """
     return as_codec(codec, threads).compress(q)
 
@@ -308,14 +330,14 @@ def compress(q: Any, codec: str | Codec = "entropy", threads: int | None = None)
 def compress_into(
     q: Any, buffer: Any, codec: str | Codec = "entropy", threads: int | None = None
 ) -> int:
-    """Compresses into memory that the caller owns and returns the frame's size in bytes.
+    """Compresses into a buffer of the caller; returns the size of the frame in bytes.
 
     Args:
         q: as for :meth:`Codec.compress`.
-        buffer: writable C-contiguous buffer. One of :func:`gradwire.max_compressed_size` bytes
-            always suffices and saves a copy.
-        codec: a key or a codec object.
-        threads: at most this many; None for the codec's or the default.
+        buffer: writable C-contiguous buffer. :func:`gradwire.max_compressed_size` bytes always
+            suffice, and save a copy.
+        codec: a key of :func:`gradwire.codecs`, or a codec object.
+        threads: at most this many; None for the setting of ``codec``, or the default.
 
     Raises:
         BufferTooSmallError: the frame is larger than ``buffer``.

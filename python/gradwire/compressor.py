@@ -1,4 +1,4 @@
-"""Compressors: a float gradient to one frame of bytes, and back."""
+"""Compressors: turn a float gradient into one frame of bytes, and back."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ from gradwire.quantizers import Lossless, SignSGD, Signum
 
 
 class Compressor:
-    """Gradients to frames: a quantizer or sparsifier, a codec, and a memory.
+    """Turns gradients into frames, with a quantizer or sparsifier, a codec, and a memory.
 
     Args:
         pipeline: a quantizer (:mod:`gradwire.quantizers`) or sparsifier
             (:mod:`gradwire.sparsifiers`).
-        codec: key or object of the codec for the integers.
-        memory: what to do with what is left out (:mod:`gradwire.memory`); None for nothing, but for
-            :class:`~gradwire.quantizers.Signum` its momentum. With a memory, levels are rounded to
-            the nearest, see :class:`~gradwire.memory.Residual`.
-        seed: of the random numbers.
-        rank: of this process: ranks draw independent numbers.
-        nonfinite: "error" to refuse NaN and infinity, "zero" to take them for 0. Averages are then
-            finite whatever overflows, so "zero" blinds a loss scaler: it never sees that its scale
-            is too large, and lets it grow without end.
+        codec: the codec for the integers, as a key or an object.
+        memory: what to do with what is left out (:mod:`gradwire.memory`); None for nothing, or for
+            the momentum of :class:`~gradwire.quantizers.Signum`. With a memory, levels are rounded
+            to nearest, see :class:`~gradwire.memory.Residual`.
+        seed: selects the random numbers.
+        rank: of this process; each rank draws independent random numbers.
+        nonfinite: "error" to refuse NaN and infinity, "zero" to send them as 0. With "zero", a loss
+            scaler never sees an overflow, and its scale grows without limit.
         threads: at most this many; None for the default.
-        loss_scale: gives the factor by which the loss is multiplied at the moment, for example
-            ``scaler.get_scale`` of a ``torch.amp.GradScaler``. Memories then follow the scale when
-            it changes. Without it they stay in the units of older gradients: after the scale has
-            fallen, what was left out comes too large by the same factor, and too small after it
-            has grown. The votes of :class:`~gradwire.quantizers.SignSGD` are averaged to -1, 0 or
-            1, whatever the scale is; averagers multiply them by it, so that they are -1, 0 or 1
-            once the scaler has divided.
+        loss_scale: returns the current loss scale, for example ``scaler.get_scale`` of a
+            ``torch.amp.GradScaler``. The memory is then rescaled when the scale changes. Otherwise
+            what was left out is added back too large when the scale has fallen, and too small when
+            it has grown. Averagers multiply the votes of :class:`~gradwire.quantizers.SignSGD` by
+            it, so that they are -1, 0 or 1 once the scaler has divided.
+
+    Raises:
+        TypeError, ValueError: an argument is wrong, or does not go with the others.
 
     >>> import gradwire as gw
     >>> import numpy as np
@@ -113,36 +113,34 @@ class Compressor:
         self._core = self._make_core()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compressor:
-        memo[id(self.loss_scale)] = self.loss_scale  # a copied scaler would not change any more
+        memo[id(self.loss_scale)] = self.loss_scale  # a copied scaler would never be updated
         other = object.__new__(type(self))
         other.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return other
 
     def claim(self, owner: object) -> None:
-        """Makes an averager the only user of this compressor as long as it exists.
+        """Makes ``owner`` the only user of this compressor as long as it exists.
 
         Raises:
-            ValueError: another one uses it, or it holds what was compressed before: memories
-                would mix.
+            ValueError: the compressor has another user, or memory of earlier gradients.
         """
         former = None if self._owner is None else self._owner()
         if former is not None or (self._owner is None and self.memory.names()):
             raise ValueError(
-                "this compressor is in use already, and the memories of two users would mix; give "
-                "each its own, for example copy.deepcopy(compressor), or forget what it holds with "
-                "compressor.reset()"
+                "this compressor is in use already, and two users would mix their memories; create "
+                "one for each user, or if nothing uses it any more, call compressor.reset()"
             )
         if self._owner is not None:
             self.reset()
         self._owner = weakref.ref(owner)
 
     def release(self) -> None:
-        """Ends :meth:`claim`, and forgets all state."""
+        """Ends :meth:`claim` and discards all state."""
         self._owner = None
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all state, as if nothing had been compressed."""
+        """Discards all state, as if nothing had been compressed."""
         self.memory.clear()
         self._steps.clear()
         if isinstance(self.pipeline, Sparsifier):
@@ -150,14 +148,14 @@ class Compressor:
 
     @property
     def estimates_gradient(self) -> bool:
-        """Whether what is sent stands for the gradient: not for its signs, or for an update."""
+        """Whether what is sent estimates the gradient, not its signs or another kind of update."""
         pipeline = self.pipeline
         values = pipeline if isinstance(pipeline, Quantizer) else pipeline.values
         return self.memory.keeps_scale and getattr(values, "keeps_scale", True)
 
     @property
     def votes(self) -> bool:
-        """Whether what is sent are votes on the sign of an update, and not magnitudes."""
+        """Whether votes on the sign of an update are sent, not magnitudes."""
         return _votes(self.pipeline)
 
     def compress(self, x: Any, name: str | None = None, untouched: Ranges = ()) -> ByteArray:
@@ -165,20 +163,20 @@ class Compressor:
 
         Args:
             x: float32, float16, bfloat16 or float64, any shape; a NumPy array or torch CPU tensor.
-            name: of the tensor. Memory and random numbers are kept apart by it.
-            untouched: (begin, end) of flat ranges whose memory stays out of this step, because the
-                receivers may discard what arrives there. ``x`` must be 0 in them; 0 is sent.
+            name: of the tensor; each name has separate memory and random numbers.
+            untouched: (begin, end) of flat ranges whose memory this step leaves unchanged, because
+                the receivers may discard them. ``x`` must be 0 there; 0 is sent.
 
         Returns:
-            The frame: a 1-D uint8 array. :meth:`decompress` needs nothing else, but for the code
-            book of a codec that has a shared one.
+            The frame: a 1-D uint8 array. :meth:`decompress` needs nothing else, except the code
+            book if the codec has a shared one.
 
         Raises:
             TypeError: ``x`` does not hold floats.
             ValueError: an element is NaN or infinite, and ``nonfinite`` is "error"; or the tensor
                 of this name had another number of elements before.
 
-        Whatever is raised, KeyboardInterrupt and MemoryError too: the memory is as it was.
+        After any exception, KeyboardInterrupt and MemoryError included, the memory is unchanged.
         """
         array, number = as_floats(x)
         key = name or ""
@@ -202,24 +200,27 @@ class Compressor:
             raise
 
     def skip_step(self, names: Iterable[str] = ("",)) -> None:
-        """Takes memories back to what they were before the last gradient of each of these tensors.
+        """Undoes the last gradient of each of these tensors in memory.
 
         For hand-written loops: call it when the averages of a step are not applied, for example
-        because a loss scaler has found infinity in them. What the step has sent would be lost.
+        because a loss scaler has found infinity in them. Otherwise what the step sent is lost.
 
         Args:
-            names: of the tensors that were compressed in this step, and of no others.
+            names: exactly those of the tensors that were compressed in this step.
+
+        Raises:
+            TypeError: ``names`` is one string.
         """
         if isinstance(names, str):
-            raise TypeError(f"names must be several: pass [{names!r}]")
+            raise TypeError(f"names must be a sequence of names, got one string; pass [{names!r}]")
         for name in names:
             self.memory.take_back(name)
 
     def current_loss_scale(self) -> float:
-        """What ``loss_scale`` gives; 1 without it."""
+        """The result of ``loss_scale``, or 1 if that is None."""
         scale = 1.0 if self.loss_scale is None else float(self.loss_scale())
         if not (math.isfinite(scale) and scale > 0):
-            raise ValueError(f"loss_scale() must give a positive finite number, it gave {scale}")
+            raise ValueError(f"loss_scale() must return a positive finite number, got {scale}")
         return scale
 
     def decompress(
@@ -234,7 +235,7 @@ class Compressor:
         return decompress_gradient(frame, out, accumulate, scale, max_size, self.threads)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run needs to go on exactly as if it had not stopped."""
+        """All state that a run needs to continue exactly as if it had not stopped."""
         state: dict[str, Any] = {
             "kind": (type(self.pipeline).__name__, type(self.memory).__name__),
             "steps": dict(self._steps),
@@ -246,10 +247,10 @@ class Compressor:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from :meth:`state_dict` of a compressor with the same pipeline and memory.
+        """Continues from the :meth:`state_dict` of a compressor with the same pipeline and memory.
 
         Raises:
-            ValueError: it had another kind of memory or pipeline.
+            ValueError: that compressor had another kind of memory or pipeline.
         """
         own = (type(self.pipeline).__name__, type(self.memory).__name__)
         saved = tuple(state["kind"])
@@ -326,22 +327,22 @@ def _check_pair(pipeline: Quantizer | Sparsifier, memory: Memory) -> None:
     if isinstance(memory, NoMemory):
         return
     if isinstance(pipeline, Lossless):
-        raise ValueError("Lossless loses nothing: it takes no memory")
+        raise ValueError("Lossless loses nothing and takes no memory; pass memory=None")
     if isinstance(memory, SignMomentum) != isinstance(pipeline, Signum):
-        raise ValueError("Signum and SignMomentum go together, and with nothing else")
+        raise ValueError("Signum and SignMomentum can only be used together; pass memory=None")
     if isinstance(pipeline, Signum) and isinstance(memory, SignMomentum):
         if memory.momentum != pipeline.momentum:
-            momenta = f"{pipeline.momentum}, its memory {memory.momentum}"
-            raise ValueError(f"Signum has the momentum {momenta}")
+            momenta = f"{pipeline.momentum}, but its memory has {memory.momentum}"
+            raise ValueError(f"Signum has momentum {momenta}; pass memory=None")
         return
     if _votes(pipeline):
         raise ValueError(
             f"{type(memory).__name__} adds what was not sent to the next gradient, but a vote on "
-            "signs does not send a part of the gradient; take EFSignSGD in the place of SignSGD"
+            "signs does not send a part of the gradient; use EFSignSGD instead of SignSGD"
         )
     if isinstance(pipeline, Quantizer) and not isinstance(memory, Residual):
         raise ValueError(
-            f"{type(memory).__name__} is for sparsifiers; take Residual for quantizers"
+            f"{type(memory).__name__} is for sparsifiers; use Residual with quantizers"
         )
 
 

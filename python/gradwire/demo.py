@@ -1,4 +1,4 @@
-"""All codecs on the packaged sample of real gradients."""
+"""Runs all codecs on the packaged sample of real gradients."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ PIPELINES: dict[str, Callable[[], Quantizer | Sparsifier]] = {
 
 
 def sample_gradients() -> dict[str, npt.NDArray[np.float16]]:
-    """The packaged gradients by name; ``data/README.md`` says how they were made."""
+    """The packaged gradients, by name; ``data/README.md`` says how they were made."""
     with np.load(SAMPLE) as file:
         return {name: file[name] for name in file.files}
 
 
 def run_demo(keys: Sequence[str], threads: int | None) -> None:
-    """Prints a table for each gradient."""
+    """Prints tables of the codecs and of some compressors for each gradient."""
     gradients = sample_gradients()
     print(
-        f"Real gradients, quantised by QSGD({LEVELS}, 512) with stochastic rounding to int8.\n"
-        "Whole frames are counted, with header, code book and checksum; GB are 1e9 bytes of int8.\n"
-        "Encoding and decoding include everything from array to frame and back.\n"
+        f"Real gradients, quantized to int8 by QSGD({LEVELS}, 512) with stochastic rounding.\n"
+        "Sizes are of whole frames: header, code book and checksum. 1 GB is 1e9 bytes of int8.\n"
+        "Speeds include all work from the array to the frame, and back.\n"
     )
     with Progress("measuring", len(gradients) * len(keys)) as progress:
         for name, gradient in gradients.items():
@@ -48,8 +48,8 @@ def run_demo(keys: Sequence[str], threads: int | None) -> None:
             results = measure(levels, keys, threads, progress)
             print_measurements(describe(name, levels, "int8"), results)
     print(
-        "Whole frames of float gradients, scales and all. GE are 1e9 elements. On links slower\n"
-        "than the break-even, compress + send + decompress takes less time than sending float32.\n"
+        "Whole frames of float gradients, scales included. 1 GE is 1e9 elements. On links\n"
+        "slower than the break-even, compress + send + decompress beats sending float32.\n"
     )
     for name, gradient in gradients.items():
         x = gradient.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The code words of a document as text, for people and for comparison with the paper's code."""
+"""The code words of a document as text, for inspection and comparison with the paper's code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradwire._arrays import ByteArray, IntegerArray
 from gradwire.frames import decompress, inspect
 
 Symbol = Union[int, tuple[int, int], tuple[int, int, int], str]
-"""A value, a (value, run length) pair, that with the class of blocks before it, or ``"escape"``."""
+"""A value, (value, run length), (class of blocks, value, run length), or ``"escape"``."""
 
 
 def omega(n: int) -> str:
@@ -29,7 +29,7 @@ def omega(n: int) -> str:
 
 
 def encoding_of(frame: ByteArray) -> dict[Symbol, str]:
-    """Symbol to code word for the symbols that the document can hold."""
+    """The code words of a document, by symbol, as strings of '0' and '1'."""
     info = inspect(frame)
     if info.raw_chunks == info.chunks:
         bits = 8 * info.dtype.itemsize

@@ -1,4 +1,4 @@
-"""The bound that lossless codes of independent symbols cannot pass."""
+"""The lower bound on the size of lossless codes of independent symbols."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from gradwire._arrays import as_integers
 
 def shannon_entropy(q: Any) -> float:
     """Order-0 entropy of the histogram, in bits per element (Shannon, 1948); 0.0 if ``q`` is empty.
+
+    Args:
+        q: integers as for :meth:`gradwire.Codec.compress`, any shape.
+
+    Raises:
+        TypeError: ``q`` does not hold integers.
 
     >>> shannon_entropy([0, 0, 1, 2])
     1.5

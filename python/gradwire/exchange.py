@@ -1,4 +1,4 @@
-"""How bytes travel between ranks. Adapters implement it with the collectives of their framework."""
+"""Collectives of bytes between ranks; adapters implement them for their frameworks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gradwire._core import CorruptFrameError
 
 
 class Exchange(ABC):
-    """Collectives of byte arrays of any lengths.
+    """Collectives of byte arrays of any length.
 
-    All ranks must call the same methods in the same order. What arrives comes from the network:
-    whoever sends more than ``limit`` bytes is named in an error before memory is taken for them,
-    but for a constant amount.
+    All ranks must call the same methods in the same order. Input from the network is not trusted:
+    if a rank announces more than ``limit`` bytes, an error names it, and no more than a constant
+    amount of memory is allocated for it before.
     """
 
     rank: int
@@ -22,11 +22,11 @@ class Exchange(ABC):
 
     @abstractmethod
     def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
-        """Sends ``data`` to all; returns the data of all ranks, by rank, this one's included."""
+        """Sends ``data`` to all ranks; returns the data of all ranks in rank order."""
 
     @abstractmethod
     def alltoall(self, data: Sequence[ByteArray], limit: int) -> list[ByteArray]:
-        """Sends ``data[r]`` to rank r; returns what each rank has sent to this one, by rank."""
+        """Sends ``data[r]`` to each rank r; returns what each rank sent here, in rank order."""
 
     def traffic_of_allgather(self, size: int) -> int:
         """Bytes that this rank sends in an :meth:`allgather` of ``size`` bytes."""
@@ -34,13 +34,13 @@ class Exchange(ABC):
 
 
 def check_sizes(sizes: Sequence[int], limit: int) -> None:
-    """Refuses sizes that no rank can honestly announce.
+    """Checks the sizes that the ranks have announced.
 
     Raises:
-        CorruptFrameError: a size is negative or above ``limit``; names the rank.
+        CorruptFrameError: a size is negative or above ``limit`` bytes; names the rank.
     """
     for rank, size in enumerate(sizes):
         if not 0 <= size <= limit:
             raise CorruptFrameError(
-                f"rank {rank} announces a frame of {size} bytes, at most {limit} make sense here"
+                f"rank {rank} announced a frame of {size} bytes, at most {limit} are allowed here"
             )

@@ -1,4 +1,4 @@
-"""Compressors from a dictionary of settings, with the names that GRACE's users know.
+"""Creates compressors from a dictionary of settings, with the names that GRACE uses.
 
 GRACE: Xu et al., "GRACE: A Compressed Communication Framework for Distributed Machine Learning",
 ICDCS 2021.
@@ -49,16 +49,16 @@ _ALIASES = {
 
 
 def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
-    """A compressor from settings, as GRACE's ``grace_from_params`` takes them.
+    """Creates a compressor from settings like those of GRACE's ``grace_from_params``.
 
     Args:
         params: "compressor" and "memory" by name (default "none"), "codec" (default "entropy"),
-            "seed", "threads", "nonfinite", "loss_scale", and the arguments of the classes that are
-            named, under our names or GRACE's: compress_ratio, quantum_num, lr, gradient_clipping.
-            "communicator" and "world_size" are left to the caller.
+            "seed", "rank", "threads", "nonfinite", "loss_scale", and the arguments of the named
+            classes. GRACE's names compress_ratio, quantum_num, lr and gradient_clipping stand for
+            density, levels, learning_rate and clip. "communicator" and "world_size" are ignored.
 
     Raises:
-        ValueError: a name or a setting is unknown; says which ones there are.
+        ValueError: a name or a setting is unknown; the message lists the known ones.
 
     >>> import gradwire as gw
     >>> gw.compressor_from_params({"compressor": "topk", "compress_ratio": 0.01}).pipeline
@@ -78,7 +78,7 @@ def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
     if set(options) - known:
         raise ValueError(
             f"unknown settings: {', '.join(sorted(set(options) - known))}; "
-            f"there are: {', '.join(sorted(known | used))}"
+            f"known settings: {', '.join(sorted(known | used))}"
         )
     return Compressor(parts[0], memory=parts[1], **options)
 

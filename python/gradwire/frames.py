@@ -1,4 +1,4 @@
-"""Reading frames: decompression needs nothing but the bytes."""
+"""Reads and decodes frames; everything needed is in their bytes, except a shared code book."""
 
 from __future__ import annotations
 
@@ -25,35 +25,38 @@ _NO_LIMIT = 2**64 - 1
 
 @dataclass(frozen=True)
 class FrameInfo:
-    """What a frame says of itself (``cpp/FORMAT.md``)."""
+    """The header of a frame (``docs/FORMAT.md``)."""
 
     codec: str
     """Key of the codec, for example ``"rlh"``."""
     layout: str
-    """Order of the bits: ``"classic"``."""
+    """Order of the bits: ``"classic"`` or ``"pivot"``."""
     dtype: np.dtype[Any]
+    """Of the decoded array."""
     shape: tuple[int, ...]
     count: int
-    """Elements."""
+    """Number of elements."""
     code_length: int
     """Bits of all code words, without code book and header: the paper's metric."""
     code_book_bytes: int
+    """Bytes of the code book."""
     nbytes: int
     """Bytes of the frame."""
     decoded_nbytes: int
     """Bytes of the decoded array."""
     chunks: int
     raw_chunks: int
-    """Chunks that the codec could not shrink."""
+    """Number of chunks stored raw, because the codec could not shrink them."""
     checksum: bool
+    """Whether the frame ends with a CRC-32C."""
     shared_code_book: bool
-    """The frame names a shared code book instead of carrying its own."""
+    """Whether the frame refers to a shared code book instead of containing one."""
     version: int
-    """Version of the format."""
+    """Version of the frame format."""
 
 
 def inspect(frame: Any) -> FrameInfo:
-    """Reads a frame's header and checks its structure and its checksum; decodes nothing.
+    """Reads a frame's header and checks the frame's structure and checksum; decodes nothing.
 
     Args:
         frame: bytes, a uint8 array, or anything with the buffer protocol or DLPack.
@@ -93,8 +96,8 @@ def decompress(
 
     Args:
         frame: as for :func:`inspect`.
-        out: array to fill instead of a new one: C-contiguous, writable, of the frame's dtype and
-            number of elements.
+        out: array to fill instead of a new one: C-contiguous and writable, with the dtype and the
+            number of elements of the frame.
         max_size: largest decoded size in bytes to accept, checked before anything is allocated.
             A frame of n bytes never decodes to more than about n * 2 MiB, whatever it declares.
         threads: at most this many; None for the default.
@@ -106,9 +109,10 @@ def decompress(
         CorruptFrameError: the bytes are not a frame, or were changed.
         TruncatedFrameError: the bytes end before the frame does.
         UnsupportedFormatError: a version, codec or dtype that this build does not know.
-        MissingCodeBookError: the frame names a shared code book that this process has not.
+        MissingCodeBookError: the frame needs a shared code book that is not loaded.
         BufferTooSmallError: ``out`` or ``max_size`` is too small.
         ValueError: ``out`` has more elements than the frame, or overlaps it.
+        TypeError: ``out`` is not a NumPy array of the frame's dtype.
     """
     data = as_bytes(frame)
     limit = _NO_LIMIT if max_size is None else min(max(max_size, 0), _NO_LIMIT)
@@ -133,24 +137,23 @@ def decompress(
 def decompress_into(
     frame: Any, out: Any, threads: int | None = None, accumulate: bool = False
 ) -> None:
-    """Decodes a frame into memory that the caller owns.
+    """Decodes a frame into a buffer of the caller.
 
     Args:
         frame: as for :func:`inspect`.
-        out: writable C-contiguous buffer (NumPy array, bytearray, torch CPU tensor ...) of exactly
-            the decoded array's bytes. To accumulate: an array or tensor of integers of any width
-            with as many elements.
+        out: writable C-contiguous buffer (NumPy array, bytearray, torch CPU tensor, ...) of exactly
+            as many bytes as the decoded array. To accumulate: an array or tensor of integers of any
+            width with as many elements.
         threads: at most this many; None for the default.
-        accumulate: add the decoded integers to those of ``out`` instead of replacing them, chunk
-            by chunk, without a temporary array. Sums wrap around. The checksum is tested before
-            anything is added.
+        accumulate: add the decoded integers to those of ``out`` instead of replacing them, without
+            a temporary array. Sums wrap around. The checksum is verified before anything is added.
 
     Raises:
         BufferTooSmallError: ``out`` has fewer bytes than the array.
         ValueError: ``out`` has more bytes, is not writable and contiguous, or overlaps the frame;
-            to accumulate, it has another number of elements.
-        TypeError: ``out`` does not hold integers to add to.
-        CorruptFrameError, UnsupportedFormatError: as for :func:`decompress`.
+            with ``accumulate``, it has another number of elements.
+        TypeError: ``accumulate``, and ``out`` does not hold integers in native byte order.
+        CorruptFrameError, UnsupportedFormatError, MissingCodeBookError: as for :func:`decompress`.
     """
     data = as_bytes(frame)
     number = integers_to_add_to(out) if accumulate else None
@@ -163,6 +166,6 @@ def decompress_into(
 
 
 def max_compressed_size(q: Any) -> int:
-    """Upper bound in bytes of any codec's frame of ``q``: its size and a small constant."""
+    """Upper bound in bytes of a frame of ``q`` by any codec: a little more than ``q`` itself."""
     array, number = as_integers(q)
     return _core.max_compressed_size(array, number)

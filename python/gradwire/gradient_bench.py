@@ -1,4 +1,4 @@
-"""Measures compressors on gradients: sizes, speeds, and the bandwidth below which they pay."""
+"""Measures compressors on gradients: sizes, speeds, and break-even bandwidths."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gradwire.sparsifiers import (
 from gradwire.tables import print_table
 
 ROUNDS = 10
-WARM_UP = 10  # calls in which SIDCo settles
+WARM_UP = 10  # calls before measuring, in which SIDCo adapts
 FLOAT_BITS = 32
 SPARSIFIERS: tuple[type[Sparsifier], ...] = (
     *(TopK, RandomK, DGC, GaussianK, RedSync, RedSyncTrimmed),
@@ -49,7 +49,7 @@ COMPRESSOR_COLUMNS = (
 def _seconds(
     compressor: Compressor, x: Float32Array, rounds: int, accumulate: bool
 ) -> tuple[Any, list[float], list[float]]:
-    """The last frame, and the times of compressing and decompressing."""
+    """The last frame, and the seconds of each compression and each decompression."""
     out = np.zeros_like(x)
     compress, decompress = [], []
     for _ in range(rounds):
@@ -82,22 +82,25 @@ def bench_sparsifiers(
     """Prints the columns of SIDCo's microbenchmark (MLSys 2021) for each sparsifier.
 
     Ratio is the achieved density; times are means and standard deviations over 10 rounds, from
-    gradient to frame and back to a dense array; ME/s are 1e6 elements a second.
+    gradient to frame and back to a dense array; 1 ME/s is 1e6 elements per second.
 
     Args:
         paths: .npy files of floats.
-        megabytes: size in MiB of a normal float32 gradient to make where there are no files.
+        megabytes: size in MiB of a normally distributed float32 gradient to use without files.
         ratio: wanted density.
         threads: at most this many.
+
+    Raises:
+        ValueError: there is nothing to measure, or both ``paths`` and ``megabytes`` are given.
     """
     if paths and megabytes is not None:
-        raise ValueError("pass files of floats, or --size MB, not both")
+        raise ValueError("got FILE.npy and --size MB; pass only one of them")
     sources = {path.name: to_float32(*as_floats(np.load(path))) for path in paths}
     if not sources:
         count = (megabytes or 0) * 2**20 // 4
         sources["normal"] = np.random.default_rng(0).standard_normal(count, np.float32)
     if any(x.size == 0 for x in sources.values()):
-        raise ValueError("there is nothing to measure: pass files of floats, or --size MB")
+        raise ValueError("there is nothing to measure; pass .npy files of floats, or --size MB")
     with Progress("measuring", len(sources) * len(SPARSIFIERS)) as progress:
         for name, x in sources.items():
             rows = []
@@ -115,7 +118,7 @@ def print_compressors(
     threads: int | None,
     rounds: int = ROUNDS,
 ) -> None:
-    """Prints a table of whole frames of one gradient; times are medians."""
+    """Prints a table of compressors on one gradient; speeds are from median times."""
     rows = []
     for name, pipeline in pipelines.items():
         compressor = Compressor(pipeline(), threads=threads)

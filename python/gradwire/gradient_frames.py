@@ -1,4 +1,4 @@
-"""Frames of gradients, whatever has made them: what they say of themselves, and decoding."""
+"""Reads and decodes gradient frames of any compressor."""
 
 from __future__ import annotations
 
@@ -18,23 +18,27 @@ _PLANES = 3
 
 @dataclass(frozen=True)
 class GradientInfo:
-    """What a gradient frame says of itself (``cpp/FORMAT.md``, section 9)."""
+    """The header of a gradient frame (``docs/FORMAT.md``, section 9)."""
 
     method: str
     """ "levels", "signs", "powers", "planes", "sparse", "random" or "ternary signs"."""
     dtype: str
     """Of the gradient: "float32", "float16", "bfloat16" or "float64"."""
     shape: tuple[int, ...]
+    """Of the gradient."""
     count: int
-    """Elements."""
+    """Number of elements."""
     sent: int
-    """Elements that are not left out."""
+    """Number of elements that were sent, not left out."""
     nbytes: int
     """Bytes of the frame."""
 
 
 def inspect_gradient(frame: Any) -> GradientInfo:
     """Reads a gradient frame's header and checks the header's checksum; decodes nothing.
+
+    Args:
+        frame: bytes, a uint8 array, or anything with the buffer protocol or DLPack.
 
     Raises:
         CorruptFrameError: the bytes are not a gradient frame, or the header was changed.
@@ -60,26 +64,28 @@ def decompress_gradient(
         frame: bytes, a uint8 array, or anything with the buffer protocol or DLPack.
         out: float32 array or torch CPU tensor to fill instead of a new one: C-contiguous, writable,
             with as many elements as the gradient. For a frame of ``Lossless`` it may have the
-            gradient's own type, and gets its very bits.
-        accumulate: add to ``out``, chunk by chunk, without a temporary array.
-        scale: factor of the decoded gradient, for example 1 / world size.
-        max_size: largest number of decoded bytes to accept, checked before anything is allocated.
-            Pass it for frames from strangers: a short sparse one may declare 2^32 elements.
+            type of the gradient, and receives it bit for bit.
+        accumulate: add to ``out`` instead of replacing it, without a temporary array.
+        scale: factor by which the decoded gradient is multiplied, for example 1 / world size.
+        max_size: largest decoded size in bytes to accept, checked before anything is allocated.
+            Pass it for untrusted frames: a short sparse one may declare 2^32 elements.
         threads: at most this many; None for the default.
 
     Returns:
-        ``out``, or a new float32 array of the gradient's shape. Frames of ``Lossless`` give the
-        gradient's own dtype if ``scale`` is 1, but float32 for bfloat16, which NumPy lacks.
+        ``out``, or a new float32 array of the gradient's shape. For frames of ``Lossless``
+        it has the dtype of the gradient if ``scale`` is 1; but float32 for bfloat16, which NumPy
+        lacks.
 
     Raises:
-        CorruptFrameError: the bytes are not a gradient frame, or were changed. ``out`` is as it
-            was after accidental damage, which checksums tell before anything is written.
+        CorruptFrameError: the bytes are not a gradient frame, or were changed. Accidental damage
+            leaves ``out`` unchanged, because checksums are verified before anything is written.
         TruncatedFrameError: the bytes end before the frame does.
         UnsupportedFormatError: a version or method that this build does not know.
-        MissingCodeBookError: the frame names a shared code book that this process has not.
+        MissingCodeBookError: the frame needs a shared code book that is not loaded.
         BufferTooSmallError: ``out`` or ``max_size`` is too small.
-        ValueError: ``out`` has more elements than the gradient, or overlaps the frame.
-        TypeError: ``out`` has a type that the frame cannot give.
+        ValueError: ``out`` has more elements than the gradient, or overlaps the frame; or
+            ``accumulate`` without ``out``.
+        TypeError: the frame cannot be decoded to the type of ``out``.
     """
     data = as_bytes(frame)
     method, number, shape, count, _ = _core.inspect_gradient(data)
@@ -92,7 +98,7 @@ def decompress_gradient(
         )
     if out is None:
         if accumulate:
-            raise ValueError("accumulate=True needs an out to add to")
+            raise ValueError("accumulate=True needs an out to add to; pass out=")
         target = np.empty(shape, dtype)
         flat, kind = target.reshape(-1), number if own else FLOAT32
     else:
@@ -117,14 +123,14 @@ def decompress_sum(
 ) -> Any:
     """Adds up gradients, for example those of all ranks, and multiplies them by ``scale``.
 
-    The result has the same bits as one :func:`decompress_gradient` after the other, in the order
-    of the frames, but memory is written once where all were quantized alike.
+    The result is bit for bit that of calling :func:`decompress_gradient` for each frame, in order;
+    but ``out`` is written only once if all gradients were quantized in the same way.
 
     Args:
-        frames: one or more, of gradients with equally many elements.
+        frames: one or more frames of gradients with the same number of elements.
         out: float32 array or torch CPU tensor to fill instead of a new one, as for
             :func:`decompress_gradient`.
-        scale: for example 1 / world size.
+        scale: factor by which the sum is multiplied, for example 1 / world size.
         max_size: as for :func:`decompress_gradient`.
         threads: at most this many; None for the default.
 
@@ -132,8 +138,9 @@ def decompress_sum(
         ``out``, or a new float32 array of the shape of the first gradient.
 
     Raises:
-        Error: as for :func:`decompress_gradient`; it does not say which frame it was.
-        ValueError: there is no frame, gradients differ in size, or ``out`` overlaps a frame.
+        Error: as for :func:`decompress_gradient`; the message does not say which frame is wrong.
+        ValueError: ``frames`` is empty, gradients differ in size, or ``out`` overlaps a frame.
+        TypeError: ``out`` is not float32.
 
     >>> import gradwire as gw
     >>> import numpy as np
@@ -144,7 +151,7 @@ def decompress_sum(
     """
     data = [as_bytes(frame) for frame in frames]
     if not data:
-        raise ValueError("there is no frame to add up")
+        raise ValueError("frames is empty; pass at least one frame")
     _, _, shape, count, _ = _core.inspect_gradient(data[0])
     if max_size is not None and 4 * count > max_size:
         raise _core.BufferTooSmallError(

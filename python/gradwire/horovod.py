@@ -1,4 +1,4 @@
-"""Horovod: an optimizer of PyTorch whose gradients are averaged by way of compressed frames.
+"""Horovod: averages the gradients of a PyTorch optimizer by exchanging compressed frames.
 
 hvd.broadcast_parameters(model.state_dict(), root_rank=0)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -33,11 +33,11 @@ with needs("horovod"):
 from gradwire.torch.saturate import copy_saturated, is_finite
 
 SMALLEST = 4096
-"""Elements of a parameter below which it goes plain: compressing it could not pay."""
+"""Smaller parameters (in elements) are not compressed, because that would not pay off."""
 
 
 class HorovodExchange(Exchange):
-    """Exact sizes, no padding. Call ``hvd.init()`` first."""
+    """Exchanges exactly the bytes of each rank, without padding. Call ``hvd.init()`` first."""
 
     def __init__(self) -> None:
         self.rank = hvd.rank()
@@ -52,10 +52,10 @@ class HorovodExchange(Exchange):
     def start_allgather(
         self, data: ByteArray, limit: int, name: str
     ) -> Callable[[], list[ByteArray]]:
-        """An :meth:`allgather` that goes on until the function it returns is called.
+        """Starts an :meth:`allgather`; the function that it returns waits for the result.
 
-        Ranks may start those of different names in different orders. Sizes travel beside the data:
-        Horovod has taken memory for the data when they are checked.
+        Ranks may start transfers with different names in different orders. Sizes are sent at the
+        same time as the data, so Horovod has allocated memory for the data before they are checked.
         """
         announced = hvd.allgather_async(torch.tensor([data.size]), name=f"gradwire.sizes.{name}")
         arriving = hvd.allgather_async(_tensor(data), name=f"gradwire.data.{name}")
@@ -83,36 +83,36 @@ def DistributedOptimizer(
     algorithm: str = "auto",
     loss_scale: Callable[[], float] | None = None,
 ) -> torch.optim.Optimizer:
-    """Lets an optimizer average gradients over all ranks before each step. All ranks must call it.
+    """Makes an optimizer average gradients over all ranks before each step. All ranks must call it.
 
-    Frames set out while the backward pass goes on. Parameters of fewer than 4096 elements go plain,
-    if what the compressor sends stands for the gradient. A parameter without a gradient on this
-    rank counts as zeros, as with Horovod's own optimizer. Sparse gradients become dense.
+    Frames are sent during the backward pass. Parameters of fewer than 4096 elements are averaged
+    uncompressed, if what the compressor sends estimates the gradient. A parameter without a
+    gradient on this rank counts as zeros, as with Horovod's optimizer. Sparse gradients become
+    dense.
 
-    The optimizer gets methods. ``synchronize()`` finishes the averages before ``step()`` does,
-    for example to clip or unscale them. ``with optimizer.no_sync():`` is for all backward passes
-    but the last one of a step, to accumulate gradients. ``compression_state_dict()`` and
+    The optimizer gets new methods. ``synchronize()`` finishes the averages before ``step()``, for
+    example to clip or unscale them. To accumulate gradients, run all backward passes of a step
+    except the last ``with optimizer.no_sync():``. ``compression_state_dict()`` and
     ``load_compression_state_dict(state, strict=True)`` are for each rank's checkpoint, see
     :meth:`gradwire.mpi.Averager.load_state_dict`.
 
-    A step in which an average is not finite counts as skipped, as it does for a loss scaler:
-    memories are taken back to what they were before it. ``skip_step()`` does so for other reasons;
-    call it in the place of ``step()``.
+    A step in which an average is not finite counts as skipped, as it does for a loss scaler: it is
+    undone in memory. To skip a step for another reason, call ``skip_step()`` instead of ``step()``.
 
     Args:
-        optimizer: of any class. It is changed, and returned.
-        named_parameters: all that the optimizer has, in one order on all ranks. Horovod matches
-            gradients by these names, and memories are kept apart by them.
-        compressor: configure it identically on all ranks; its rank is set here. It belongs to this
-            optimizer alone.
+        optimizer: of any class; it is changed and returned.
+        named_parameters: (name, parameter) pairs, including all parameters of the optimizer, in the
+            same order on all ranks. The names identify gradients and their memory.
+        compressor: configure it identically on all ranks; its ``rank`` is overwritten here. Do
+            not use it for anything else.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
-        loss_scale: gives the factor by which the loss is multiplied at the moment, see
-            :class:`~gradwire.compressor.Compressor`.
+        loss_scale: returns the current loss scale, see :class:`~gradwire.compressor.Compressor`.
 
     Raises:
-        ValueError: ranks have different settings, or a parameter has no name. From ``step()``,
-            as CorruptFrameError: a frame was damaged on its way; names its rank.
-        RuntimeError: from ``loss.backward()``: a second one without a step between.
+        ValueError: ranks have different settings, the compressor is in use already, or a parameter
+            has no name.
+        CorruptFrameError: from ``step()``: a frame was damaged in transit; names the sender.
+        RuntimeError: from ``loss.backward()``: a second backward pass without a step in between.
     """
     own = {p for group in optimizer.param_groups for p in group["params"]}
     named = dict(named_parameters)
@@ -131,7 +131,7 @@ def DistributedOptimizer(
 
 
 class _Gradients:
-    """Averages the gradients of parameters as they come."""
+    """Averages the gradients of parameters as they become ready."""
 
     def __init__(
         self,
@@ -150,12 +150,12 @@ class _Gradients:
             parameter.register_post_accumulate_grad_hook(partial(self._ready, name))
 
     def synchronize(self) -> None:
-        """Puts averages in the place of all gradients."""
+        """Replaces all gradients with their averages."""
         for name, parameter in self._parameters.items():
             if name not in self._pending:
                 self._start(name, parameter)
         pending, self._pending = self._pending, {}
-        for name, parameter in self._parameters.items():  # in one order, as "sharded" needs it
+        for name, parameter in self._parameters.items():  # "sharded" needs one order on all ranks
             copy_saturated(pending[name]().view_as(parameter), parameter.grad)
             if not is_finite(parameter.grad):
                 self.averager.step_is_void = True
@@ -166,18 +166,18 @@ class _Gradients:
         self._synchronized = True
 
     def skip_step(self) -> None:
-        """Takes memories back to what they were after the last ``step()``."""
+        """Undoes in memory all that followed the last ``step()``."""
         if self._pending:
             self.synchronize()
         self.averager.end_step(applied=False)
 
     def after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        """The hook of ``step`` when parameters are updated."""
+        """The hook that runs after ``step`` has updated the parameters."""
         self.averager.end_step(applied=True)
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
-        """Gradients of backward passes inside only add up."""
+        """Backward passes inside only accumulate gradients, and send nothing."""
         self._accumulating = True
         try:
             yield
@@ -185,7 +185,7 @@ class _Gradients:
             self._accumulating = False
 
     def before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
-        """The hook of ``step``. With a closure, gradients are averaged after each call of it."""
+        """The hook that runs before ``step``; averages gradients after each call of a closure."""
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         if closure is None:
             self._settle()
@@ -208,8 +208,8 @@ class _Gradients:
             return
         if name in self._pending:
             raise RuntimeError(
-                f"a second gradient of {name} without a step between; "
-                "accumulate within optimizer.no_sync()"
+                f"parameter {name} has a second gradient without a step in between; "
+                "accumulate gradients within optimizer.no_sync()"
             )
         self._synchronized = False
         self._start(name, parameter)
@@ -253,5 +253,5 @@ def _tensor(data: ByteArray) -> torch.Tensor:
 
 def _split(data: torch.Tensor, sizes: list[int]) -> list[ByteArray]:
     if data.numel() != sum(sizes):
-        raise CorruptFrameError("ranks have sent other sizes than they have announced")
+        raise CorruptFrameError("the sizes of the received frames are not those announced")
     return np.split(data.numpy(), np.cumsum(sizes)[:-1])

@@ -1,4 +1,4 @@
-"""JAX: averages of gradients over all ranks of an averager, in jitted functions too.
+"""JAX: averages gradients over all ranks of an averager, also in jitted functions.
 
 averager = gw.mpi.Averager(gw.Compressor(gw.QSGD(4)))
 
@@ -28,25 +28,28 @@ if TYPE_CHECKING:
 
 
 def average(gradients: Any, averager: Averager, name: str = "gradients") -> Any:
-    """Averages of gradients over all ranks.
+    """Averages gradients over all ranks.
 
-    They travel together, as one array of float32. Each call goes to the averager once, in the order
-    of the program, for all ranks must call it alike; so it cannot be under ``vmap``, nor in a
-    program that runs on several devices. Errors of the averager come as a JaxRuntimeError that
-    quotes them.
+    All gradients are sent together, as one float32 array. Each call reaches the averager exactly
+    once and in program order, because all ranks must make the same calls. This therefore works
+    neither under ``vmap`` nor in a program that runs on several devices.
 
     Args:
-        gradients: pytree of floats; alike on all ranks.
-        averager: a :class:`gradwire.mpi.Averager`, or any object with such an ``average``; one for
-            all steps: it holds what compression has left out so far.
-        name: of these gradients; others of the same averager need another one.
+        gradients: pytree of float arrays, with the same structure and shapes on all ranks.
+        averager: a :class:`gradwire.mpi.Averager`, or any object with the same ``average`` method.
+            Use one for all steps: it holds what compression has left out so far.
+        name: identifies these gradients among those of the averager.
 
     Returns:
-        The averages: as ``gradients``, with their types and shapes.
+        The averages, with the structure, shapes and dtypes of ``gradients``.
+
+    Raises:
+        TypeError: ``gradients`` do not hold floats.
+        JaxRuntimeError: an error of the averager, which the message quotes.
     """
     flat, restore = ravel_pytree(gradients)
     if not jnp.issubdtype(flat.dtype, jnp.floating):
-        raise TypeError(f"a gradient holds floats, got {flat.dtype}")
+        raise TypeError(f"a gradient must hold floats, got {flat.dtype}")
     averages = io_callback(
         lambda x: averager.average(np.asarray(x), name),
         jax.ShapeDtypeStruct(flat.shape, jnp.float32),
@@ -54,5 +57,5 @@ def average(gradients: Any, averager: Averager, name: str = "gradients") -> Any:
         ordered=True,
     )
     limit = float(min(jnp.finfo(flat.dtype).max, jnp.finfo(jnp.float32).max))
-    finite = jnp.clip(averages, -limit, limit)  # what is finite stays finite
+    finite = jnp.clip(averages, -limit, limit)  # finite averages stay finite
     return restore(jnp.where(jnp.isfinite(averages), finite, averages).astype(flat.dtype))

@@ -1,14 +1,13 @@
-"""Memories: what a compressor leaves out of one gradient is added to the next one.
+"""Memories: add what a compressor leaves out of one gradient to the next one.
 
-State is kept per tensor name, as flat float32 arrays. A memory belongs to one compressor.
+A memory holds flat float32 arrays for each tensor name. It belongs to one compressor.
 
-Where gradients are multiplied by a loss scale that changes, pass ``loss_scale`` to the
-:class:`~gradwire.compressor.Compressor`, or to what uses it. Without it, arrays stay in the units
-of older gradients. When the scale falls from 65536 to 1024, what :class:`Residual`,
-:class:`EFSign` and :class:`DGCMomentum` hold comes 64 times too large, and the mean of
-:class:`SignMomentum` is that of old gradients for many steps; when the scale grows, what they hold
-all but vanishes. In a loop of your own you may as well divide gradients by the scale before they
-are compressed.
+If gradients are multiplied by a loss scale that changes, pass ``loss_scale`` to the
+:class:`~gradwire.compressor.Compressor` or to the adapter that uses it. Otherwise the arrays stay
+in the units of older gradients. When the scale falls from 65536 to 1024, what :class:`Residual`,
+:class:`EFSign` and :class:`DGCMomentum` hold is 64 times too large, and old gradients dominate the
+mean of :class:`SignMomentum` for many steps; when the scale grows, what they hold nearly vanishes.
+In a hand-written loop you can instead divide gradients by the scale before you compress them.
 """
 
 from __future__ import annotations
@@ -21,27 +20,30 @@ __all__ = ["DGCMomentum", "EFSign", "Memory", "NoMemory", "Residual", "SignMomen
 
 
 class NoMemory(Memory):
-    """What is left out is lost."""
+    """No memory: what is left out is lost."""
 
     def draft(self, name: str, count: int, scale: float = 1.0) -> Draft:
-        """A step of which nothing is remembered."""
+        """A step that leaves no state."""
         return Draft(name, None, {}, {}, scale)
 
 
 class Residual(Memory):
     """Error feedback (Seide et al., 2014; Karimireddy et al., 2019).
 
-    gamma * gradient + beta * residual is compressed; what that loses is the next residual.
+    The compressor gets gamma * gradient + beta * residual; what it loses is the next residual.
 
-    That is stable only if what is lost is smaller than what was given (Karimireddy et al., 2019,
-    assumption A). Unbiased stochastic levels may lose more: QSGD(4) with buckets of 512 loses up to
-    4.7 times the energy of a bucket, and the residual would grow without bounds. So levels are
-    rounded to the nearest where there is a memory, and a bucket's scale is at most levels times its
-    largest magnitude, so that something of each bucket is sent.
+    This is stable only if the loss is smaller than the input (Karimireddy et al., 2019, assumption
+    A). Unbiased stochastic levels may lose more: QSGD(4) with buckets of 512 loses up to 4.7 times
+    the energy of a bucket, so the residual would grow without bound. Levels are therefore rounded
+    to nearest if there is a memory, and the scale of a bucket is at most levels times its largest
+    magnitude, so that some element of each nonzero bucket is sent.
 
     Args:
-        beta: weight of the residual.
-        gamma: weight of the gradient.
+        beta: weight of the residual; finite.
+        gamma: weight of the gradient; finite.
+
+    Raises:
+        ValueError: a weight is not finite.
     """
 
     kinds = ("",)
@@ -59,28 +61,31 @@ class Residual(Memory):
         return self.gamma == 1
 
     def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
-        """The gradient with the residual: the array that becomes the next residual."""
+        """The weighted sum of gradient and residual, in the array of the next residual."""
         _core.combine(x, draft.old[""], self.gamma, self.beta * draft.ratio, draft.new[""])
         return draft.new[""]
 
     def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
-        """Takes what was sent off the residual."""
+        """Subtracts what was sent from the residual."""
         draft.new[""][indices] -= sent
 
     def feedback(self, draft: Draft) -> tuple[float, float]:
-        """The weights of the residual and of the gradient."""
+        """The weights (beta, gamma), with beta adjusted to the loss scale."""
         return self.beta * draft.ratio, self.gamma
 
 
 class EFSign(Residual):
     """Error feedback of learning rate * gradient (Karimireddy et al., ICML 2019, algorithm 1).
 
-    What arrives is an update that includes the learning rate already, so the optimizer's own rate
-    must be 1. The rate may follow a schedule: set :attr:`learning_rate` before a step, to the same
+    The average is an update that already includes the learning rate, so the learning rate of the
+    optimizer must be 1. To follow a schedule, set :attr:`learning_rate` before a step, to the same
     value on all ranks.
 
     Args:
-        learning_rate: of the update.
+        learning_rate: of the update; finite.
+
+    Raises:
+        ValueError: ``learning_rate`` is not finite.
     """
 
     def __init__(self, learning_rate: float = 0.1) -> None:
@@ -100,10 +105,13 @@ class EFSign(Residual):
 class DGCMomentum(Memory):
     """Momentum correction and factor masking, for sparsifiers (Lin et al., "DGC", ICLR 2018).
 
-    u = momentum * u + gradient, v = v + u; elements of v are sent, and cleared in both.
+    u = momentum * u + gradient, v = v + u; chosen elements of v are sent, and then cleared in both.
 
     Args:
-        momentum: of the optimizer, which then must have none of its own.
+        momentum: that of the optimizer, which must then use none itself; finite.
+
+    Raises:
+        ValueError: ``momentum`` is not finite.
     """
 
     kinds = ("/u", "/v")
@@ -116,7 +124,7 @@ class DGCMomentum(Memory):
 
     @property
     def keeps_scale(self) -> bool:
-        """See :attr:`Memory.keeps_scale`: a velocity is sent."""
+        """See :attr:`Memory.keeps_scale`: False, because a velocity is sent."""
         return False
 
     def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
@@ -127,7 +135,7 @@ class DGCMomentum(Memory):
         return new["/v"]
 
     def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
-        """Clears the chosen elements; what their values have lost by rounding is kept."""
+        """Clears the chosen elements, but leaves their rounding errors in v."""
         draft.new["/u"][indices] = 0
         draft.new["/v"][indices] -= sent
 
@@ -136,7 +144,10 @@ class SignMomentum(Memory):
     """The momentum of :class:`gradwire.quantizers.Signum`: a running mean of gradients.
 
     Args:
-        momentum: weight of the mean so far.
+        momentum: weight of the previous mean; finite, and that of the ``Signum``.
+
+    Raises:
+        ValueError: ``momentum`` is not finite.
     """
 
     kinds = ("",)
@@ -147,7 +158,7 @@ class SignMomentum(Memory):
         self.momentum = momentum
 
     def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
-        """The momentum."""
+        """The new mean: momentum * mean + (1 - momentum) * gradient."""
         weight = self.momentum * draft.ratio
         _core.combine(x, draft.old[""], 1.0 - self.momentum, weight, draft.new[""])
         return draft.new[""]

@@ -1,9 +1,9 @@
-"""MPI: averages of gradients over the ranks of a communicator of mpi4py.
+"""MPI: averages gradients over the ranks of an mpi4py communicator.
 
     averager = gw.mpi.Averager(gw.Compressor(gw.QSGD(4)))
     gradient = averager.average(gradient, name="layer1.weight")
 
-or, to compute while frames travel,
+or, to compute while frames are in transit,
 
     pending = averager.start(gradient, name="layer1.weight")
     gradient = pending.wait()
@@ -28,14 +28,14 @@ with needs("mpi", "mpi4py"):
     from mpi4py import MPI
 
 
-_keyval: int | None = None  # of the attribute of a communicator that is its duplicate
+_keyval: int | None = None  # key of the attribute of a communicator that holds its duplicate
 
 
 class MPIExchange(Exchange):
-    """Exact sizes, no padding.
+    """Exchanges exactly the bytes of each rank, without padding.
 
     Args:
-        comm: of all ranks that take part.
+        comm: a communicator with all participating ranks.
     """
 
     def __init__(self, comm: MPI.Comm) -> None:
@@ -48,7 +48,7 @@ class MPIExchange(Exchange):
         return self.start_allgather(data, limit)()
 
     def start_allgather(self, data: ByteArray, limit: int) -> Callable[[], list[ByteArray]]:
-        """An :meth:`allgather` that goes on until the function it returns is called."""
+        """Starts an :meth:`allgather`; the function that it returns waits for the result."""
         sizes = self.comm.allgather(data.size)
         check_sizes(sizes, limit)
         out = np.empty(sum(sizes), np.uint8)
@@ -71,18 +71,17 @@ class MPIExchange(Exchange):
 
 
 class Averager(NamedTensors):
-    """Averages gradients over all ranks. All ranks must create it, and call it, in one order.
+    """Averages gradients over all ranks. All ranks must create it and call it in the same order.
+
+    If a gradient is not finite on one rank, its average is NaN on all ranks, and the memory of that
+    tensor is unchanged. Call :meth:`skip_step` if finite averages are not applied.
 
     Args:
-        compressor: configure it identically on all ranks; its rank is set here. It belongs to this
-            averager alone.
+        compressor: configure it identically on all ranks; its ``rank`` is overwritten here. Do not
+            use it for anything else.
         comm: None for ``MPI.COMM_WORLD``. It is duplicated once, for all averagers.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
-        loss_scale: gives the factor by which the loss is multiplied at the moment, see
-            :class:`~gradwire.compressor.Compressor`.
-
-    If a gradient is not finite on one rank, its average is NaN on all, and the memory of that
-    tensor is as before. Call :meth:`skip_step` where averages that are finite are not applied.
+        loss_scale: returns the current loss scale, see :class:`~gradwire.compressor.Compressor`.
 
     Raises:
         ValueError: ranks have different settings, or the compressor is in use already.
@@ -101,28 +100,39 @@ class Averager(NamedTensors):
         self.traffic = self.averager.traffic
 
     def average(self, x: Any, name: str) -> Output:
-        """The average over all ranks: a new array of the shape of ``x``.
-
-        It is float32, or float64 for float64 with :class:`gradwire.Lossless`.
+        """Averages a gradient over all ranks.
 
         Args:
-            x: floats, any shape; a NumPy array or torch CPU tensor.
-            name: of the tensor, alike on all ranks. Memories are kept apart by it.
+            x: floats, of any shape, the same on all ranks; a NumPy array or torch CPU tensor.
+            name: of the tensor, the same on all ranks. Each name has separate memory.
+
+        Returns:
+            A new array of the shape of ``x``: float32, or float64 if ``x`` is float64 and the
+            pipeline is :class:`gradwire.Lossless`.
+
+        Raises:
+            TypeError: ``x`` does not hold floats.
+            ValueError: a tensor of this name is being averaged already.
+            CorruptFrameError: a frame was damaged in transit; names the sender.
+            RuntimeError: this averager was closed.
         """
         return self.start(x, name).wait()
 
     def start(self, x: Any, name: str) -> Pending:
-        """Begins to average; ``wait()`` of what it returns gives what :meth:`average` gives.
+        """Starts to average a gradient.
 
         Args:
-            x: as for :meth:`average`; may be changed once this returns.
+            x: as for :meth:`average`; it may be changed once this returns.
             name: as for :meth:`average`.
 
+        Returns:
+            An object whose ``wait()`` returns what :meth:`average` does.
+
         Raises:
-            ValueError: a tensor of this name is on its way already.
+            ValueError: a tensor of this name is being averaged already.
         """
         if name in self._pending:
-            raise ValueError(f"tensor {name!r} is on its way already; call its wait() first")
+            raise ValueError(f"tensor {name!r} is being averaged already; call its wait() first")
         averager, shape = self.averager, tuple(x.shape)
         out = averager.room_for(x)
         frames = averager.compress(x.reshape(-1), name)
@@ -141,7 +151,7 @@ class Averager(NamedTensors):
 
 
 def _duplicate(comm: MPI.Comm) -> MPI.Comm:
-    """A communicator of our own with the same ranks: one for each of the program's."""
+    """The duplicate of a communicator, made on first use, so that messages cannot mix."""
     global _keyval
     if _keyval is None:
         _keyval = MPI.Comm.Create_keyval()
@@ -154,11 +164,11 @@ def _duplicate(comm: MPI.Comm) -> MPI.Comm:
 
 
 class Pending:
-    """An average on its way."""
+    """An average that may not have arrived yet."""
 
     def __init__(self, finish: Callable[[], Output]) -> None:
         self._finish = finish
 
     def wait(self) -> Output:
-        """The average: see :meth:`Averager.average`."""
+        """Waits for the average and returns it; see :meth:`Averager.average`."""
         return self._finish()

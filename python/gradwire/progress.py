@@ -1,4 +1,4 @@
-"""A line of progress on long work, for people at a terminal."""
+"""A progress line for long work at a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATIENCE = 1.0  # seconds before the line appears
 
 
 class Progress:
-    """Counts steps on one line of stderr once the work has taken a second."""
+    """Counts steps on one line of stderr, once the work has taken a second."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -18,7 +18,7 @@ class Progress:
         self._shown = False
 
     def step(self, detail: str = "") -> None:
-        """One more step is done."""
+        """Counts one more step; ``detail`` is shown after the count."""
         self._done += 1
         if sys.stderr.isatty() and time.monotonic() - self._begin > PATIENCE:
             self._shown = True

@@ -1,14 +1,14 @@
-"""Quantizers: floats to few small integers and a scale per bucket.
+"""Quantizers: turn floats into small integers with few values, and a scale per bucket.
 
-A bucket is ``bucket_size`` consecutive elements of the flat gradient; None makes one bucket of all.
-Levels are made with the scale *as it is sent*, which is rounded up, so that stochastic rounding
-stays unbiased whatever ``scale_dtype`` is: ``"float32"``, ``"bfloat16"``, or ``"log8"``, powers of
-2^(1/8), a few bits each once they are coded. The means of signs are rounded to the nearest. The
-largest scale of ``"log8"`` is about 3.1e38; larger elements are clipped and arrive too small.
+A bucket is ``bucket_size`` consecutive elements of the flat gradient; None makes a single bucket.
+Scales are sent as ``scale_dtype``: ``"float32"``, ``"bfloat16"``, or ``"log8"`` (powers of 2^(1/8),
+a few bits each once coded). They are rounded up, and levels are computed from the rounded scale, so
+stochastic rounding stays unbiased. The means of signs are rounded to nearest. The largest scale of
+``"log8"`` is about 3.1e38; larger elements are clipped.
 
-Stochastic rounding resolves 2^-24 of a level; magnitudes below that of the scale / levels become 0.
-All objects are immutable; random numbers depend on (seed, rank, name, step) and the element's
-index alone, not on threads or instruction sets.
+Stochastic rounding has a resolution of 2^-24 levels: magnitudes below 2^-24 * scale / levels become
+0. All objects are immutable. Random numbers depend only on (seed, rank, name, step) and the index
+of the element, not on threads or instruction sets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gradwire._floats import Float32Array
 from gradwire._quantizer import Quantizer
 
 LEVELS, SIGNS, POWERS, PLANES = range(4)
-"""Methods by their numbers in the frame (FORMAT.md, section 9)."""
+"""Numbers of the methods in the frame (FORMAT.md, section 9)."""
 _L2, _MAX, _DEVIATIONS, _ONE, _MEAN, _TWO_MEANS = range(6)
 _SCALE_TYPES = {"float32": 0, "bfloat16": 1, "log8": 2}
 _MOST_LEVELS = 127
@@ -47,7 +47,7 @@ def _per_element(scales: Float32Array, count: int, bucket_size: int | None) -> F
 
 
 class _Levels(Quantizer):
-    """Integers of -levels to levels, times scale / levels."""
+    """Integers from -levels to levels, times scale / levels."""
 
     bucket_size: int | None
     scale_dtype: str
@@ -68,12 +68,12 @@ class QSGD(_Levels):
     """Stochastic levels between 0 and the norm of a bucket (random dithering).
 
     x becomes sign(x) * scale / levels * l, where l is |x| / scale * levels rounded up or down at
-    random so that its expectation is that (Alistarh et al., "QSGD", NeurIPS 2017, section 3.1).
+    random without bias (Alistarh et al., "QSGD", NeurIPS 2017, section 3.1).
 
     Args:
-        levels: s of the paper, 1 to 127.
-        bucket_size: elements that share a scale.
-        norm: "l2" as in the paper, or "max".
+        levels: s in the paper, 1 to 127.
+        bucket_size: elements per scale; None for the whole tensor.
+        norm: what the scale is: "l2" as in the paper, or "max", the largest magnitude.
         scale_dtype: how scales are sent.
 
     >>> import gradwire as gw
@@ -117,9 +117,9 @@ class TernGrad(_Levels):
     """-1, 0 or 1 times the largest magnitude, at random (Wen et al., NeurIPS 2017, section 3).
 
     Args:
-        clip: elements are clipped to so many standard deviations first (section 4), but not below
-            their root mean square: a constant gradient has no deviation.
-        bucket_size: elements that share a scale; None for the whole tensor, as in the paper.
+        clip: elements are first clipped to this many standard deviations (section 4), but not below
+            their root mean square, because the deviation of a constant gradient is 0.
+        bucket_size: elements per scale; None for the whole tensor, as in the paper.
         scale_dtype: how scales are sent.
     """
 
@@ -154,9 +154,9 @@ class Uniform(_Levels):
     """Evenly spaced levels up to the largest magnitude of a bucket.
 
     Args:
-        bits: 2 to 8: levels are -(2^(bits-1) - 1) to 2^(bits-1) - 1.
-        bucket_size: elements that share a scale.
-        stochastic: round at random, without bias, rather than to the nearest.
+        bits: 2 to 8; levels go from -(2^(bits-1) - 1) to 2^(bits-1) - 1.
+        bucket_size: elements per scale; None for the whole tensor.
+        stochastic: whether to round at random, without bias, not to nearest.
         scale_dtype: how scales are sent.
     """
 
@@ -188,10 +188,10 @@ class Uniform(_Levels):
 
 @dataclass(frozen=True)
 class SignSGD(Quantizer):
-    """Signs alone: -1 or 1, and 0 for 0 (Bernstein et al., ICML 2018).
+    """Only signs: -1 or 1, and 0 for 0 (Bernstein et al., ICML 2018).
 
-    Frames of gradients without a 0 have one bit per element. Others also say which elements are 0
-    (``cpp/FORMAT.md``, section 9.4); so it is with all quantizers that send signs.
+    Frames of gradients without zeros take one bit per element. Other frames also say which elements
+    are 0 (``docs/FORMAT.md``, section 9.4). The same holds for all quantizers that send signs.
     """
 
     keeps_scale: ClassVar[bool] = False
@@ -209,12 +209,12 @@ class SignSGD(Quantizer):
 class Signum(SignSGD):
     """Signs of a momentum (Bernstein et al., ICML 2018, algorithm 2).
 
-    The momentum m becomes momentum * m + (1 - momentum) * x; its sign is sent. A compressor keeps
-    it in a :class:`gradwire.memory.SignMomentum`, which it takes by itself; :meth:`quantize` sees
-    the momentum as its ``x``.
+    The momentum m becomes momentum * m + (1 - momentum) * x, and its sign is sent. A compressor
+    holds m in a :class:`gradwire.memory.SignMomentum`, which it creates by default; the ``x`` of
+    :meth:`quantize` is m.
 
     Args:
-        momentum: 0 to below 1.
+        momentum: at least 0 and below 1.
     """
 
     needs_memory: ClassVar[bool] = True
@@ -222,7 +222,7 @@ class Signum(SignSGD):
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be 0 to below 1, got {self.momentum}")
+            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
 
 
 @dataclass(frozen=True)
@@ -249,12 +249,12 @@ class _ScaledSigns(Quantizer):
 class EFSignSGD(_ScaledSigns):
     """Signs times the mean magnitude (Karimireddy et al., ICML 2019, section 4).
 
-    The mean is that of the elements that are not 0, which are sent as 0: the scale that loses least
-    in a step. Where no element is 0, it is the paper's. For use with error feedback:
+    Zeros are sent as 0, and the mean is over the other elements: that scale loses least in a step.
+    Without zeros it is that of the paper. Use it with error feedback:
     :class:`gradwire.memory.EFSign`.
 
     Args:
-        bucket_size: elements that share a scale; None for the whole tensor, as in the paper.
+        bucket_size: elements per scale; None for the whole tensor, as in the paper.
         scale_dtype: how scales are sent.
     """
 
@@ -275,11 +275,12 @@ class EFSignSGD(_ScaledSigns):
 class OneBit(_ScaledSigns):
     """Signs, each for the mean of its elements (Seide et al., "1-bit SGD", Interspeech 2014).
 
-    Scales are pairs: the mean of the elements above 0, and that of the magnitudes of those below; 0
-    is sent as 0. For use with error feedback: :class:`gradwire.memory.Residual`.
+    Scales are pairs: the mean of the elements above 0, and the mean magnitude of those below 0.
+    Zeros are sent as 0. Use it with error feedback: :class:`gradwire.memory.Residual`.
 
     Args:
-        bucket_size: elements that share a pair of scales; the paper has columns of matrices.
+        bucket_size: elements per pair of scales; None for the whole tensor. The paper has one pair
+            per column of a matrix.
         scale_dtype: how scales are sent.
     """
 
@@ -304,13 +305,13 @@ class OneBit(_ScaledSigns):
 
 @dataclass(frozen=True)
 class Natural(Quantizer):
-    """Powers of two, up or down at random without bias.
+    """Powers of two, rounded up or down at random without bias.
 
     "Natural compression for distributed deep learning" (Horváth et al., 2019).
 
-    A level is 0, or an exponent from 1 on, with the sign of the element; the scale is what level 1
-    stands for, and each next one for twice as much. Magnitudes below 2^-126 of the largest become
-    0. Those above 2^127 are rounded down to it, with bias: float32 has no larger power of two.
+    A level is 0, or 1 to 127 with the sign of the element. Level 1 stands for the scale, and each
+    further level for twice the one before. Magnitudes below 2^-126 of the largest become 0. Those
+    above 2^127 are rounded down to it, with bias, because float32 has no larger power of two.
     """
 
     def core(self) -> _core.Quantizer:
@@ -328,8 +329,8 @@ class Natural(Quantizer):
 class Lossless(Quantizer):
     """The floats themselves, bit for bit.
 
-    Their bytes are coded plane by plane by ``entropy``, whatever codec a compressor has: exponents
-    shrink to a few bits, mantissas where they can; elements that are 0 are left out. bfloat16
+    Their bytes are coded plane by plane by ``entropy``, whatever the codec of the compressor:
+    exponents shrink to a few bits, and mantissas where possible; zeros are left out. bfloat16
     becomes about 1.5 times smaller. NaN and infinity are sent as they are.
     """
 
@@ -340,9 +341,9 @@ class Lossless(Quantizer):
         return _core.Quantizer(PLANES)
 
     def quantize(self, x: Any, **_: Any) -> tuple[npt.NDArray[np.int8], Float32Array]:
-        """There are no levels: raises TypeError."""
+        """Raises TypeError: there are no levels."""
         raise TypeError("Lossless has no levels; use Compressor(Lossless()).compress(x)")
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
-        """There are no levels: raises TypeError."""
+        """Raises TypeError: there are no levels."""
         raise TypeError("Lossless has no levels; use decompress_gradient(frame)")

@@ -1,4 +1,4 @@
-"""How this build runs: threads, instruction set."""
+"""Threads and instruction set of this build."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from gradwire import _core
 
 
 def set_threads(n: int) -> None:
-    """Sets how many threads calls use by default; 0 leaves it to OpenMP (``OMP_NUM_THREADS``)."""
+    """Sets the default number of threads; 0 leaves it to OpenMP (``OMP_NUM_THREADS``).
+
+    Raises:
+        ValueError: ``n`` is negative.
+    """
     _core.set_threads(n)
 
 
 def build_info() -> dict[str, Any]:
-    """Version, OpenMP, default number of threads and instruction sets of this build.
+    """Version, OpenMP support, default number of threads and instruction sets of this build.
 
-    ``GRADWIRE_ISA`` in the environment forces one of ``available_isas``.
+    The environment variable ``GRADWIRE_ISA`` forces one of ``available_isas``.
     """
     openmp = _core.has_openmp()
     return {

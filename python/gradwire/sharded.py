@@ -1,8 +1,8 @@
-"""Averages by shards: for many ranks.
+"""Averages gradients in shards, for many ranks.
 
-The gradient is cut into one shard per rank; each rank receives its shard from all, averages it,
-and sends the average, compressed once more, to all. Its traffic per rank does not grow with the
-world; the second compression has an error feedback of its own.
+The gradient is cut into one shard per rank. Each rank receives its shard from all ranks, averages
+it, and sends the average, compressed a second time, to all ranks. The traffic per rank does not
+grow with the world size. The second compression has separate error feedback.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gradwire.memory import NoMemory, Residual
 from gradwire.quantizers import SignSGD
 
 SECOND_STAGE = "second stage"
-"""Kind of the array that tells what the second compression has left out."""
-_UNIT = 512  # shards begin at multiples of it, so that they cut few buckets
+"""The kind of the array that holds what the second compression has left out."""
+_UNIT = 512  # elements; shards begin at multiples of it, to cut few buckets in two
 
 
 class Sharded(Averager):
-    """Each rank averages one shard, and sends the average to all."""
+    """Each rank averages one shard and sends the average to all ranks."""
 
     def __init__(self, compressor: Compressor, exchange: Exchange) -> None:
         super().__init__(compressor, exchange)
@@ -69,7 +69,7 @@ class Sharded(Averager):
         self.traffic.add("decompress", time.perf_counter() - start)
 
     def held(self, name: str) -> TensorMemory | None:
-        """See :meth:`Averager.held`. Its arrays are joined from those of the shards."""
+        """See :meth:`Averager.held`. Joins the arrays of the shards."""
         count = self.counts.get(name, 0)
         borders = self._borders(count)
         pieces = [self.compressor.memory.held(_piece(name, r)) for r in range(len(borders))]
@@ -90,7 +90,7 @@ class Sharded(Averager):
     def keep(
         self, name: str, memory: TensorMemory | None, count: int, as_step: bool = False
     ) -> None:
-        """See :meth:`Averager.keep`. What is of others' shards goes to the first compression."""
+        """See :meth:`Averager.keep`. Moves second-stage residuals of other shards to stage one."""
         self.counts[name] = count
         borders = self._borders(count)
         begin, end = borders[self.exchange.rank]
@@ -116,7 +116,7 @@ class Sharded(Averager):
         self.second.memory.forget(name)
 
     def left_out(self, memory: TensorMemory) -> TensorMemory:
-        """See :meth:`Averager.left_out`. An average stands for as many gradients as ranks."""
+        """See :meth:`Averager.left_out`. What an average lacks counts once for each rank."""
         arrays = dict(memory.arrays)
         second = arrays.pop(SECOND_STAGE, None)
         if second is not None:
@@ -143,10 +143,10 @@ class Sharded(Averager):
 
 
 def second_stage(compressor: Compressor) -> Compressor:
-    """A compressor like ``compressor`` for averages of what it sends.
+    """A compressor like ``compressor``, for the averages of what that sends.
 
-    It has error feedback of its own where the first has one. The outcome of a vote is sent as it
-    is, by its signs.
+    It has error feedback if ``compressor`` has a memory. The outcome of a vote is sent as signs,
+    without loss.
     """
     memory = compressor.memory
     remembers = not isinstance(memory, NoMemory) and not compressor.votes
@@ -169,6 +169,6 @@ def _piece(name: str, rank: int) -> str:
 
 
 def _within(ranges: Ranges, begin: int, end: int) -> Ranges:
-    """What of some ranges lies between two elements, counted from the first of these."""
+    """The parts of ``ranges`` between ``begin`` and ``end``, relative to ``begin``."""
     cut = [(max(b, begin) - begin, min(e, end) - begin) for b, e in ranges]
     return [(b, e) for b, e in cut if b < e]

@@ -1,8 +1,8 @@
-"""Sparsifiers: which elements of a gradient to send.
+"""Sparsifiers: choose which elements of a gradient to send.
 
-``density`` is the share of elements to keep, above 0 and at most 1. ``values`` says how the kept
-values travel: ``"float32"``, ``"float16"``, ``"bfloat16"``, or a quantizer. State, where there is
-any, is kept per tensor name in the object.
+``density`` is the share of elements to send, above 0 and at most 1. ``values`` says how their
+values are sent: ``"float32"``, ``"float16"``, ``"bfloat16"``, or a quantizer. An object holds the
+state, if any, of each tensor name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass
 class TopK(Sparsifier):
-    """The elements of the largest magnitudes, exactly (Aji and Heafield, EMNLP 2017)."""
+    """The elements with the largest magnitudes, exactly (Aji and Heafield, EMNLP 2017)."""
 
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         return _core.top_k(x, self._wanted(x), threads)
@@ -44,20 +44,20 @@ class TopK(Sparsifier):
 
 @dataclass
 class RandomK(Sparsifier):
-    """Elements at random places, which sender and receiver draw alike: indices do not travel.
+    """Random elements. Sender and receiver draw the same indices, so these are not sent.
 
-    The gradient is cut into as many nearly equal parts as elements are kept, from a random place
-    on, and one is drawn from each, so that each element is as likely as any other. Rand-k of Stich
-    et al., "Sparsified SGD with memory", NeurIPS 2018, draws from all elements together.
+    The gradient is cut into as many nearly equal parts as elements are sent, starting at a random
+    place, and one element is drawn from each part; all elements are equally likely. Rand-k in Stich
+    et al., "Sparsified SGD with memory", NeurIPS 2018, draws from all elements together instead.
 
     Args:
-        seed: of the places; all ranks draw the same ones, so that they could be added up.
+        seed: selects the indices; all ranks draw the same ones.
     """
 
     seed: int = 0
 
     def random_stream(self, name: str, step: int) -> int:
-        """The stream of this tensor and step."""
+        """The random stream of this tensor and step, the same on all ranks."""
         return stream_of(self.seed, 0, name, step)
 
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
@@ -67,10 +67,10 @@ class RandomK(Sparsifier):
 
 @dataclass
 class Threshold(Sparsifier):
-    """All elements of at least a magnitude (Dryden et al., MLHPC 2016).
+    """All nonzero elements with at least some magnitude (Dryden et al., MLHPC 2016).
 
     Args:
-        threshold: the magnitude. ``density`` has no part in it.
+        threshold: the least magnitude, at least 0. ``density`` is ignored.
     """
 
     may_be_empty: ClassVar[bool] = True
@@ -89,8 +89,9 @@ class Threshold(Sparsifier):
 class DGC(Sparsifier):
     """Threshold from the top of a sample, corrected (Lin et al., ICLR 2018, section 3.4).
 
-    If more than ``tolerance`` times too many elements reach it, the largest of those are taken;
-    while there are fewer than 1 / ``tolerance`` of what is wanted, the threshold falls by a fifth.
+    While a threshold selects fewer than 1 / ``tolerance`` times the wanted number of elements, it
+    falls by 20 %, at most ``most_rounds`` times. If it selects more than ``tolerance`` times the
+    wanted number, the largest of these elements are kept.
     """
 
     tolerance: ClassVar[float] = 1.3
@@ -115,7 +116,7 @@ class DGC(Sparsifier):
 
 
 def _mean_and_largest(x: Float32Array, threads: int) -> tuple[float, float]:
-    """Of the magnitudes; sums are rounded, and their mean must not pass the largest."""
+    """Mean and maximum of the magnitudes; rounding must not put the mean above the maximum."""
     _, _, magnitudes, largest = _core.magnitude_sums(x, threads)
     return min(magnitudes / x.size, largest), largest
 
@@ -124,8 +125,9 @@ def _mean_and_largest(x: Float32Array, threads: int) -> tuple[float, float]:
 class RedSync(Sparsifier):
     """Threshold between mean and maximum by bisection.
 
-    Fang et al., "RedSync", Journal of Parallel and Distributed Computing, 2019, algorithm 3. Ends
-    when the threshold lets pass what is wanted to twice as much, or the search is exhausted.
+    Fang et al., "RedSync", Journal of Parallel and Distributed Computing, 2019, algorithm 3. The
+    search ends when the threshold selects 1 to 2 times the wanted number of elements, or when the
+    interval is narrower than ``precision``.
     """
 
     precision: ClassVar[float] = 1e-3
@@ -152,10 +154,10 @@ class RedSync(Sparsifier):
 
 @dataclass
 class RedSyncTrimmed(Sparsifier):
-    """Top-k among what a falling threshold lets pass (RedSync, algorithm 2).
+    """Top-k among the elements above a falling threshold (RedSync, algorithm 2).
 
-    The threshold is a share of the way from mean to maximum, less by ``step_down`` each round,
-    until enough elements reach it.
+    The threshold moves from the maximum toward the mean, by ``step_down`` of the distance each
+    round, until enough elements reach it.
     """
 
     step_down: ClassVar[float] = 0.2
@@ -176,10 +178,11 @@ class RedSyncTrimmed(Sparsifier):
 
 @dataclass
 class GaussianK(Sparsifier):
-    """Threshold of a normal distribution of the gradient's moments, corrected.
+    """Threshold from a normal distribution with the moments of the gradient, corrected.
 
-    While the count is off by more than a third, the threshold is halved or made half as large again
-    (Shi et al., "Understanding top-k sparsification in distributed deep learning", 2019).
+    While the number of selected elements is off by more than a third, the threshold is multiplied
+    by 0.5 or 1.5, at most ``most_rounds`` times (Shi et al., "Understanding top-k sparsification in
+    distributed deep learning", 2019).
     """
 
     most_rounds: ClassVar[int] = 4

@@ -1,4 +1,4 @@
-"""Aligned tables for people: plain text, or rich's on a terminal where it is installed."""
+"""Aligned tables: by rich on a terminal if it is installed, otherwise as plain text."""
 
 from __future__ import annotations
 

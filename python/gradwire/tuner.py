@@ -1,13 +1,13 @@
 """Chooses, bucket by bucket, between compressed and plain exchange, by measuring both.
 
-A trial takes steps with all buckets plain and steps with all buckets compressed in turn, more of
-them if they are short, or if neither kind is clearly the faster one. The time of a bucket is what
-it takes from its start, or from the end of the bucket before, to its own end; the span of a step is
-the time from its first start to its last end, backward pass included. Buckets are compressed if
-spans of such steps are shorter than those of plain ones: by 3 % in the median, and so often when
-two are compared that this is no chance. Where only some buckets gain, another trial compares such
-steps with the better of the other kinds. All ranks compare the times of the slowest rank, so they
-choose alike.
+A trial alternates steps with all buckets plain and steps with all buckets compressed; it has more
+of them if they are short, or if neither kind is clearly faster. The time of a bucket is from its
+start or the previous bucket's end, whichever is later, to its end. The span of a step is from its
+first start to its last end, backward pass included. Buckets are compressed if the spans of
+compressed steps are shorter than those of plain ones: by 3 % in the median, and in so large a share
+of all pairs of steps that it is not by chance. If only some buckets gain, another trial compares
+steps that compress just these with the better of the two other kinds. All ranks use the times of
+the slowest rank, so they make the same choice.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import time
 from collections.abc import Callable, Sequence
 
 PLAIN, COMPRESSED, CHOSEN = "plain", "compressed", "chosen"
-_WARM_UP = 2  # steps; DDP forms its buckets anew after the first
-_REPEATS = 3  # of each kind of step, or more
-_MOST_REPEATS = 24
-_LONG_ENOUGH = 0.5  # seconds of a trial; shorter ones are at the mercy of noise and go on
-_SURE = 0.9  # share of the pairs of a step of each kind in which one kind is shorter: it is so
-# After the most repeats this share is sure if it lies so many of its deviations above a half.
+_WARM_UP = 2  # steps that are not measured; DDP rebuilds its buckets after the first one
+_REPEATS = 3  # steps of each kind in a trial, at first
+_MOST_REPEATS = 24  # steps of each kind in a trial, at most
+_LONG_ENOUGH = 0.5  # seconds; shorter trials are extended, because they are noisy
+_SURE = 0.9  # one kind is surely faster if it wins this share of all pairs of a step of each kind
+# With many repeats, a smaller share is enough: this many standard deviations above one half.
 _DEVIATIONS = 2.1
-_WORTH_IT = 0.9  # of the time of a plain bucket; less of a gain may be noise
-_WORTH_THE_STEP = 0.97  # of the span of plain steps
-_SHARE = 0.01  # of all time may be lost on trials
-_SHORTEST_PAUSE = 500  # steps
+_WORTH_IT = 0.9  # a compressed bucket must take less than this share of the time of a plain one
+_WORTH_THE_STEP = 0.97  # compressed steps must take less than this share of the span of plain ones
+_SHARE = 0.01  # share of all time that trials may lose
+_SHORTEST_PAUSE = 500  # steps between trials, at least
 
 Slowest = Callable[[Sequence[float]], list[float]]
 
@@ -37,30 +37,30 @@ class Tuner:
     """Decides for one model which buckets are compressed.
 
     Args:
-        slowest: gives the largest of each number over all ranks; a collective operation.
-        clock: seconds.
+        slowest: returns the maximum of each number over all ranks; a collective operation.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, slowest: Slowest, clock: Callable[[], float] = time.perf_counter) -> None:
         self._slowest = slowest
         self._clock = clock
         self._chosen: dict[int, bool] = {}
-        self._ahead: list[str] = []  # kinds of the next steps
+        self._ahead: list[str] = []  # the kinds of the next steps
         self._times: dict[str, list[dict[int, tuple[float, float]]]] = {}
         self.restart()
 
     def restart(self) -> None:
-        """Forgets all measurements: the buckets have changed."""
+        """Discards all measurements, because the buckets have changed."""
         self._begin_trial(PLAIN, COMPRESSED)
         self._ahead[:0] = [COMPRESSED] * _WARM_UP
         self._warm_up = _WARM_UP
         self._mode = COMPRESSED
         self._pause = 0
-        self._lost = 0.0  # seconds, by the slower steps of trials
+        self._lost = 0.0  # seconds lost on the slower steps of trials
         self._now: dict[int, list[float]] = {}
 
     def begin_step(self) -> None:
-        """Before the first bucket of a step, when all of the step before are done."""
+        """Call before the first bucket of a step, when all buckets of the last step have ended."""
         self._keep_times()
         if not self._ahead and self._times:
             self._decide()
@@ -73,19 +73,19 @@ class Tuner:
             self._begin_trial(PLAIN, COMPRESSED)
 
     def compresses(self, bucket: int) -> bool:
-        """Whether this bucket is compressed in this step."""
+        """Whether to compress this bucket in this step."""
         if self._mode == CHOSEN:
             return self._chosen.get(bucket, True)
         return self._mode == COMPRESSED
 
     def begin(self, bucket: int) -> None:
-        """A bucket is ready."""
+        """Call when a bucket is ready."""
         self._now[bucket] = [self._clock()]
 
     def end(self, bucket: int) -> None:
-        """Its average has arrived."""
+        """Call when the average of a bucket has arrived."""
         times = self._now.get(bucket)
-        if times is not None:  # not restarted since it began
+        if times is not None:  # the tuner has not been restarted since
             times.append(self._clock())
 
     def _keep_times(self) -> None:
@@ -125,7 +125,12 @@ class Tuner:
         self._rest(min(of_base, of_kind))
 
     def _missing_repeats(self, seconds: float, shorter: float) -> int:
-        """Of a step of each kind, which take so long, until the trial is long and clear."""
+        """How many more steps of each kind the trial needs until it is long enough and clear.
+
+        Args:
+            seconds: median span of a step of one kind plus that of the other.
+            shorter: share of all pairs of steps in which the second kind is shorter.
+        """
         room = _MOST_REPEATS - self._repeats
         wanted = _LONG_ENOUGH / max(seconds, _LONG_ENOUGH / _MOST_REPEATS)
         if round(wanted) > self._repeats:
@@ -134,20 +139,20 @@ class Tuner:
         return 0 if is_clear else min(room, _REPEATS)
 
     def _begin_trial(self, base: str, kind: str) -> None:
-        """Whether steps of one kind are shorter than those of a simpler one."""
+        """Starts to compare steps of one kind with those of a simpler kind, the base."""
         self._kinds = base, kind
         self._times = {}
-        self._repeats = _REPEATS  # of each kind in this trial
+        self._repeats = _REPEATS  # steps of each kind in this trial
         self._ahead = [base, kind] * _REPEATS
 
     def _rest(self, seconds: float) -> None:
-        """Until the next trial, so that what this one lost is a small share of such steps."""
+        """Pauses for so many steps of ``seconds`` that trials lose little of the total time."""
         self._pause = max(_SHORTEST_PAUSE, round(self._lost / seconds / _SHARE))
         self._lost = 0.0
         self._times = {}
 
     def _spans(self, mode: str) -> list[float]:
-        """Of as many steps as all ranks have, also if one here could not be measured."""
+        """Spans of as many steps as other ranks have, even if one here could not be measured."""
         spans = [
             max(e for _, e in step.values()) - min(b for b, _ in step.values())
             for step in self._times[mode]
@@ -164,6 +169,6 @@ class Tuner:
 
 
 def _sure_share(repeats: int) -> float:
-    """Of the pairs of so many steps of each kind; the deviation is that of Mann and Whitney's U."""
+    """The share of pairs above which one kind is surely faster (Mann and Whitney's U)."""
     deviation = math.sqrt((2 * repeats + 1) / 12) / repeats
     return min(_SURE, 0.5 + _DEVIATIONS * deviation)

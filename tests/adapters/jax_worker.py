@@ -90,7 +90,7 @@ def check_types() -> None:
     try:
         gw.jax.average({"count": jnp.arange(3)}, averager)
     except TypeError as error:
-        assert "a gradient holds floats, got int32" in str(error)
+        assert "a gradient must hold floats, got int32" in str(error)
     else:
         raise AssertionError("integers were averaged")
     report("float32, float16 and bfloat16, outside of jit: types and shapes are kept")

@@ -114,7 +114,7 @@ def check_types() -> None:
     try:
         gw.tensorflow.average(tf.constant([1]), averager)
     except TypeError as error:
-        assert "a gradient holds floats, got int32" in str(error)
+        assert "a gradient must hold floats, got int32" in str(error)
     else:
         raise AssertionError("integers were averaged")
     report("float16, bfloat16, float64, a scalar, None: types and shapes are kept")

@@ -36,7 +36,7 @@ std::vector<std::uint8_t> code_words(const Kernels& kernels, const Coder& coder,
                                      const std::vector<std::uint8_t>& data) {
   std::vector<std::uint8_t> out(data.size() * 3 + 16);
   const std::size_t bits = kernels.codes.encode_bytes(coder.encode.get(), data.data(), data.size(),
-                                                out.data(), out.data() + out.size());
+                                                      out.data(), out.data() + out.size());
   REQUIRE(bits != SIZE_MAX);
   out.resize((bits + 7) / 8);
   return out;

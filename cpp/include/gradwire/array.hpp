@@ -6,7 +6,7 @@
 
 namespace gradwire {
 
-/// Element types; the numbers stand in the frame (FORMAT.md, section 2).
+/// Element types; frames store these numbers (FORMAT.md, section 2).
 enum class DType : std::uint8_t {
   kBool = 0,
   kInt8 = 1,
@@ -28,7 +28,7 @@ constexpr std::size_t item_size(DType dtype) {
 
 constexpr bool is_signed(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kInt64; }
 
-/// A C-contiguous array of integers, owned by the caller. An empty shape is one element.
+/// A C-contiguous array of integers, owned by the caller. An empty shape means one element.
 struct ArrayView {
   const void* data = nullptr;
   DType dtype = DType::kInt8;

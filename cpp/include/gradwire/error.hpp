@@ -5,14 +5,14 @@
 
 namespace gradwire {
 
-/// Base of every error about a frame or a buffer. A wrong argument is std::invalid_argument
+/// Base of all errors about a frame or a buffer. A wrong argument throws std::invalid_argument
 /// instead.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// The bytes are not a frame, or were changed on their way.
+/// The bytes are not a frame, or were altered in transit.
 class CorruptFrameError : public Error {
  public:
   using Error::Error;
@@ -30,13 +30,13 @@ class UnsupportedFormatError : public Error {
   using Error::Error;
 };
 
-/// The frame names a shared code book that this process has not.
+/// The frame needs a shared code book that is not loaded in this process.
 class MissingCodeBookError : public Error {
  public:
   using Error::Error;
 };
 
-/// The caller's buffer cannot hold the result.
+/// The caller's buffer is too small for the result.
 class BufferTooSmallError : public Error {
  public:
   using Error::Error;

@@ -8,15 +8,15 @@ namespace gradwire {
 /// Library version, "major.minor.patch".
 std::string_view version();
 
-/// The default for `threads`; n >= 1, or 0 for what OpenMP chooses.
+/// Sets the process-wide default for `threads`: n >= 1, or 0 to let OpenMP choose.
 void set_threads(int n);
 int get_threads();
 
-/// Whether chunks are coded in parallel: the library was built with OpenMP.
+/// Whether the library was built with OpenMP, so that chunks are coded in parallel.
 bool has_openmp();
 
-/// Name of the instruction set in use: "scalar", "avx2" or "avx512".
-/// The environment variable GRADWIRE_ISA forces one; std::invalid_argument if it is unknown here.
+/// Name of the instruction set in use: "scalar", "avx2" or "avx512". The environment variable
+/// GRADWIRE_ISA forces one; throws std::invalid_argument if this machine does not have it.
 std::string_view isa();
 
 /// The instruction sets that this processor can run, slowest first.

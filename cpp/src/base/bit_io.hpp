@@ -14,8 +14,8 @@ constexpr std::uint64_t low_bits(std::uint64_t x, unsigned count) {
   return count >= 64 ? x : x & ((std::uint64_t{1} << count) - 1);
 }
 
-/// Writes bits to a fixed span, the first bit into the lowest bit of the first byte.
-/// Overflow is sticky: nothing is written past the span, and ok() tells at the end.
+/// Writes bits to a fixed span; the first bit goes into the lowest bit of the first byte. Overflow
+/// is sticky: nothing is written past the span, and ok() reports it at the end.
 class BitWriter {
  public:
   explicit BitWriter(std::span<std::uint8_t> out)
@@ -37,7 +37,7 @@ class BitWriter {
     filled_ &= 7;
   }
 
-  /// The same for count <= 64.
+  /// Like put(), for count <= 64.
   void put_wide(std::uint64_t bits, unsigned count) {
     if (count > 32) {
       put(bits & 0xFFFFFFFF, 32);
@@ -47,10 +47,10 @@ class BitWriter {
     put(bits, count);
   }
 
-  /// Bits appended so far, those that found no room included.
+  /// Number of bits appended so far, including those that did not fit.
   std::uint64_t bit_count() const { return total_; }
 
-  /// Fills the last byte with zeros. Returns the bytes used; asked once, at the end.
+  /// Pads the last byte with zeros and returns the number of bytes used. Call it once, at the end.
   std::size_t finish() {
     if (filled_ > 0) {
       put_bytes(1);
@@ -59,7 +59,7 @@ class BitWriter {
     return static_cast<std::size_t>(next_ - begin_);
   }
 
-  /// Whether all bits found room.
+  /// Whether all bits have fit into the span.
   bool ok() const { return ok_; }
 
  private:
@@ -82,14 +82,14 @@ class BitWriter {
   bool ok_ = true;
 };
 
-/// Reads bits in the order in which BitWriter wrote them. Past the end it yields zeros;
-/// overrun() tells, asked once per chunk.
+/// Reads bits in the order in which BitWriter wrote them. Past the end it yields zeros; check
+/// overrun() once per chunk.
 class BitReader {
  public:
   explicit BitReader(std::span<const std::uint8_t> in)
       : next_(in.data()), end_(in.data() + in.size()) {}
 
-  /// The next 56 or more bits, the first one lowest; not consumed.
+  /// Returns the next 56 or more bits, the first one lowest, without consuming them.
   std::uint64_t peek() {
     if (end_ - next_ >= 8) {
       std::uint64_t word;
@@ -106,7 +106,7 @@ class BitReader {
     return window_;
   }
 
-  /// Consumes bits that the last peek() showed, count <= 56 in all.
+  /// Consumes bits that the last peek() returned, at most 56 in total.
   void skip(unsigned count) {
     window_ >>= count;
     available_ -= static_cast<std::int64_t>(count);
@@ -123,10 +123,10 @@ class BitReader {
     return bits;
   }
 
-  /// Whether more bits were consumed than there are.
+  /// Whether more bits were consumed than the input has.
   bool overrun() const { return available_ < 0; }
 
-  /// Whether exactly all bytes were consumed, and the bits that fill the last one are zero.
+  /// Whether every byte was consumed and the padding bits of the last one are zero.
   bool at_end() {
     peek();
     return next_ == end_ && available_ >= 0 && available_ < 8 && window_ == 0;

@@ -8,25 +8,27 @@
 
 namespace gradwire {
 
-/// Appends a number in groups of 7 bits, lowest first; the high bit of a byte says that one
-/// follows.
+/// Appends a number in groups of 7 bits, lowest first; the high bit of a byte says that another
+/// byte follows.
 template <typename Bytes>
 void append_varint(Bytes& out, std::uint64_t n) {
   for (; n >= 0x80; n >>= 7) out.push_back(static_cast<std::uint8_t>(n | 0x80));
   out.push_back(static_cast<std::uint8_t>(n));
 }
 
-/// Calls f for a part of a frame that is all there: if it ends early, it is damaged.
+/// Calls f on a part of a frame that is known to be complete: if f finds that it ends early, the
+/// part is damaged, not truncated.
 template <typename F>
 decltype(auto) damage_not_truncation(F&& f) {
   try {
     return f();
   } catch (const TruncatedFrameError&) {
-    throw CorruptFrameError("a part of the frame ends before all that it should hold");
+    throw CorruptFrameError("frame is damaged: one of its parts ends too early");
   }
 }
 
-/// Takes bytes off the front of a frame, and never one that is not there.
+/// Takes bytes off the front of a frame. Throws TruncatedFrameError instead of reading past its
+/// end.
 class ByteReader {
  public:
   explicit ByteReader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
@@ -36,8 +38,8 @@ class ByteReader {
   std::span<const std::uint8_t> take(std::uint64_t count) {
     if (count > bytes_.size()) {
       throw TruncatedFrameError("frame is truncated: " + std::to_string(count) +
-                                " more bytes are needed where " + std::to_string(bytes_.size()) +
-                                " are left");
+                                " more bytes are needed, but only " +
+                                std::to_string(bytes_.size()) + " are left");
     }
     const auto taken = bytes_.first(static_cast<std::size_t>(count));
     bytes_ = bytes_.subspan(taken.size());
@@ -46,7 +48,8 @@ class ByteReader {
 
   std::uint8_t byte() { return take(1)[0]; }
 
-  /// The number that append_varint wrote; its shortest form only.
+  /// Reads a number that append_varint wrote. Throws CorruptFrameError unless it is in its shortest
+  /// form.
   std::uint64_t varint() {
     std::uint64_t n = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
@@ -58,7 +61,8 @@ class ByteReader {
         return n;
       }
     }
-    throw CorruptFrameError("frame has a number that is longer than it may be");
+    throw CorruptFrameError(
+        "invalid variable-length number: it exceeds 64 bits or is not in its shortest form");
   }
 
   std::uint32_t u32() {

@@ -17,7 +17,7 @@ inline ByteSet byte_set(std::span<const std::uint8_t> bytes) {
   return set;
 }
 
-/// Notes which bytes the map is used for.
+/// Records in the map which rows of 16 bytes are in use.
 inline void set_rows(ByteMap& map, std::span<const std::uint8_t> used) {
   bool in_use[16] = {};
   for (const std::uint8_t byte : used) in_use[byte >> 4] = true;

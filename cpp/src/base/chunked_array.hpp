@@ -10,13 +10,14 @@
 
 namespace gradwire {
 
-/// An array cut into chunks: chunk i holds the elements borders[i] to borders[i + 1].
+/// An array cut into chunks: chunk i holds the elements from borders[i] up to, but not including,
+/// borders[i + 1].
 struct ChunkedArray {
-  Elements elements;  ///< its data is null if a source makes them
+  Elements elements;  ///< data is null if `source` makes the elements
   std::vector<std::uint64_t> borders;
   int threads;
   const ElementSource* source = nullptr;
-  std::size_t number = 0;  ///< of the array among those of the source
+  std::size_t number = 0;  ///< index of this array among those of `source`
 
   std::size_t size() const { return borders.size() - 1; }
   Elements chunk(std::size_t i) const { return elements.slice(borders[i], borders[i + 1]); }

@@ -10,12 +10,12 @@
 namespace gradwire {
 
 struct EncodedChunk {
-  std::optional<std::size_t> size;  ///< bytes written; nothing if they found no room
-  std::uint64_t code_length;        ///< bits of the chunk's code words, written or not
+  std::optional<std::size_t> size;  ///< bytes written; nullopt if they did not fit
+  std::uint64_t code_length;        ///< bits of the chunk's code words, even if they did not fit
 };
 
-/// Copies `front` to `out`, lets `encode` write to what is left of it, and adds `bits`, the code
-/// length of `front`, to the result.
+/// Copies `front` to `out`, lets `encode` write to the rest of it, and adds `bits`, the code length
+/// of `front`, to the result.
 template <typename F>
 EncodedChunk encode_after_prefix(std::span<const std::uint8_t> front, std::uint64_t bits,
                                  std::span<std::uint8_t> out, F&& encode) {
@@ -27,16 +27,16 @@ EncodedChunk encode_after_prefix(std::span<const std::uint8_t> front, std::uint6
   return result;
 }
 
-/// The order of the bits of code words (FORMAT.md, section 5.3).
+/// How the bits of the code words are ordered (FORMAT.md, section 5.3).
 enum class Layout : std::uint8_t { kClassic, kPivot };
 
-/// Codes the chunks of one array. Immutable, so that threads may share it.
+/// Encodes the chunks of one array. Immutable, so that threads may share it.
 class Encoder {
  public:
   virtual ~Encoder() = default;
   virtual std::span<const std::uint8_t> code_book() const = 0;
   virtual Layout layout() const { return Layout::kClassic; }
-  /// Writes the payload of one chunk to `out`, and nothing past it.
+  /// Writes the payload of one chunk to `out`, and never past its end.
   virtual EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const = 0;
 };
 
@@ -44,16 +44,16 @@ class Encoder {
 class Decoder {
  public:
   virtual ~Decoder() = default;
-  /// Fills `count` elements at `out` from exactly `payload`, or throws CorruptFrameError.
-  /// Bytes from the payload's end up to `readable_end` may be read, but mean nothing.
+  /// Decodes `count` elements to `out`. Throws CorruptFrameError unless they use up `payload`
+  /// exactly. Bytes between the payload's end and `readable_end` may be read, but have no effect.
   virtual void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
                       std::uint8_t* out, std::size_t count) const = 0;
 };
 
-/// What a frame says of its array.
+/// What a frame says about its array.
 struct CodedArray {
   DType dtype;
-  std::uint64_t count;  ///< of elements
+  std::uint64_t count;  ///< number of elements
   Layout layout;
 };
 

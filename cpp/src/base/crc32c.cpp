@@ -7,7 +7,8 @@
 namespace gradwire {
 namespace {
 
-/// Product of two polynomials modulo the CRC's, bits reflected (the unit is 0x80000000).
+/// Product of two polynomials modulo that of the CRC. Bits are reflected: 0x80000000 is the
+/// polynomial 1.
 constexpr std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
   constexpr std::uint32_t kPolynomial = 0x82F63B78;
   std::uint32_t product = 0;
@@ -18,7 +19,7 @@ constexpr std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
   return product;
 }
 
-/// x^(8 * 2^k) for each k.
+/// kPowers[k] is x^(8 * 2^k).
 constexpr auto kPowers = [] {
   std::array<std::uint32_t, 64> powers{0x00800000};  // x^8
   for (std::size_t k = 1; k < powers.size(); ++k) {
@@ -27,7 +28,7 @@ constexpr auto kPowers = [] {
   return powers;
 }();
 
-/// The effect of so many zero bytes on a CRC.
+/// The effect on a CRC of appending `bytes` zero bytes.
 std::uint32_t shift(std::uint32_t crc, std::uint64_t bytes) {
   if (crc == 0) return 0;
   for (std::size_t k = 0; bytes != 0; ++k, bytes >>= 1) {

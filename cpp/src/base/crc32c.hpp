@@ -5,17 +5,18 @@
 
 namespace gradwire {
 
-/// CRC-32C (Castagnoli; FORMAT.md, section 7) of some bytes. Parts that were summed apart, by
-/// several threads or while each was in the cache, can be put together.
+/// CRC-32C (Castagnoli; FORMAT.md, section 7) of a sequence of bytes. The checksums of its parts
+/// can be computed separately, by several threads or while each part is in the cache, and then
+/// combined.
 class Crc32c {
  public:
   Crc32c() = default;
   explicit Crc32c(std::span<const std::uint8_t> bytes);
 
-  /// The sum becomes that of these bytes followed by more of them.
+  /// Appends `bytes` to the sequence.
   void extend(std::span<const std::uint8_t> bytes);
 
-  /// The sum becomes that of these bytes followed by those of `next`.
+  /// Appends the sequence of `next` to this one.
   void append(const Crc32c& next);
 
   std::uint32_t value() const { return value_; }

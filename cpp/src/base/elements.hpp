@@ -9,7 +9,7 @@
 
 namespace gradwire {
 
-/// A flat run of the array's elements.
+/// A contiguous range of an array's elements.
 struct Elements {
   const std::uint8_t* data;
   std::size_t count;
@@ -29,7 +29,7 @@ inline bool are_bools(const std::uint8_t* bytes, std::size_t count) {
   return any <= 1;
 }
 
-/// Calls f.template operator()<T>() with the unsigned type that is as wide as an element.
+/// Calls f.template operator()<T>() with the unsigned type T that is as wide as an element.
 template <typename F>
 decltype(auto) with_width(DType dtype, F&& f) {
   switch (item_size(dtype)) {
@@ -40,7 +40,7 @@ decltype(auto) with_width(DType dtype, F&& f) {
   }
 }
 
-/// Element i as unsigned bits.
+/// The bits of element i as an unsigned number.
 template <typename T>
 T load(const Elements& elements, std::size_t i) {
   T bits;
@@ -68,8 +68,9 @@ constexpr std::uint64_t sign_extend(std::uint64_t bits, DType dtype) {
   return static_cast<std::uint64_t>(static_cast<std::int64_t>(bits << unused) >> unused);
 }
 
-/// Calls run(index of its first element, length) for each maximal run of equal elements, in order.
-/// Always inline, so that what the call refers to can stay in registers.
+/// Calls run(first, length) for each maximal run of equal elements, in order. If `run` has a member
+/// pair, calls run.pair(first, second, end) for two runs at once where it can. Always inline, so
+/// that what `run` refers to can stay in registers.
 template <typename T, typename F>
 [[gnu::always_inline]] inline void for_each_run(const Elements& elements, F&& run) {
   constexpr std::size_t kWindow = 4096;

@@ -67,7 +67,8 @@ void for_each(std::size_t count, int threads, const std::function<void(std::size
     return;
   }
 #ifdef _OPENMP
-  // An exception that leaves an OpenMP region ends the process: carry the first one out.
+  // An exception that leaves an OpenMP region terminates the process, so the first one is carried
+  // out.
   std::exception_ptr first;
   std::atomic<bool> failed{false};
 #pragma omp parallel for schedule(dynamic) num_threads(threads)

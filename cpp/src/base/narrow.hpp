@@ -7,7 +7,8 @@
 
 namespace gradwire {
 
-/// Calls f(bytes, size) with the lowest byte of each element, block by block; bytes need no copy.
+/// Calls f(bytes, size) with the lowest byte of each element, block by block. Elements of one byte
+/// are not copied.
 template <typename F>
 void for_each_narrow_block(const Elements& elements, F&& f) {
   if (elements.width() == 1) {
@@ -23,8 +24,8 @@ void for_each_narrow_block(const Elements& elements, F&& f) {
   }
 }
 
-/// Widens bytes to elements: each is the one value in [smallest, smallest + 255], as keys go,
-/// with this lowest byte.
+/// Widens bytes to elements: each becomes the only value with this lowest byte whose key lies in
+/// [smallest, smallest + 255].
 inline void widen(const std::uint8_t* bytes, std::size_t count, std::uint64_t smallest, DType dtype,
                   std::uint8_t* out) {
   const std::uint64_t base = from_key(smallest, dtype);

@@ -6,7 +6,8 @@
 namespace gradwire {
 namespace {
 
-/// THE table. A new codec is a file with its row, and its name here, at the place of its number.
+/// THE table. A new codec has a file that defines its row, which is listed here at the index of its
+/// number.
 const Codec* const kCodecs[] = {
     &kRunLengthCodec,
     &kHuffmanCodec,

@@ -24,7 +24,7 @@ std::uint64_t hash(DType dtype, std::span<const std::uint8_t> code_book) {
   return hash;
 }
 
-/// The books that exist. Several may have one name: they differ in what encoders need.
+/// The loaded code books. Several may have the same name: they differ only in what encoders need.
 struct Loaded {
   std::mutex mutex;
   std::multimap<std::uint64_t, std::weak_ptr<const LoadedCodeBook>> by_name;
@@ -36,7 +36,7 @@ Loaded& loaded() {
 }
 
 #if defined(__unix__) || defined(__APPLE__)
-// A child of fork() must not find the mutex locked by a thread that it has not.
+// A child of fork() must not find the mutex locked by a thread that does not exist in the child.
 const int fork_handler =
     pthread_atfork([] { loaded().mutex.lock(); }, [] { loaded().mutex.unlock(); },
                    [] { loaded().mutex.unlock(); });
@@ -66,7 +66,7 @@ std::shared_ptr<const LoadedCodeBook> publish(std::shared_ptr<const LoadedCodeBo
     if (!existing) continue;
     if (std::ranges::equal(existing->bytes(), book->bytes())) return existing;
     if (!std::ranges::equal(existing->code_book(), book->code_book())) {
-      throw CorruptFrameError("another shared code book has the name of this one");
+      throw CorruptFrameError("a different shared code book with the same name is already loaded");
     }
   }
   loaded().by_name.emplace(book->name(), book);
@@ -83,8 +83,7 @@ std::shared_ptr<const LoadedCodeBook> find_code_book(std::span<const std::uint8_
   }
   throw MissingCodeBookError(
       "the frame needs a shared code book that is not loaded in this process; load the code_book "
-      "of "
-      "the codec that made it, and keep that object");
+      "of the codec that made the frame, and keep the loaded object alive");
 }
 
 }  // namespace gradwire

@@ -11,10 +11,10 @@
 
 namespace gradwire {
 
-/// Bytes of the name of a shared code book in a frame.
+/// Size in bytes of the name of a shared code book in a frame.
 inline constexpr std::size_t kBookNameBytes = 8;
 
-/// What codes with a shared code book, and what it codes.
+/// The coders that use a shared code book, and the values that it covers.
 struct BookCoders {
   DType dtype;
   std::uint64_t smallest;  ///< key of the smallest value; the largest is at most 255 more
@@ -25,8 +25,8 @@ struct BookCoders {
 /// A shared code book, ready to code.
 class LoadedCodeBook {
  public:
-  /// `bytes`: of the shared code book; `code_book`: the part of it that stands in frames that carry
-  /// their own.
+  /// `bytes`: the serialized shared code book; `code_book`: the part of it that frames with a code
+  /// book would carry.
   LoadedCodeBook(std::vector<std::uint8_t> bytes, std::span<const std::uint8_t> code_book,
                  BookCoders coders);
 
@@ -36,7 +36,7 @@ class LoadedCodeBook {
   std::span<const std::uint8_t> code_book() const { return code_book_; }
   const Encoder& encoder() const { return *coders_.encoder; }
   const Decoder& decoder() const { return *coders_.decoder; }
-  /// Whether an array, which has elements, can be coded with it.
+  /// Whether an array, which must not be empty, can be coded with this book.
   bool fits(const ChunkedArray& array) const;
 
  private:
@@ -46,11 +46,11 @@ class LoadedCodeBook {
   std::uint64_t name_;
 };
 
-/// Lets frames name a code book as long as the result exists, which is an equal one if there was
-/// one already. Throws CorruptFrameError if another one has its name.
+/// Lets frames name a code book as long as the returned object exists; that is an equal book if one
+/// is already loaded. Throws CorruptFrameError if a different book has the same name.
 std::shared_ptr<const LoadedCodeBook> publish(std::shared_ptr<const LoadedCodeBook> book);
 
-/// The code book that a frame names. Throws MissingCodeBookError.
+/// The code book that a frame names. Throws MissingCodeBookError if it is not loaded.
 std::shared_ptr<const LoadedCodeBook> find_code_book(std::span<const std::uint8_t> name);
 
 }  // namespace gradwire

@@ -11,7 +11,7 @@
 namespace gradwire {
 namespace {
 
-/// Null if the frame has no code book, and needs none.
+/// Null if the frame has no code book and needs none.
 std::shared_ptr<const Decoder> decoder_of(const ParsedFrame& parsed) {
   const bool any_coded = std::any_of(parsed.chunks.begin(), parsed.chunks.end(),
                                      [](const auto& c) { return !c.raw && !c.payload.empty(); });
@@ -19,7 +19,7 @@ std::shared_ptr<const Decoder> decoder_of(const ParsedFrame& parsed) {
   if (parsed.shared_code_book) {
     const auto book = find_code_book(parsed.code_book);
     if (book->dtype() != parsed.dtype) {
-      throw CorruptFrameError("the frame names a shared code book of another dtype");
+      throw CorruptFrameError("the frame names a shared code book that was made for another dtype");
     }
     return {book, &book->decoder()};
   }
@@ -42,7 +42,7 @@ void ChunkReader::decode(std::size_t i, std::uint8_t* out) const {
   if (chunk.raw) {
     std::memcpy(out, chunk.payload.data(), chunk.payload.size());
   } else if (decoder_ == nullptr) {
-    throw CorruptFrameError("a chunk needs a code book, and the frame has none");
+    throw CorruptFrameError("a chunk needs a code book, but the frame has none");
   } else {
     damage_not_truncation([&] { decoder_->decode(chunk.payload, readable_end_, out, count); });
   }
@@ -71,7 +71,7 @@ void ChunkReader::for_each_chunk(std::span<const ChunkReader> readers, int threa
   for_each(first.chunks(), usable_threads(threads), [&](std::size_t i) {
     const std::size_t count = first.chunk_elements(i);
     if (count == 0) return;
-    // Kept from chunk to chunk, unless a long run has made this one larger than others.
+    // Reused from chunk to chunk, unless a long run makes a chunk unusually large.
     thread_local std::vector<std::vector<std::uint8_t>> kept;
     std::vector<std::vector<std::uint8_t>> large;
     std::vector<std::vector<std::uint8_t>>& buffers =

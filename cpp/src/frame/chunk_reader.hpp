@@ -12,7 +12,8 @@
 
 namespace gradwire {
 
-/// Decodes a frame chunk by chunk. Immutable, so that threads may share it. The frame must stay.
+/// Decodes a frame chunk by chunk. Immutable, so that threads may share it. The frame must outlive
+/// it.
 class ChunkReader {
  public:
   /// Unless the checksum is ignored, reads the whole frame to verify it.
@@ -26,21 +27,22 @@ class ChunkReader {
   }
   /// Decodes chunk i to `out`.
   void decode(std::size_t i, std::uint8_t* out) const;
-  /// The elements of chunk i: a part of the frame, or decoded to `buffer`, which grows if it must.
+  /// The elements of chunk i, either in the frame itself or decoded to `buffer`, which grows as
+  /// needed.
   const std::uint8_t* read(std::size_t i, std::vector<std::uint8_t>& buffer) const;
-  /// Calls use(index of its first element, elements) for each chunk that is not empty, on several
+  /// Calls use(index of the first element, elements) for each chunk that is not empty, on several
   /// threads, in any order.
   void for_each_chunk(int threads,
                       const std::function<void(std::size_t, const Elements&)>& use) const;
-  /// Like for_each_chunk for one array, for several with the same chunks: use(index, elements of
-  /// each array).
+  /// Like the function above, for several frames with the same chunk borders: calls use(index,
+  /// elements of each frame).
   static void for_each_chunk(std::span<const ChunkReader> readers, int threads,
                              const std::function<void(std::size_t, const Elements*)>& use);
 
  private:
   const std::uint8_t* readable_end_;
   ParsedFrame parsed_;
-  std::shared_ptr<const Decoder> decoder_;  // null if the frame has no code book, and needs none
+  std::shared_ptr<const Decoder> decoder_;  // null if the frame has no code book and needs none
 };
 
 }  // namespace gradwire

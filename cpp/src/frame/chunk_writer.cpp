@@ -13,15 +13,15 @@ namespace {
 
 struct WrittenChunk {
   const std::uint8_t* place;
-  std::uint32_t entry;  // as in the chunk directory
+  std::uint32_t entry;  // in the chunk directory
   std::uint64_t code_length;
-  Crc32c crc;  // of the payload, while it is in the cache
+  Crc32c crc;  // of the payload, computed while it is in the cache
 
   std::size_t size() const { return entry & ~kRawChunkFlag; }
 };
 
-/// Writes one chunk to the front of `out`, where it may be already, coded if that is smaller than
-/// raw.
+/// Writes one chunk to the front of `out`, coded if that is smaller than raw. Its elements may
+/// already lie there.
 WrittenChunk write_chunk(const Encoder* encoder, const Elements& chunk, std::uint8_t* out) {
   const std::size_t raw_size = chunk.nbytes();
   if (chunk.count == 0) return {out, 0, 0, {}};
@@ -33,8 +33,8 @@ WrittenChunk write_chunk(const Encoder* encoder, const Elements& chunk, std::uin
   return {out, static_cast<std::uint32_t>(size) | raw, encoded.code_length, Crc32c({out, size})};
 }
 
-/// Hands out the chunks of an array: each region to a thread from its front on, and what is left of
-/// the largest region, from its end on, to threads whose own one is done.
+/// Hands out the chunks of an array. Each thread takes the chunks of one region from the front.
+/// When these are gone, it takes chunks from the end of the region that has the most left.
 class ChunkQueue {
  public:
   ChunkQueue(std::size_t chunks, std::size_t regions) {
@@ -46,7 +46,7 @@ class ChunkQueue {
     std::size_t chunk;
     bool is_own;
   };
-  /// Nothing, if no chunk is left.
+  /// Returns nullopt if no chunk is left.
   std::optional<Taken> take(std::size_t region) {
     const std::lock_guard lock(mutex_);
     if (Range& own = left_[region]; own.size() > 0) return Taken{own.begin++, true};
@@ -67,8 +67,8 @@ class ChunkQueue {
   std::vector<Range> left_;
 };
 
-/// Where a source shall make a chunk: where it is written to, if it is stored raw, or where this
-/// thread made the last one.
+/// Where a source puts the elements of a chunk: directly into `outs` if it is stored raw, otherwise
+/// into memory that each thread reuses.
 std::vector<std::uint8_t*> places_for_chunk(std::span<const ChunkTrack> tracks,
                                             std::span<std::uint8_t* const> outs) {
   thread_local std::vector<std::vector<std::uint8_t>> kept;
@@ -82,8 +82,8 @@ std::vector<std::uint8_t*> places_for_chunk(std::span<const ChunkTrack> tracks,
   return places;
 }
 
-/// memmove to a lower place, on all threads: a piece no longer than the distance it moves does not
-/// overlap itself.
+/// Like memmove to a lower address, but on all threads: a piece that is no longer than the distance
+/// of the move does not overlap its destination.
 void move_down(std::uint8_t* to, const std::uint8_t* from, std::size_t size, int threads) {
   constexpr std::size_t kWorthThreads = std::size_t{1} << 20;
   const std::size_t distance = static_cast<std::size_t>(from - to);
@@ -102,8 +102,8 @@ void move_down(std::uint8_t* to, const std::uint8_t* from, std::size_t size, int
   }
 }
 
-/// Moves chunks to where they belong, those that lie close together already as one piece, and fills
-/// in their directory.
+/// Moves chunks to their final places and fills in their directory. Chunks without a gap between
+/// them move as one piece.
 WrittenChunks close_up(std::span<const WrittenChunk> chunks, const ChunkTrack& track, int threads) {
   WrittenChunks total;
   for (std::size_t i = 0; i < chunks.size();) {
@@ -128,8 +128,9 @@ std::size_t chunk_count(std::uint64_t elements) {
   return static_cast<std::size_t>((elements + (std::uint64_t{1} << kChunkLog2) - 1) >> kChunkLog2);
 }
 
-/// Each thread fills a region of its own, which could hold its chunks raw, or puts a chunk of
-/// another region where it would be if all were raw; then all of them close up.
+/// Each thread fills one region, which has room for its chunks if they are raw. It writes a chunk
+/// of another region to where that would be if all chunks were raw. In the end, the gaps are
+/// closed.
 std::vector<WrittenChunks> write_chunks(const ChunkedArray& array,
                                         std::span<const ChunkTrack> tracks) {
   const std::size_t chunks = array.size();

@@ -11,13 +11,14 @@
 namespace gradwire {
 namespace {
 
-/// Larger than any code book for bytes: at most 16 classes of blocks with 256 symbols each.
+/// Upper bound, in bytes, on a code book for bytes, which has at most 16 classes of 256 symbols
+/// each.
 constexpr std::size_t kMostStreamedBook = std::size_t{1} << 16;
 
-/// Whether an array has several chunks: others are made as a whole.
+/// Whether an array has several chunks; arrays with one chunk are made as a whole.
 bool is_streamed(std::uint64_t count) { return chunk_count(count) > 1; }
 
-/// All arrays of a source, one after the other.
+/// Makes all arrays of a source; the result holds one after the other.
 std::vector<std::uint8_t> make_all(const ElementSource& source, std::size_t arrays,
                                    std::uint64_t count, int threads) {
   std::vector<std::uint8_t> bytes(arrays * static_cast<std::size_t>(count));

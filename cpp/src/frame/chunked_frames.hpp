@@ -8,24 +8,25 @@
 
 namespace gradwire {
 
-// Frames of arrays that need not lie in memory as a whole.
+// Frames of arrays that need not be in memory as a whole.
 
 /// An array of bytes that a source makes.
 struct StreamedArray {
   DType dtype;
-  bool is_coded;  ///< or stored raw
+  bool is_coded;  ///< false: stored raw
 };
 
-/// Bytes that the frame of a streamed array of `count` elements may need.
+/// Upper bound on the size in bytes of the frame of a streamed array of `count` elements.
 std::size_t max_streamed_size(std::uint64_t count);
 
-/// Writes a frame for each array of a source to `out`, one behind the other, and returns their
-/// sizes. The codec entropy takes each chunk when it codes it; for others all is made first.
+/// Writes a frame for each array of a source to `out`, one after the other, and returns their
+/// sizes. The codec entropy takes each chunk when it codes it; for other codecs, the arrays are
+/// made first.
 std::vector<std::size_t> compress_source(const ElementSource& source,
                                          std::span<const StreamedArray> arrays, std::uint64_t count,
                                          const Options& options, std::span<std::uint8_t> out);
 
-/// Writes the frame of an array in memory; nothing is coded.
+/// Writes the frame of an array in memory, with all chunks raw.
 std::size_t store_into(const ArrayView& array, const Options& options, std::span<std::uint8_t> out);
 
 }  // namespace gradwire

@@ -24,7 +24,7 @@ std::size_t max_compressed_size(const ArrayView& array) {
 std::size_t compress_into(const ArrayView& array, const Options& options,
                           std::span<std::uint8_t> out) {
   if (array.shape.size() > kMaxDimensions) {
-    throw std::invalid_argument("an array may have 64 dimensions, not " +
+    throw std::invalid_argument("an array may have at most 64 dimensions, not " +
                                 std::to_string(array.shape.size()));
   }
   const auto* bytes = static_cast<const std::uint8_t*>(array.data);
@@ -34,7 +34,7 @@ std::size_t compress_into(const ArrayView& array, const Options& options,
   const std::size_t needed = max_compressed_size(array);
   if (out.size() < needed) {
     throw BufferTooSmallError("the buffer has " + std::to_string(out.size()) +
-                              " bytes, compression may need " + std::to_string(needed));
+                              " bytes, but compression may need " + std::to_string(needed));
   }
   return FrameWriter(array, options, out).write();
 }

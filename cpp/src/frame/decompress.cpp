@@ -58,15 +58,16 @@ FrameInfo inspect(std::span<const std::uint8_t> frame, Checksum checksum) {
 
 void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,
                      int threads) {
-  const ChunkReader reader(frame, Checksum::kIgnored);  // verified below, on the way
+  const ChunkReader reader(frame, Checksum::kIgnored);  // verified below, while decoding
   const ParsedFrame& parsed = reader.frame();
   if (out.size() < parsed.nbytes()) {
     throw BufferTooSmallError("the buffer has " + std::to_string(out.size()) +
-                              " bytes, the frame decodes to " + std::to_string(parsed.nbytes()));
+                              " bytes, but the frame decodes to " +
+                              std::to_string(parsed.nbytes()));
   }
   if (out.size() > parsed.nbytes()) {
     throw std::invalid_argument("the buffer has " + std::to_string(out.size()) +
-                                " bytes, the frame decodes to only " +
+                                " bytes, but the frame decodes to only " +
                                 std::to_string(parsed.nbytes()));
   }
   std::vector<Crc32c> sums(reader.chunks());
@@ -81,13 +82,14 @@ void decompress_into(std::span<const std::uint8_t> frame, std::span<std::uint8_t
 
 void decompress_add(std::span<const std::uint8_t> frame, std::span<std::uint8_t> sum,
                     DType sum_dtype, int threads) {
-  if (sum_dtype == DType::kBool) throw std::invalid_argument("bools cannot be added up");
+  if (sum_dtype == DType::kBool)
+    throw std::invalid_argument("the sum cannot be an array of bool; pass an integer dtype");
   const ChunkReader reader(frame);
   const std::uint64_t count = reader.frame().count;
   const std::size_t width = item_size(sum_dtype);
   if (sum.size() / width != count || sum.size() % width != 0) {
     throw std::invalid_argument("the sum has " + std::to_string(sum.size() / width) +
-                                " elements, the frame has " + std::to_string(count));
+                                " elements, but the frame has " + std::to_string(count));
   }
   reader.for_each_chunk(threads, [&](std::size_t first, const Elements& elements) {
     add_elements(elements, sum_dtype, sum.data() + first * width);

@@ -29,7 +29,8 @@ std::uint64_t element_count(std::span<const std::uint64_t> shape, DType dtype) {
     if (!too_many) count *= dimension;
   }
   if (empty && !too_many) return 0;
-  if (too_many) throw std::length_error("the shape has more than 2^62 bytes");
+  if (too_many)
+    throw std::length_error("the shape is too large: it stands for more than 2^62 bytes");
   return count;
 }
 
@@ -40,7 +41,7 @@ std::vector<std::uint64_t> chunk_borders(std::uint64_t count, unsigned chunk_log
   for (std::size_t i = 0; i < overhangs.size(); ++i) {
     const std::uint64_t nominal = static_cast<std::uint64_t>(i + 1) << chunk_log2;
     if (overhangs[i] > count - nominal || nominal + overhangs[i] < borders.back()) {
-      throw CorruptFrameError("a chunk border lies outside the array");
+      throw CorruptFrameError("a chunk border is out of order or lies outside the array");
     }
     borders.push_back(nominal + overhangs[i]);
   }
@@ -52,7 +53,7 @@ namespace {
 
 constexpr const char* kDamaged = "frame is damaged: its checksum does not match its bytes";
 
-/// Whether the last bytes are not the checksum of those before, where there is one.
+/// Whether the frame has a checksum that does not match the bytes before it.
 bool is_damaged(std::span<const std::uint8_t> frame) {
   if (frame.size() < kFixedHeaderBytes + kChecksumBytes) return false;
   if (!(frame[kFlagsOffset] & kChecksumFlag)) return false;
@@ -87,7 +88,7 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
   if (dtype >= kDTypeCount) unsupported("dtype", dtype);
   parsed.dtype = static_cast<DType>(dtype);
   const std::uint8_t chunk_log2 = reader.byte();
-  if (chunk_log2 > kMaxChunkLog2) unsupported("chunk size 2 to the", chunk_log2);
+  if (chunk_log2 > kMaxChunkLog2) unsupported("chunk size exponent", chunk_log2);
   const std::uint8_t dimensions = reader.byte();
   if (dimensions > kMaxDimensions) unsupported("number of dimensions", dimensions);
 
@@ -95,12 +96,13 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
   try {
     parsed.count = element_count(parsed.shape, parsed.dtype);
   } catch (const std::length_error&) {
-    throw CorruptFrameError("frame declares more than 2^62 bytes");
+    throw CorruptFrameError("frame declares an array of more than 2^62 bytes");
   }
   const std::uint64_t code_book_size = reader.varint();
   if (parsed.shared_code_book &&
       (!parsed.codec->shares_code_books || code_book_size != kBookNameBytes)) {
-    throw CorruptFrameError("frame does not name a shared code book as it should");
+    throw CorruptFrameError(
+        "frame has an invalid shared code book name: only entropy may have one, of 8 bytes");
   }
 
   // Every chunk has an entry, so that a short frame cannot declare a long array.
@@ -108,7 +110,7 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
       (parsed.count >> chunk_log2) + ((parsed.count & ((std::uint64_t{1} << chunk_log2) - 1)) != 0);
   if (chunks > reader.left() / kChunkEntryBytes) {
     throw TruncatedFrameError("frame is truncated: it declares " + std::to_string(parsed.count) +
-                              " elements in " + std::to_string(chunks) + " chunks, and has " +
+                              " elements in " + std::to_string(chunks) + " chunks, but has only " +
                               std::to_string(reader.left()) + " bytes left");
   }
   std::vector<std::uint64_t> overhangs(chunks == 0 ? 0 : chunks - 1);
@@ -128,7 +130,7 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
                           : raw         ? payload.size() == raw_size
                                         : payload.size() < raw_size;
     if (!possible) {
-      throw CorruptFrameError("chunk " + std::to_string(i) + " has an impossible size");
+      throw CorruptFrameError("chunk " + std::to_string(i) + " has an invalid size");
     }
     parsed.chunks.push_back({payload, raw});
   }

@@ -11,7 +11,7 @@
 namespace gradwire {
 namespace {
 
-/// How far each border moves on, so that the chunk before it ends with its last run.
+/// How many elements each border moves forward, so that the chunk before it ends with a whole run.
 std::vector<std::uint64_t> find_overhangs(const Elements& elements, bool whole_runs) {
   const std::size_t chunks = chunk_count(elements.count);
   std::vector<std::uint64_t> overhangs(chunks == 0 ? 0 : chunks - 1);
@@ -31,7 +31,7 @@ std::vector<std::uint64_t> find_overhangs(const Elements& elements, bool whole_r
   return overhangs;
 }
 
-/// Everything before the chunk directory.
+/// Everything before the overhangs and the chunk directory.
 std::vector<std::uint8_t> frame_head(const ArrayView& array, const Options& options, Layout layout,
                                      std::uint8_t book_flag, std::size_t code_book_size) {
   std::vector<std::uint8_t> head = {
@@ -73,7 +73,7 @@ FrameWriter::FrameWriter(const ArrayView& view, const Options& options, std::spa
 
 std::size_t FrameWriter::write_raw() { return close(write_payloads({}), {}); }
 
-/// Raw, if code words would not make the frame smaller.
+/// Stores the array raw if code words would not make the frame smaller.
 std::size_t FrameWriter::write() {
   if (array_.elements.count == 0) return write_raw();
   const Coding coding = choose_coding();

@@ -11,38 +11,38 @@
 
 namespace gradwire {
 
-/// How the chunks of a frame are coded. Nothing of it: they are stored raw.
+/// How the chunks of a frame are coded. By default, they are stored raw.
 struct Coding {
   std::unique_ptr<Encoder> own;
-  const Encoder* encoder = nullptr;  ///< `own`, or that of a shared code book
-  std::vector<std::uint8_t> shared;  ///< the name of that
+  const Encoder* encoder = nullptr;  ///< `own`, or the encoder of a shared code book
+  std::vector<std::uint8_t> shared;  ///< the name of the shared code book, if any
 
   std::span<const std::uint8_t> code_book() const {
     return own ? own->code_book() : std::span<const std::uint8_t>(shared);
   }
 };
 
-/// Writes one frame: head, directory, payloads, code book, code length, checksum. What it is made
-/// of must stay.
+/// Writes one frame: head, directory, payloads, code book, code length, checksum. What its
+/// arguments refer to must outlive it.
 class FrameWriter {
  public:
-  /// If the view has no data, the elements are those of array `number` of a source.
+  /// If the view has no data, the elements are those of array `number` of `source`.
   FrameWriter(const ArrayView& view, const Options& options, std::span<std::uint8_t> out,
               const ElementSource* source = nullptr, std::size_t number = 0);
 
-  /// Writes all of it, from an array in memory; returns the size.
+  /// Writes the whole frame of an array in memory and returns its size. write_raw() codes nothing.
   std::size_t write();
   std::size_t write_raw();
 
   const ChunkedArray& array() const { return array_; }
-  /// Bytes of the frame if it is stored raw.
+  /// Size in bytes of the frame if all chunks are raw.
   std::size_t raw_size() const;
-  /// With the shared code book, if there is one for this array.
+  /// Uses the shared code book of the options if it fits this array.
   Coding choose_coding() const;
 
-  /// Writes what comes before the payloads.
+  /// Writes what comes before the chunk directory; returns where directory and payloads go.
   ChunkTrack open(const Coding& coding);
-  /// Writes what comes after them; returns the size.
+  /// Writes what comes after the payloads; returns the size of the frame.
   std::size_t close(const WrittenChunks& chunks, const Coding& coding);
 
  private:

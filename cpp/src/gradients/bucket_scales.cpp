@@ -7,19 +7,21 @@
 namespace gradwire {
 namespace {
 
-/// No scale of levels but 0 is smaller: levels / scale stays far from overflow.
+/// The smallest scale of levels other than 0, so that levels / scale stays far from overflow; and
+/// its biased exponent.
 constexpr float kSmallestScale = 0x1p-96f;
 constexpr std::uint32_t kSmallestBiased = 127 - 96;
 
-/// Scales below it are no less than the norm.
+/// Below this, a scale was not limited to the largest one, and is at least the norm.
 constexpr float kLargeScale = 0x1p127f;
 
 /// Powers of 2^(1/8), in float32.
 constexpr float kEighths[8] = {0x1.000000p+0f, 0x1.172b84p+0f, 0x1.306fe0p+0f, 0x1.4bfdaep+0f,
                                0x1.6a09e6p+0f, 0x1.8ace54p+0f, 0x1.ae89fap+0f, 0x1.d5818ep+0f};
-constexpr unsigned kEighthsBits = 23;  // of a mantissa
+constexpr unsigned kEighthsBits = 23;  // bits of a float32 mantissa
 
-/// Sums with squares outside of these bounds may have lost digits.
+/// Sums of squares outside these bounds may be inexact, because single squares are very small or
+/// large.
 constexpr double kLeastSquares = 1e-30;
 constexpr double kMostSquares = 1e37;
 
@@ -34,7 +36,7 @@ void add_exactly(std::span<const float> x, BucketStats& stats) {
   }
 }
 
-/// The lowest step of the grid that is no less than the scale, which is not 0.
+/// The lowest step of the grid whose scale is at least `scale`, which is not 0; or the last step.
 std::uint16_t log8_step(float scale) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(std::max(scale, kSmallestScale));
   const std::uint32_t one = std::bit_cast<std::uint32_t>(1.0f);
@@ -44,18 +46,18 @@ std::uint16_t log8_step(float scale) {
   return static_cast<std::uint16_t>(std::min(step, kLog8Steps - 1));
 }
 
-/// As float32, but finite: if another thread changes the gradient meanwhile, sums may be NaN.
+/// The scale as a finite float32, even if it is NaN because another thread changes the gradient.
 float finite(double scale) {
   constexpr double kMost = 0x1.fffff0p127;  // so that levels * (scale / levels) stays finite
   return static_cast<float>(std::min(kMost, scale));
 }
 
-/// The bfloat16 number whose bits are the higher half of these, or the largest one.
+/// The bfloat16 number whose bits are the upper half of `bits`, but at most the largest one.
 float higher_half(std::uint32_t bits) {
   return std::bit_cast<float>(std::min(bits & 0xFFFF0000, std::uint32_t{0x7F7F0000}));
 }
 
-/// The lowest number of the type that is no less than the scale, or the largest one.
+/// The lowest number of the type that is at least `scale`, or the largest one.
 float round_up(double scale, ScaleType type) {
   if (scale == 0) return 0;
   const float single = std::max(finite(scale), kSmallestScale);
@@ -64,7 +66,7 @@ float round_up(double scale, ScaleType type) {
   return higher_half(std::bit_cast<std::uint32_t>(single) + 0xFFFF);
 }
 
-/// The number of the type that is nearest to the scale.
+/// The number of the type that is nearest to `scale`.
 float round_to_nearest(double scale, ScaleType type) {
   const float single = finite(scale);
   if (type == ScaleType::kFloat32 || single == 0) return single;
@@ -84,8 +86,8 @@ double level_scale(const BucketStats& stats, const Quantizer& quantizer) {
   switch (quantizer.norm) {
     case Norm::kL2: {
       const double norm = std::max(largest, std::sqrt(stats.floats.sum_of_squares));
-      // To the nearest, the largest element must not be rounded to 0: error feedback would add up
-      // forever what is never sent.
+      // When rounding to nearest, the largest element must not become 0: it would never be sent,
+      // and error feedback would add it up forever.
       return quantizer.stochastic ? norm : std::min(norm, quantizer.levels * largest);
     }
     case Norm::kDeviations: {
@@ -149,10 +151,10 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
 LevelGrid level_grid(float scale, const Quantizer& quantizer) {
   const float cap = static_cast<float>(quantizer.levels << kLevelBits);
   float factor = cap / scale;
-  // Rounded down, it takes no element up to the scale above the cap.
+  // With the factor rounded down, no element up to the scale exceeds the cap.
   const bool is_above = static_cast<double>(factor) * scale > cap;
   factor = std::bit_cast<float>(std::bit_cast<std::uint32_t>(factor) - is_above);
-  // The largest elements may lie above scales that could not be larger.
+  // Elements may exceed a scale that was limited to the largest one.
   return {factor, cap, quantizer.norm == Norm::kDeviations || scale >= kLargeScale};
 }
 

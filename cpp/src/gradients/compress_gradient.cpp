@@ -20,38 +20,39 @@ namespace {
 
 std::uint64_t count_of(const GradientView& gradient) {
   if (gradient.shape.size() > kMaxDimensions) {
-    throw std::invalid_argument("a gradient may have 64 dimensions, not " +
+    throw std::invalid_argument("a gradient can have at most 64 dimensions, not " +
                                 std::to_string(gradient.shape.size()));
   }
   return element_count(gradient.shape, DType::kInt64);
 }
 
-/// Throws std::invalid_argument unless a decoder will know what to do with frames of such options.
+/// Throws std::invalid_argument unless frames made with this quantizer can be decoded.
 void check_options(const Quantizer& quantizer) {
   const bool of_signs = quantizer.norm == Norm::kOne || quantizer.norm == Norm::kMean ||
                         quantizer.norm == Norm::kTwoMeans;
   switch (quantizer.method) {
     case Method::kLevels:
       if (quantizer.levels < 1 || quantizer.levels > 127) {
-        throw std::invalid_argument("a quantizer has 1 to 127 levels, not " +
+        throw std::invalid_argument("levels must be 1 to 127, got " +
                                     std::to_string(quantizer.levels));
       }
-      if (of_signs) throw std::invalid_argument("this norm is for signs, not for levels");
+      if (of_signs) throw std::invalid_argument("levels need the norm kL2, kMax or kDeviations");
       return;
     case Method::kSigns:
-      if (!of_signs) throw std::invalid_argument("this norm is for levels, not for signs");
+      if (!of_signs) throw std::invalid_argument("signs need the norm kOne, kMean or kTwoMeans");
       return;
     case Method::kPowers:
     case Method::kPlanes: return;
     default:
-      throw std::invalid_argument("a quantizer has the method levels, signs, powers or planes");
+      throw std::invalid_argument(
+          "a quantizer needs the method kLevels, kSigns, kPowers or kPlanes");
   }
 }
 
 void check_room(std::size_t given, std::size_t needed) {
   if (given < needed) {
     throw BufferTooSmallError("the buffer has " + std::to_string(given) +
-                              " bytes, compression may need " + std::to_string(needed));
+                              " bytes, but compression may need " + std::to_string(needed));
   }
 }
 
@@ -59,7 +60,8 @@ void check_room(std::size_t given, std::size_t needed) {
   const auto first = FloatReader(gradient, options).first_nonfinite(count_of(gradient));
   throw std::invalid_argument(
       "the gradient is not finite as float32" +
-      (first ? " at flat index " + std::to_string(*first) : std::string(" any more")) +
+      (first ? " at flat index " + std::to_string(*first)
+             : std::string("; it changed during compression, so no index can be given")) +
       "; pass nonfinite=\"zero\" to send such elements as 0");
 }
 
@@ -73,7 +75,7 @@ void unpack_signs(const Signs& signs, std::uint64_t begin, std::uint64_t end, st
     return of_byte;
   }();
   for (std::uint64_t i = begin; i < end; i += 8) {
-    // In each of eight bytes: 1 | 0xFE is -1.
+    // In each of the eight bytes, 1 | 0xFE is -1.
     const std::uint64_t eight =
         kOnes[*signs.nonzero().at(i)] | kOnes[*signs.negative().at(i)] * 0xFE;
     std::memcpy(levels + i, &eight, static_cast<std::size_t>(std::min<std::uint64_t>(8, end - i)));
@@ -93,7 +95,7 @@ GradientHeader header_of(const GradientView& gradient, const GradientOptions& op
   return header;
 }
 
-/// Makes levels and writes them. The header learns how, but not of the scales.
+/// Makes levels and writes them. Completes the header, except for the scales.
 std::size_t write_levels(const QuantizingSource& source, const Options& options,
                          GradientHeader& header, std::span<std::uint8_t> out) {
   const StreamedArray levels[] = {{DType::kInt8, true}};
@@ -103,7 +105,8 @@ std::size_t write_levels(const QuantizingSource& source, const Options& options,
   return size;
 }
 
-/// Adds the scales: to the header or, if there are many, behind the parts that `out` begins with.
+/// Adds the scales to the header or, if there are many, as a part after those at the beginning of
+/// `out`.
 void add_scales(std::span<const float> scales, const Options& options, GradientHeader& header,
                 std::vector<std::size_t>& parts, std::span<std::uint8_t> out) {
   if (scales.size() <= kFewScales) {
@@ -172,7 +175,7 @@ std::size_t compress_sparse(const SparseView& gradient, FloatType value_type,
   header.stream = gradient.random_stream.value_or(0);
   check_room(out.size(), max_sparse_frame_size(gradient, options));
   if (options.feedback.residual != nullptr) {
-    throw std::invalid_argument("values of sparse gradients take no residual");
+    throw std::invalid_argument("compress_sparse takes no residual; leave it null");
   }
   check_indices(gradient.indices, header.count);
   const std::size_t head = max_header_size(gradient.shape.size());
@@ -181,7 +184,7 @@ std::size_t compress_sparse(const SparseView& gradient, FloatType value_type,
   if (gradient.random_stream) {
     const auto drawn = random_indices(header.count, kept, header.stream);
     if (!std::ranges::equal(drawn, gradient.indices)) {
-      throw std::invalid_argument("the indices are not those of the random stream");
+      throw std::invalid_argument("the indices must be the random_indices() of the random stream");
     }
   } else {
     const GapParts gaps = write_gaps(gradient.indices, options.codec, out.subspan(place));
@@ -203,7 +206,7 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
               std::vector<float>& scales) {
   check_options(options.quantizer);
   if (options.quantizer.method == Method::kPlanes) {
-    throw std::invalid_argument("planes have no levels");
+    throw std::invalid_argument("quantize takes the method kLevels, kSigns or kPowers");
   }
   try {
     const std::uint64_t count = count_of(gradient);

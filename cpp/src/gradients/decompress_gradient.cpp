@@ -14,7 +14,7 @@
 namespace gradwire {
 namespace {
 
-/// Where the sum goes, and how.
+/// Where the result goes, and how.
 struct Target {
   float* out;
   bool add;
@@ -22,7 +22,7 @@ struct Target {
   int threads;
 };
 
-/// Adds up gradients that were cut into the same chunks and buckets, bucket by bucket.
+/// Adds up gradients that have the same chunks and buckets, bucket by bucket.
 void read_levels(std::span<const ParsedGradient> parsed, std::span<const ChunkReader> levels,
                  const Target& target) {
   std::vector<std::vector<float>> scales;
@@ -35,7 +35,7 @@ void read_levels(std::span<const ParsedGradient> parsed, std::span<const ChunkRe
             const float unit = level_unit(scales[k][b], parsed[k].header.levels);
             const bool adds = target.add || k > 0;
             if (std::bit_cast<std::uint32_t>(scales[k][b]) ==
-                0) {  // nothing but zeros, as in embeddings
+                0) {  // all elements are 0, as is common in embeddings
               if (!adds) std::fill_n(target.out + first, count, 0.0f);
               continue;
             }
@@ -54,7 +54,7 @@ std::vector<ChunkReader> readers_of(std::span<const ParsedGradient> parsed) {
   return readers;
 }
 
-/// Whether read_levels can add them up at once.
+/// Whether read_levels can add these gradients up in one pass.
 bool are_alike(std::span<const ParsedGradient> parsed, std::span<const ChunkReader> levels) {
   for (std::size_t k = 1; k < parsed.size(); ++k) {
     const bool alike = parsed[k].header.bucket_size == parsed[0].header.bucket_size &&
@@ -77,7 +77,7 @@ void read_sparse(const ParsedGradient& parsed, const Target& target) {
   const ParsedGradient inner = parse_gradient(parsed.parts.back());
   if (inner.header.method == Method::kSparse || inner.header.method == Method::kRandom ||
       inner.header.count != header.sent) {
-    throw CorruptFrameError("a sparse frame has other values than indices");
+    throw CorruptFrameError("the values of a sparse frame do not match its indices");
   }
   const std::vector<std::uint32_t> indices =
       header.method == Method::kRandom
@@ -158,12 +158,13 @@ void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint
                         int threads) {
   const ParsedGradient parsed = parse_gradient(frame);
   if (parsed.header.method != Method::kPlanes) {
-    throw std::invalid_argument("only frames of Lossless hold the exact elements");
+    throw std::invalid_argument("this is not a frame of Lossless; only those hold exact elements");
   }
   if (out.size() != parsed.header.count * item_size(parsed.header.type)) {
     throw std::invalid_argument("the buffer has " + std::to_string(out.size()) +
                                 " bytes, the gradient has " + std::to_string(parsed.header.count) +
-                                " elements of " + std::to_string(item_size(parsed.header.type)));
+                                " elements of item size " +
+                                std::to_string(item_size(parsed.header.type)));
   }
   decompress_planes(parsed, out, threads);
 }

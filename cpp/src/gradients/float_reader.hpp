@@ -7,10 +7,10 @@
 
 namespace gradwire {
 
-/// Elements that are treated at once: they and their residual stay in the first-level cache.
+/// Number of elements treated at once: they and their residual stay in the first-level cache.
 inline constexpr std::size_t kPiece = 2048;
 
-/// The gradient as float32, piece by piece, with its residual.
+/// Reads a gradient as float32, piece by piece, with or without its residual.
 class FloatReader {
  public:
   FloatReader(const GradientView& gradient, const GradientOptions& options)
@@ -21,21 +21,21 @@ class FloatReader {
         next_(feedback_.next != nullptr ? feedback_.next : feedback_.residual) {}
 
   bool has_residual() const { return feedback_.residual != nullptr; }
-  /// Whether read() and take() give the elements where they are, and any number of them.
+  /// Whether read() and take() return the elements where they are, and take any `count`.
   bool is_in_place() const {
     return type_ == FloatType::kFloat32 && !zero_nonfinite_ && !has_residual();
   }
-  /// Where the next residual lies.
+  /// Where the next residual of element `first` is.
   float* residual(std::uint64_t first) const { return next_ + first; }
 
-  /// Up to kPiece elements of the gradient; they may lie in `scratch`.
+  /// Up to kPiece elements of the gradient without its residual. They may lie in `scratch`.
   const float* gradient(std::uint64_t first, std::size_t count, float* scratch) const;
-  /// The same with the residual: what is to be quantized.
+  /// Like gradient(), but with the residual: the values to be quantized.
   const float* read(std::uint64_t first, std::size_t count, float* scratch) const;
   /// Like read(), and stores the result as the next residual, if there is one.
   const float* take(std::uint64_t first, std::size_t count, float* scratch) const;
 
-  /// The first element of the gradient that is not finite as float32.
+  /// Index of the first element of the gradient that is not finite as float32.
   std::optional<std::uint64_t> first_nonfinite(std::uint64_t count) const;
 
  private:

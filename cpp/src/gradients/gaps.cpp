@@ -1,5 +1,5 @@
-// Ascending indices as gaps: a token for the size of each, and its lowest bits (FORMAT.md, section
-// 9.7).
+// Ascending indices as gaps: each is sent as a token for its size, and its lowest bits (FORMAT.md,
+// section 9.7).
 
 #include <bit>
 #include <stdexcept>
@@ -14,11 +14,11 @@
 namespace gradwire {
 namespace {
 
-constexpr std::uint32_t kDirect = 16;  // gaps below are tokens themselves
+constexpr std::uint32_t kDirect = 16;  // gaps below this are their own tokens
 constexpr unsigned kDirectBits = 4;
-constexpr unsigned kLeadingBits = 3;  // after the highest one, those that are in the token
-constexpr std::uint32_t kTokens = kDirect + ((32 - kDirectBits) << kLeadingBits);  // that exist
-constexpr std::size_t kBytesPerGap = 4;
+constexpr unsigned kLeadingBits = 3;  // bits below the highest 1 of a gap that its token holds
+constexpr std::uint32_t kTokens = kDirect + ((32 - kDirectBits) << kLeadingBits);  // number of them
+constexpr std::size_t kBytesPerGap = 4;  // most bytes that the bits of a gap take
 
 struct Gap {
   std::uint8_t token;
@@ -38,14 +38,14 @@ Gap gap_of(std::uint32_t n) {
 
 void check_indices(std::span<const std::uint32_t> indices, std::uint64_t count) {
   if (count > std::uint64_t{1} << 32) {
-    throw std::invalid_argument("a sparse gradient may have 2^32 elements, not " +
+    throw std::invalid_argument("a sparse gradient can have at most 2^32 elements, not " +
                                 std::to_string(count));
   }
   for (std::size_t i = 0; i < indices.size(); ++i) {
     if (indices[i] >= count || (i > 0 && indices[i] <= indices[i - 1])) {
-      throw std::invalid_argument("indices must ascend and lie below " + std::to_string(count) +
-                                  "; number " + std::to_string(i) + " is " +
-                                  std::to_string(indices[i]));
+      throw std::invalid_argument("indices must strictly ascend and be below " +
+                                  std::to_string(count) + ", but indices[" + std::to_string(i) +
+                                  "] is " + std::to_string(indices[i]));
     }
   }
 }
@@ -86,7 +86,7 @@ std::vector<std::uint32_t> read_gaps(const GradientHeader& header,
   const FrameInfo bit_info = inspect(bits);
   if (token_info.dtype != DType::kUInt8 || token_info.count != header.sent ||
       bit_info.dtype != DType::kUInt8 || bit_info.count > kBytesPerGap * header.sent) {
-    throw CorruptFrameError("a sparse frame has parts of another size than it says");
+    throw CorruptFrameError("the parts of a sparse frame do not match its number of elements");
   }
   std::vector<std::uint8_t> token(token_info.count);
   std::vector<std::uint8_t> low(bit_info.count);
@@ -98,16 +98,16 @@ std::vector<std::uint32_t> read_gaps(const GradientHeader& header,
   for (std::size_t i = 0; i < token.size(); ++i) {
     std::uint64_t n = token[i];
     if (n >= kDirect) {
-      if (n >= kTokens) throw CorruptFrameError("a sparse frame has a gap that is none");
+      if (n >= kTokens) throw CorruptFrameError("a sparse frame has an invalid gap token");
       const auto leading = (n - kDirect) & ((1u << kLeadingBits) - 1);
       const auto count = static_cast<unsigned>((n - kDirect) >> kLeadingBits) + 1;
       n = ((1u << kLeadingBits) + leading) << count | reader.get(count);
     }
     next += n;
-    if (next >= header.count) throw CorruptFrameError("a sparse frame has an index past its end");
+    if (next >= header.count) throw CorruptFrameError("a sparse frame has an index out of range");
     indices[i] = static_cast<std::uint32_t>(next++);
   }
-  if (!reader.at_end()) throw CorruptFrameError("a sparse frame has other bits than its gaps need");
+  if (!reader.at_end()) throw CorruptFrameError("the bits of a sparse frame do not fit its gaps");
   return indices;
 }
 

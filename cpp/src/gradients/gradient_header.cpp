@@ -84,14 +84,14 @@ void check(bool holds, const char* message) {
 /// The parameters of levels and signs.
 void read_buckets(ByteReader& reader, GradientHeader& header) {
   header.bucket_size = reader.varint();
-  check(header.bucket_size > 0, "a gradient frame has empty buckets");
+  check(header.bucket_size > 0, "a gradient frame has the bucket size 0");
   const std::uint8_t number = reader.byte();
   if (header.method == Method::kLevels) {
     header.levels = number;
-    check(number >= 1 && number <= 127, "a gradient frame has an impossible number of levels");
+    check(number >= 1 && number <= 127, "the levels of a gradient frame are not 1 to 127");
   } else {
     header.scales_per_bucket = number;
-    check(number <= 2, "a gradient frame has too many scales per bucket");
+    check(number <= 2, "a gradient frame has more than 2 scales per bucket");
   }
   const std::uint8_t type = reader.byte();
   if (type > static_cast<std::uint8_t>(ScaleType::kLog8)) unsupported("scale type", type);
@@ -100,19 +100,19 @@ void read_buckets(ByteReader& reader, GradientHeader& header) {
     header.few_scales.resize(static_cast<std::size_t>(header.scale_count()));
     for (float& scale : header.few_scales) {
       scale = std::bit_cast<float>(reader.u32());
-      check(is_scale(scale), "a gradient frame has a scale that is none");
+      check(is_scale(scale), "a gradient frame has an invalid scale");
     }
   } else if (header.scale_type == ScaleType::kLog8) {
     const std::uint64_t first = reader.varint();
-    check(first < kLog8Steps, "a gradient frame has a first scale that is none");
+    check(first < kLog8Steps, "a gradient frame has an invalid first scale");
     header.first_scale = static_cast<std::uint32_t>(first);
   }
 }
 
-/// The number of elements that are not left out.
+/// Reads the number of elements that are not left out.
 void read_sent(ByteReader& reader, GradientHeader& header) {
   header.sent = reader.varint();
-  check(header.sent <= header.count, "a gradient frame has more elements than the gradient");
+  check(header.sent <= header.count, "a gradient frame has more elements than its gradient");
 }
 
 void read_parameters(ByteReader& reader, GradientHeader& header) {
@@ -132,8 +132,9 @@ void read_parameters(ByteReader& reader, GradientHeader& header) {
     case Method::kRandom:
       header.sent = reader.varint();
       if (header.method == Method::kRandom) header.stream = reader.varint();
-      check(header.sent <= header.count, "a sparse frame has more elements than the gradient");
-      check(header.count <= std::uint64_t{1} << 32, "a sparse frame has more than 2^32 elements");
+      check(header.sent <= header.count, "a sparse frame has more elements than its gradient");
+      check(header.count <= std::uint64_t{1} << 32,
+            "the gradient of a sparse frame has more than 2^32 elements");
       return;
   }
 }
@@ -170,11 +171,12 @@ GradientHeader parse_header(ByteReader& reader) {
 void check_part(std::span<const std::uint8_t> part, DType dtype, std::uint64_t count) {
   const ParsedFrame frame = damage_not_truncation([&] { return parse_frame(part); });
   check(frame.dtype == dtype && frame.count == count,
-        "a gradient frame has parts of another size than it says");
+        "a part of a gradient frame has the wrong type or number of elements");
 }
 
-/// Some part has an element or a bit for each of the gradient, so that a short frame cannot declare
-/// a long gradient; but for sparse ones, of up to 2^32 elements.
+/// In most frames, some part must have an element or a bit for each element of the gradient, so
+/// that a short frame cannot declare a long gradient. Sparse frames have no such part, but their
+/// gradients have at most 2^32 elements.
 void check_parts(const ParsedGradient& parsed) {
   const GradientHeader& header = parsed.header;
   const std::uint64_t bytes_of_bits = bit_bytes(header.count);

@@ -9,10 +9,10 @@
 
 namespace gradwire {
 
-inline constexpr std::size_t kMostParts = 9;  // of a gradient frame
-inline constexpr std::size_t kFewScales = 8;  // so many stand in the header
+inline constexpr std::size_t kMostParts = 9;  // largest number of parts of a gradient frame
+inline constexpr std::size_t kFewScales = 8;  // largest number of scales that the header holds
 
-/// What stands before the parts of a gradient frame (FORMAT.md, section 9.1).
+/// What comes before the parts of a gradient frame (FORMAT.md, section 9.1).
 struct GradientHeader {
   Method method = Method::kLevels;
   FloatType type = FloatType::kFloat32;
@@ -24,13 +24,13 @@ struct GradientHeader {
   std::uint8_t levels = 1;
   std::uint8_t scales_per_bucket = 1;
   ScaleType scale_type = ScaleType::kFloat32;
-  std::vector<float> few_scales;  ///< all of them, if there are no more than kFewScales
-  std::uint32_t first_scale = 0;  ///< otherwise, log8: the step of code 1
+  std::vector<float> few_scales;  ///< all scales, if there are at most kFewScales
+  std::uint32_t first_scale = 0;  ///< the step of code 1, if there are more, of type log8
   std::uint8_t base = 0;          ///< powers
-  bool without_zeros = false;     ///< planes: they hold the elements that are not zero
-  /// Sparse, random, ternary signs, planes without zeros: elements that are not left out.
+  bool without_zeros = false;     ///< planes: they hold only the elements that are not zero
+  /// Sparse, random, ternary signs, planes without zeros: number of elements that are not left out.
   std::uint64_t sent = 0;
-  std::uint64_t stream = 0;  ///< random: of their indices
+  std::uint64_t stream = 0;  ///< random: the stream that gives the indices
 
   std::uint64_t scale_count() const {
     const std::uint64_t buckets = count / bucket_size + (count % bucket_size != 0);
@@ -38,18 +38,18 @@ struct GradientHeader {
   }
 };
 
-/// Bytes of so many bits.
+/// Number of bytes that hold `bits` bits.
 constexpr std::uint64_t bit_bytes(std::uint64_t bits) { return bits / 8 + (bits % 8 != 0); }
 
-/// Upper bound of a header's bytes.
+/// Upper bound of the size of a header in bytes.
 std::size_t max_header_size(std::size_t dimensions);
 
-/// A header that tells the sizes of the parts behind it.
+/// Makes a header that gives the sizes of the parts behind it.
 std::vector<std::uint8_t> header_bytes(const GradientHeader& header,
                                        std::span<const std::size_t> parts);
 
-/// Writes the header, and moves the parts to its end: they lie one after the other from out[place]
-/// on. Returns the size of the frame.
+/// Writes the header and moves the parts, which lie one after the other from out[place] on, to its
+/// end. Returns the size of the frame.
 std::size_t put_header(const GradientHeader& header, std::span<const std::size_t> parts,
                        std::size_t place, std::span<std::uint8_t> out);
 
@@ -57,13 +57,13 @@ struct ParsedGradient {
   GradientHeader header;
   std::vector<std::span<const std::uint8_t>> parts;
 
-  /// Of kPlanes: the parts but for the bits that tell which elements are not zero.
+  /// kPlanes only: all parts except the bits that tell which elements are not zero.
   std::span<const std::span<const std::uint8_t>> planes() const {
     return std::span(parts).subspan(header.without_zeros);
   }
 };
 
-/// Takes a gradient frame apart and verifies the header's checksum; parts have their own.
+/// Splits a gradient frame and verifies the checksum of its header; the parts have their own.
 ParsedGradient parse_gradient(std::span<const std::uint8_t> frame);
 
 }  // namespace gradwire

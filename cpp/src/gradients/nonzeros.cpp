@@ -11,14 +11,14 @@
 namespace gradwire {
 namespace {
 
-/// Up to 8 bytes as a number.
+/// The first 8 bytes, or fewer if there are fewer, as a number.
 std::uint64_t word_of(std::span<const std::uint8_t> bytes) {
   std::uint64_t word = 0;
   std::memcpy(&word, bytes.data(), std::min<std::size_t>(bytes.size(), sizeof(word)));
   return word;
 }
 
-/// The place of the n-th one of a word that has more than n.
+/// The place of number n of the ones of a word, counted from 0. There must be more than n.
 unsigned place_of_one(std::uint64_t word, unsigned n) {
   for (; n > 0; --n) word &= word - 1;
   return static_cast<unsigned>(std::countr_zero(word));
@@ -35,8 +35,8 @@ KeptElements::KeptElements(const std::uint8_t* elements, std::uint64_t count, st
   bits.resize(std::max(bits.size(), bytes));
   bits_ = std::span(bits).first(bytes);
   before_.resize(blocks + 1);
-  // A thread visits several places of its part in turn: memory delivers more to them together than
-  // to one after the other.
+  // A thread reads several places of its part in turn, because memory delivers several streams
+  // faster than one.
   constexpr std::size_t kVisit = 256;
   constexpr std::size_t kPlaces = 4;
   constexpr std::size_t kDistance = 64 * kBlock;
@@ -83,7 +83,7 @@ std::vector<std::uint64_t> places_of(std::span<const std::uint8_t> bits, std::ui
   }
   const bool goes_past = count % 8 != 0 && bits.back() >> count % 8 != 0;
   if (goes_past || ones != numbers.back() || places.size() + 1 != numbers.size()) {
-    throw CorruptFrameError("a gradient frame has another number of nonzero elements than it says");
+    throw CorruptFrameError("the nonzero elements of a gradient frame do not match its header");
   }
   if (!places.empty()) places[0] = 0;
   places.push_back(count);

@@ -9,22 +9,23 @@
 
 namespace gradwire {
 
-inline constexpr std::size_t kMostWidth = 8;  ///< bytes of an element
+inline constexpr std::size_t kMostWidth = 8;  ///< largest size of an element, in bytes
 
-/// The elements of an array that are kept: all, or those of which some bit is 1.
+/// The elements of an array that are kept: all of them, or those of which any bit is 1.
 class KeptElements {
  public:
   enum class Zeros : bool { kKept, kLeftOut };
-  /// `bits`: memory that this will need, best kept for the next array: fresh pages cost much.
+  /// `bits` is memory for bits(). It is enlarged as needed and must outlive this object. Reuse it
+  /// for the next array, because fresh pages are expensive.
   KeptElements(const std::uint8_t* elements, std::uint64_t count, std::size_t width, Zeros zeros,
                int threads, std::vector<std::uint8_t>& bits);
 
   std::uint64_t count() const { return kept_; }
   std::size_t width() const { return width_; }
-  /// If zeros are left out: a bit per element of the array, lowest first, whether it is kept.
+  /// If zeros are left out: a bit per element of the array, lowest first, that is 1 if it is kept.
   std::span<const std::uint8_t> bits() const { return bits_; }
 
-  /// Elements that are looked at together.
+  /// Number of elements that are treated together.
   static constexpr std::size_t kBlock = 1024;
   /// Calls use(bytes, number) for the kept elements `begin` to `end`, up to kBlock at a time.
   template <typename F>
@@ -36,7 +37,7 @@ class KeptElements {
   std::size_t width_;
   std::uint64_t kept_;
   std::span<std::uint8_t> bits_;
-  std::vector<std::uint64_t> before_;  // kept elements before each block, and all of them
+  std::vector<std::uint64_t> before_;  // number of kept elements before each block, and in all
 };
 
 template <typename F>
@@ -68,9 +69,10 @@ void KeptElements::for_each_piece(std::uint64_t begin, std::uint64_t end, const 
   }
 }
 
-/// Elements of the array of which `bits` tells, from the n-th nonzero one on, for each n of
-/// `numbers`, which ascend from 0; `count` at the end. Throws CorruptFrameError unless there are
-/// numbers.back() ones, and bits past `count` are 0.
+/// `bits` tells which of `count` elements are not zero. `numbers` ascend from 0. Returns for each n
+/// of `numbers` the index of nonzero element number n, counted from 0; but 0 for the first n, and
+/// `count` for the last one. Throws CorruptFrameError unless there are numbers.back() ones and the
+/// bits past `count` are 0.
 std::vector<std::uint64_t> places_of(std::span<const std::uint8_t> bits, std::uint64_t count,
                                      std::span<const std::uint64_t> numbers);
 

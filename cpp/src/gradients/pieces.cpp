@@ -5,7 +5,8 @@
 namespace gradwire {
 
 std::uint64_t piece_size(const FloatReader& reader, std::uint64_t bucket, std::uint64_t count) {
-  // Draws go on from one piece of a bucket to the next only at such places.
+  // Draws continue from one piece of a bucket to the next only if the pieces begin at multiples of
+  // kDrawnTogether.
   const bool is_even = bucket % kDrawnTogether == 0 || bucket >= count;
   return reader.is_in_place() && is_even ? kPart : kPiece;
 }

@@ -9,9 +9,9 @@
 
 namespace gradwire {
 
-// How a gradient is cut up. It depends on the gradient alone, never on the number of threads.
+// How a gradient is divided. This depends on the gradient alone, never on the number of threads.
 
-/// Elements that a thread treats at once.
+/// Number of elements of a part, which one thread treats.
 inline constexpr std::uint64_t kPart = std::uint64_t{1} << 18;
 
 constexpr std::size_t part_count(std::uint64_t count) {
@@ -25,7 +25,7 @@ void for_each_part(std::uint64_t count, int threads, const F& f) {
            [&](std::size_t i) { f(i, i * kPart, std::min(count, (i + 1) * kPart)); });
 }
 
-/// Calls f(bucket, first element, number of elements) for the parts of buckets in a range.
+/// Calls f(bucket, first element, number of elements) for each bucket, or piece of one, in a range.
 template <typename F>
 void for_each_bucket(std::uint64_t begin, std::uint64_t end, std::uint64_t bucket, const F& f) {
   for (std::uint64_t first = begin; first < end;) {
@@ -36,7 +36,8 @@ void for_each_bucket(std::uint64_t begin, std::uint64_t end, std::uint64_t bucke
   }
 }
 
-/// Elements whose sums are taken at once, kPiece or kPart; the last bit of a sum may depend on it.
+/// Number of elements that are summed at once: kPiece or kPart. The last bit of a sum may depend on
+/// it.
 std::uint64_t piece_size(const FloatReader& reader, std::uint64_t bucket, std::uint64_t count);
 
 /// Throws NotFinite if an element of the gradient, without the residual, is NaN or infinite.

@@ -1,4 +1,4 @@
-// Floats without loss: byte k of each element is plane k, a frame of bytes (FORMAT.md,
+// Floats without loss: byte k of all elements is plane k, a frame of bytes (FORMAT.md,
 // section 9.6).
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 namespace gradwire {
 namespace {
 
-constexpr std::size_t kStep = 4096;  // elements of a sample
+constexpr std::size_t kStep = 4096;  // largest number of elements of a sample
 
 /// The planes of elements, on their way to the codec.
 class PlaneSource final : public ElementSource {
@@ -52,7 +52,7 @@ class PlaneSource final : public ElementSource {
   const KeptElements& elements_;
 };
 
-/// Calls f(begin, size) for up to 16 parts of a gradient, evenly over it.
+/// Calls f(begin, size) for up to 16 samples of a gradient, spread evenly over it.
 template <typename F>
 void for_each_sample(std::uint64_t count, const F& f) {
   constexpr std::uint64_t kSamples = 16;
@@ -63,9 +63,9 @@ void for_each_sample(std::uint64_t count, const F& f) {
   }
 }
 
-/// The planes, of which those are coded that are worth the time: by the entropy of a sample.
+/// Decides by the entropy of samples which planes are worth coding; the others are stored raw.
 std::vector<StreamedArray> choose_planes(const KeptElements& elements) {
-  constexpr double kWorthwhile = 7.5;  // bits of a byte
+  constexpr double kWorthwhile = 7.5;  // bits per byte
   const std::size_t width = elements.width();
   std::uint64_t counts[kMostWidth][256] = {};
   std::uint8_t bytes[kMostWidth][kStep];
@@ -91,7 +91,7 @@ std::vector<StreamedArray> choose_planes(const KeptElements& elements) {
 
 /// Whether enough elements of a sample are zero to leave them out.
 bool has_zeros(const std::uint8_t* elements, std::uint64_t count, std::size_t width) {
-  constexpr double kWorthwhile = 1.0 / 16;
+  constexpr double kWorthwhile = 1.0 / 16;  // share of zeros
   std::uint8_t bits[kStep / 8];
   std::uint64_t nonzeros = 0;
   std::uint64_t total = 0;
@@ -110,7 +110,7 @@ class PlaneReader {
       planes_.emplace_back(part);
       const ParsedFrame& frame = planes_.back().frame();
       if (frame.codec->whole_runs || frame.borders != planes_[0].frame().borders) {
-        throw CorruptFrameError("a gradient frame has planes of different chunks");
+        throw CorruptFrameError("the planes of a gradient frame do not have the same chunks");
       }
     }
     begin_ = planes_[0].frame().borders;
@@ -123,8 +123,9 @@ class PlaneReader {
     begin_ = places_of(bits_, header_.count, begin_);
   }
 
-  /// Makes pieces of up to kPiece elements, on several threads, in any order, each at
-  /// place(index of the first, room for a piece), and calls use(index of the first, number, place).
+  /// Makes pieces of up to kPiece elements, on several threads and in any order. A piece is written
+  /// to place(index of its first element, room for a piece). Then use(index of its first element,
+  /// number of elements, where the piece is) is called.
   template <typename Place, typename Use>
   void for_each_piece(int threads, const Place& place, const Use& use) const {
     if (planes_[0].chunks() == 0) return spread(0, header_.count, nullptr, place, use);
@@ -137,7 +138,7 @@ class PlaneReader {
   }
 
  private:
-  /// Elements begin to end, whose bytes that are there the planes have.
+  /// Makes the elements `begin` to `end`. The planes hold the bytes of those that were sent.
   template <typename Place, typename Use>
   void spread(std::uint64_t begin, std::uint64_t end, const std::uint8_t** planes,
               const Place& place, const Use& use) const {
@@ -151,7 +152,7 @@ class PlaneReader {
     }
   }
 
-  /// Moves the planes on behind the elements that are there.
+  /// Makes one piece, and advances the planes past the elements that were sent.
   void make_piece(std::uint64_t first, std::size_t size, std::size_t width,
                   const std::uint8_t** planes, std::uint8_t* piece) const {
     const FloatKernels& floats = kernels().floats;
@@ -174,8 +175,8 @@ class PlaneReader {
 
   const GradientHeader& header_;
   std::vector<ChunkReader> planes_;
-  std::vector<std::uint8_t> bits_;    // without zeros: which elements are not zero
-  std::vector<std::uint64_t> begin_;  // first element of the gradient that a chunk has
+  std::vector<std::uint8_t> bits_;    // if zeros are left out: which elements are not zero
+  std::vector<std::uint64_t> begin_;  // index in the gradient of the first element of each chunk
 };
 
 }  // namespace
@@ -211,7 +212,8 @@ std::size_t compress_planes(const GradientView& gradient, const Options& options
     const std::uint64_t bytes[] = {kept.bits().size()};
     sizes.push_back(compress_into({kept.bits().data(), DType::kUInt8, bytes}, own, out));
   }
-  // Planes that need not be moved save time: numbers of this size mostly take as many bytes.
+  // Guess the size of the header, so that the planes need not be moved, which saves time: their
+  // real sizes mostly take as many bytes in the header as these guesses.
   std::vector<std::size_t> expected = sizes;
   expected.resize(sizes.size() + width, static_cast<std::size_t>(kept.count()));
   const std::size_t head = header_bytes(header, expected).size();

@@ -10,8 +10,8 @@
 namespace gradwire {
 namespace {
 
-constexpr unsigned kStreamLog2 = 18;  // draws of one stream of random numbers
-// No piece has draws of two streams.
+constexpr unsigned kStreamLog2 = 18;  // log2 of the number of draws of one random stream
+// A piece never spans two random streams.
 static_assert(kPart == 1u << kStreamLog2 && kChunkLog2 == kStreamLog2);
 constexpr std::int32_t kMostPower = 127;
 
@@ -29,17 +29,17 @@ QuantizingSource::QuantizingSource(const GradientView& gradient, std::uint64_t c
   const std::uint64_t buckets = (count + bucket_ - 1) / bucket_;
   scales_.resize(is_powers ? 0 : buckets);
   on_the_way_ = !is_powers && kPreviewed % bucket_ == 0;
-  // Buckets whose scales are found on the way shall be in the cache when they become levels.
+  // Buckets whose scales are found on the way should still be in the cache when they become levels.
   piece_ = on_the_way_ ? kPiece : piece_size(reader_, bucket_, count);
   const int threads = options.codec.threads;
-  // An element that is not finite must be found before the first residual has changed.
+  // An element that is not finite must be found before any element of the residual changes.
   if (reader_.has_residual()) check_finite(reader_, count, threads);
   if (!on_the_way_) measure(threads);
 }
 
 void QuantizingSource::measure(int threads) {
   const std::uint64_t buckets = (count_ + bucket_ - 1) / bucket_;
-  // Of the buckets that begin in each part, and of the one that goes on there.
+  // Per part: statistics of the buckets that begin in it, and of the one that continues into it.
   std::vector<std::vector<BucketStats>> found(part_count(count_));
   for_each_part(count_, threads, [&](std::size_t i, std::uint64_t begin, std::uint64_t end) {
     float scratch[kPiece];
@@ -61,7 +61,7 @@ void QuantizingSource::measure(int threads) {
   }
   if (quantizer_.method == Method::kPowers) {
     const std::uint32_t largest = stats.empty() ? 0 : stats[0].floats.largest;
-    // Rounding may carry to the next power.
+    // Rounding may carry into the next power.
     const auto exponent = static_cast<std::int32_t>(largest >> 23) + 1;
     base_ = std::max(0, exponent - kMostPower);
     return;
@@ -74,8 +74,8 @@ void QuantizingSource::measure(int threads) {
 RandomStream QuantizingSource::random(std::uint64_t first) const {
   const std::uint64_t key = mix(stream_ ^ mix(first >> kStreamLog2));
   const auto place = static_cast<std::uint32_t>(first & ((1u << kStreamLog2) - 1));
-  // Two draws share a hash. Draws from a multiple of kDrawnTogether on go on with those before it,
-  // so that pieces may have any such length; those of other buckets have numbers of their own.
+  // Two draws share a hash. From a multiple of kDrawnTogether on, draws continue those before it,
+  // so that a piece may end at any such place. Draws that begin elsewhere use other hash numbers.
   const std::uint32_t hash = place % kDrawnTogether == 0 ? place / 2 : (1u << kStreamLog2) + place;
   return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}, hash};
 }
@@ -90,7 +90,7 @@ void QuantizingSource::quantize_bucket(const float* x, std::uint64_t first, std:
     if (feeds_back) floats.from_powers(levels, count, base_, -1, true, reader_.residual(first));
     return;
   }
-  if (scale == 0) {  // nothing but zeros, as in embeddings
+  if (scale == 0) {  // all elements are 0, as is common in embeddings
     std::fill_n(levels, count, std::int8_t{0});
     return;
   }
@@ -101,7 +101,7 @@ void QuantizingSource::quantize_bucket(const float* x, std::uint64_t first, std:
   floats.dequantize(levels, count, -unit, true, reader_.residual(first));
 }
 
-/// The scale of a bucket; `x` are its elements if scales are found on the way.
+/// The scale of a bucket; `x` holds its elements, which are needed if scales are found on the way.
 float QuantizingSource::scale_of(std::size_t bucket, std::span<const float> x, Turn turn) const {
   if (scales_.empty()) return 0;
   if (!on_the_way_) return scales_[bucket];

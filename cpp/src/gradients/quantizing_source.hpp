@@ -10,11 +10,11 @@
 
 namespace gradwire {
 
-/// Quantizes a gradient on its way to a codec: levels of kLevels or kPowers, int8.
+/// Quantizes a gradient on its way to a codec, to the int8 levels of kLevels or kPowers.
 class QuantizingSource final : public ElementSource {
  public:
-  /// Reads the gradient once if scales cannot be found bucket by bucket on the way.
-  /// Throws NotFinite, as all others do.
+  /// Reads the whole gradient beforehand if the scales cannot be found bucket by bucket on the way.
+  /// Throws NotFinite, as do preview() and take().
   QuantizingSource(const GradientView& gradient, std::uint64_t count,
                    const GradientOptions& options);
 
@@ -22,7 +22,7 @@ class QuantizingSource final : public ElementSource {
                std::uint8_t* out) const override;
   void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* const* outs) const override;
 
-  /// When all has been taken: the scales, as sent.
+  /// The scales as they are sent; complete once all elements have been taken.
   std::span<const float> scales() const { return scales_; }
   /// Biased exponent of level 0 of kPowers.
   std::int32_t base() const { return base_; }
@@ -43,8 +43,8 @@ class QuantizingSource final : public ElementSource {
   std::uint64_t count_;
   std::uint64_t bucket_;
   std::uint64_t stream_;
-  bool on_the_way_;      ///< buckets lie in one piece, and in one preview: scales are found there
-  std::uint64_t piece_;  ///< elements treated at once
+  bool on_the_way_;      ///< no piece or preview cuts a bucket, so scales are found in make()
+  std::uint64_t piece_;  ///< number of elements treated at once
   mutable std::vector<float> scales_;
   std::int32_t base_ = 0;
 };

@@ -1,4 +1,4 @@
-// Scales of buckets: as numbers of the log8 grid, or as floats in planes (FORMAT.md, section 9.2).
+// Scales of buckets, as codes of the log8 grid or as floats in planes (FORMAT.md, section 9.2).
 
 #include <algorithm>
 #include <bit>
@@ -18,7 +18,7 @@ Options scale_options(const Options& options) {
   return own;
 }
 
-/// Whether all codes fit bytes.
+/// Whether all codes fit in bytes.
 bool are_bytes(const Log8Codes& codes) {
   return std::ranges::all_of(codes.code, [](std::uint16_t code) { return code < 256; });
 }
@@ -28,7 +28,7 @@ std::vector<float> read_log8(const GradientHeader& header, std::span<const std::
   const ChunkReader reader(part);
   const DType dtype = reader.frame().dtype;
   if ((dtype != DType::kUInt8 && dtype != DType::kUInt16) || reader.frame().count != count) {
-    throw CorruptFrameError("a gradient frame has other scales than buckets");
+    throw CorruptFrameError("the number or type of the scales does not match the gradient frame");
   }
   std::vector<float> scales(static_cast<std::size_t>(count));
   reader.for_each_chunk(1, [&](std::size_t begin, const Elements& chunk) {
@@ -37,7 +37,7 @@ std::vector<float> read_log8(const GradientHeader& header, std::span<const std::
           dtype == DType::kUInt8 ? load<std::uint8_t>(chunk, i) : load<std::uint16_t>(chunk, i);
       if (code == 0) continue;
       if (code > kLog8Steps - header.first_scale) {
-        throw CorruptFrameError("a gradient frame has a scale that is none");
+        throw CorruptFrameError("a gradient frame has an invalid scale");
       }
       scales[begin + i] = log8_scale(header.first_scale + code - 1);
     }
@@ -87,12 +87,12 @@ std::vector<float> read_scales(const ParsedGradient& gradient) {
   const bool single = header.scale_type == ScaleType::kFloat32;
   if (parsed.header.method != Method::kPlanes || parsed.header.count != count ||
       parsed.header.type != (single ? FloatType::kFloat32 : FloatType::kBFloat16)) {
-    throw CorruptFrameError("a gradient frame has other scales than buckets");
+    throw CorruptFrameError("the number or type of the scales does not match the gradient frame");
   }
   std::vector<float> scales(static_cast<std::size_t>(count));
   decompress_parsed(parsed, scales, false, 1, 1);
   if (!std::ranges::all_of(scales, is_scale)) {
-    throw CorruptFrameError("a gradient frame has a scale that is none");
+    throw CorruptFrameError("a gradient frame has an invalid scale");
   }
   return scales;
 }

@@ -10,7 +10,7 @@
 namespace gradwire {
 namespace {
 
-constexpr double kFirstRatio = 0.25;  // of the elements, that each stage but the last keeps
+constexpr double kFirstRatio = 0.25;  // share of elements that every stage but the last keeps
 
 struct Moments {
   double mean = 0;
@@ -33,7 +33,7 @@ double exponential(std::span<const float> x, double ratio) {
   return -moments_of(x).mean * std::log(ratio);
 }
 
-/// Generalised Pareto, by moments.
+/// The generalized Pareto distribution, fitted by its moments.
 double pareto(std::span<const float> x, double ratio) {
   const auto [mean, variance] = moments_of(x);
   constexpr double kNearlyExponential = 1e-4;
@@ -45,9 +45,10 @@ double pareto(std::span<const float> x, double ratio) {
   return scale * (1 - std::pow(ratio, shape)) / shape;
 }
 
-/// Gamma, its shape by a closed-form approximation of the maximum likelihood; magnitudes above 0.
+/// The gamma distribution, with its shape from a closed-form approximation of the maximum
+/// likelihood. All magnitudes must be above 0.
 double gamma(std::span<const float> x, double ratio) {
-  // The logarithm of a product of a few magnitudes is the sum of theirs, and cheaper.
+  // One logarithm of a product is cheaper than the sum of the logarithms of its factors.
   constexpr std::size_t kFactors = 4;
   double logarithms = 0;
   for (std::size_t i = 0; i < x.size(); i += kFactors) {
@@ -60,7 +61,7 @@ double gamma(std::span<const float> x, double ratio) {
   if (!(s > 0)) return mean;
   const double shape = (3 - s + std::sqrt((s - 3) * (s - 3) + 24 * s)) / (12 * s);
   const double threshold = -mean / shape * (std::log(ratio) + std::lgamma(shape));
-  return threshold > 0 ? threshold : pareto(x, ratio);  // it is meant for the tail
+  return threshold > 0 ? threshold : pareto(x, ratio);  // the formula holds only in the tail
 }
 
 double threshold_of(std::span<const float> x, double ratio, TailFit fit, bool is_first) {
@@ -86,7 +87,7 @@ SidcoThreshold sidco_threshold(std::span<const float> x, double density, TailFit
     const auto least = static_cast<float>(step);
     const auto above = std::ranges::count_if(tail, [=](float v) { return v >= least; });
     if (!is_last && static_cast<double>(above) < wanted) {
-      // The fit has gone too far: the sample itself knows better.
+      // The fitted threshold is too high: take the one that the sample itself gives.
       const auto nth = tail.begin() + static_cast<std::ptrdiff_t>(wanted);
       std::nth_element(tail.begin(), nth, tail.end(), std::greater<>());
       threshold += static_cast<double>(*nth);

@@ -1,4 +1,5 @@
-// Frames of signs (FORMAT.md, section 9.3), and of those of gradients with zeros (section 9.4).
+// Frames of signs: of gradients without zeros (FORMAT.md, section 9.3), and with zeros (section
+// 9.4).
 
 #include <algorithm>
 #include <numeric>
@@ -26,17 +27,18 @@ std::size_t write_bits(const BitArray& bits, const Options& options, std::span<s
   return compress_into({bits.bytes().data(), DType::kUInt8, shape}, options, out);
 }
 
-/// The bits of so many elements; those that fill the last byte must be 0.
+/// Reads the bits of `count` elements; the bits that fill the last byte must be 0.
 BitArray read_bits(std::span<const std::uint8_t> part, std::uint64_t count, int threads) {
   BitArray bits(count);
   decompress_into(part, bits.bytes(), threads);
   if (count % 8 != 0 && bits.bytes().back() >> count % 8 != 0) {
-    throw CorruptFrameError("signs of a gradient frame go past its end");
+    throw CorruptFrameError("the signs of a gradient frame have bits set past the last element");
   }
   return bits;
 }
 
-/// Ones before each part of a gradient. Throws CorruptFrameError unless there are so many in all.
+/// Number of ones before each part of a gradient. Throws CorruptFrameError unless there are
+/// `wanted` ones in all.
 std::vector<std::size_t> ones_before(const BitArray& bits, std::uint64_t wanted, int threads) {
   std::vector<std::size_t> ones(part_count(bits.count()) + 1);
   for_each_part(bits.count(), threads, [&](std::size_t i, std::uint64_t begin, std::uint64_t end) {
@@ -45,12 +47,12 @@ std::vector<std::size_t> ones_before(const BitArray& bits, std::uint64_t wanted,
   });
   std::partial_sum(ones.begin(), ones.end(), ones.begin());
   if (ones.back() != wanted) {
-    throw CorruptFrameError("a gradient frame has another number of nonzero elements than it says");
+    throw CorruptFrameError("the nonzero elements of a gradient frame do not match its header");
   }
   return ones;
 }
 
-/// The two arrays of bits that kernels take. Without zeros, there is no second one.
+/// The two arrays of bits that kernels take. The second one is empty if there are no zeros.
 struct SignBits {
   BitArray negative;
   BitArray nonzero;

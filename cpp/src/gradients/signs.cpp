@@ -28,7 +28,8 @@ Signs::Signs(const GradientView& gradient, std::uint64_t count, const GradientOp
       negative_(count),
       nonzero_(count) {
   if (bucket_ == 0 || bucket_ > count) bucket_ = std::max<std::uint64_t>(count, 1);
-  // What is looked at twice stays in the first-level cache, if no bucket is cut by that.
+  // Elements are read twice, for signs and for scales. Blocks of kPiece stay in the first-level
+  // cache between the two, but are used only if they cut no bucket.
   block_ = kPiece % bucket_ == 0 || quantizer_.norm == Norm::kOne ? kPiece : kPart;
   piece_ = piece_size(reader_, bucket_, count);
   const std::uint64_t buckets = count / bucket_ + (count % bucket_ != 0);
@@ -48,7 +49,8 @@ Signs::Signs(const GradientView& gradient, std::uint64_t count, const GradientOp
   if (reader_.has_residual()) feed_back(threads);
 }
 
-/// Finds the signs of a part, and the scales of the buckets that lie in it as a whole.
+/// Finds the signs of a part, and the scales of the buckets that lie entirely in it. Returns the
+/// statistics of the other buckets.
 std::vector<Signs::Cut> Signs::look_at_part(std::uint64_t begin, std::uint64_t end) {
   std::vector<Cut> cuts;
   BucketStats stats;
@@ -80,7 +82,8 @@ void Signs::find_signs(std::uint64_t begin, std::uint64_t end) {
   }
 }
 
-/// Of elements of one bucket whose signs are found: the residual then holds what take() gave.
+/// Statistics of elements of one bucket. Their signs have been found, so that the residual, if any,
+/// holds what take() returned.
 BucketStats Signs::stats_of(std::uint64_t begin, std::size_t count) const {
   BucketStats stats;
   float scratch[kPiece];

@@ -11,16 +11,17 @@
 
 namespace gradwire {
 
-/// A bit for each element, lowest first, as the kernels of signs take them: whole words of 64 bits
-/// and two more. Bits of the last word that no element has are 0; others have no value at first.
+/// A bit for each element, lowest first, in the form that the kernels for signs need: whole words
+/// of 64 bits and two spare words. The spare words and an incomplete last word start as 0; all
+/// others are uninitialized.
 class BitArray {
  public:
   explicit BitArray(std::uint64_t count);
 
   std::uint64_t count() const { return count_; }
-  /// The bytes that have bits of elements.
+  /// The bytes that hold bits of elements.
   std::span<std::uint8_t> bytes() const;
-  /// From the byte of element `first` on, a multiple of 8.
+  /// The byte that begins with the bit of element `first`, a multiple of 8.
   std::uint8_t* at(std::uint64_t first) const { return bytes_.get() + first / 8; }
 
  private:
@@ -28,22 +29,22 @@ class BitArray {
   std::unique_ptr<std::uint8_t[]> bytes_;
 };
 
-/// The signs of a gradient and the scales of its buckets. What they lose becomes the residual.
+/// The signs of a gradient and the scales of its buckets. What they lose is the next residual.
 class Signs {
  public:
-  /// Throws NotFinite, before the first residual changes.
+  /// Throws NotFinite before any element of the residual changes.
   Signs(const GradientView& gradient, std::uint64_t count, const GradientOptions& options);
 
   const BitArray& negative() const { return negative_; }
   const BitArray& nonzero() const { return nonzero_; }
-  /// Elements that are not 0.
+  /// Number of elements that are not 0.
   std::uint64_t sent() const { return sent_; }
   std::uint64_t bucket_size() const { return bucket_; }
-  /// As sent.
+  /// The scales as they are sent.
   std::span<const float> scales() const { return scales_; }
 
  private:
-  /// What a part has seen of a bucket that goes on in another one.
+  /// Statistics of the elements in one part of a bucket that extends over several parts.
   struct Cut {
     std::size_t bucket;
     BucketStats stats;
@@ -59,7 +60,7 @@ class Signs {
   Quantizer quantizer_;
   std::uint64_t count_;
   std::uint64_t bucket_;
-  std::uint64_t block_;  ///< elements whose signs are found before their scales
+  std::uint64_t block_;  ///< number of elements whose signs are found before their scales
   std::uint64_t piece_;
   BitArray negative_;
   BitArray nonzero_;

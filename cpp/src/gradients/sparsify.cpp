@@ -15,12 +15,12 @@
 namespace gradwire {
 namespace {
 
-constexpr std::size_t kPart = std::size_t{1} << 18;  // elements that a thread looks at
-constexpr std::size_t kSlack = 8;                    // entries more that a kernel may write
+constexpr std::size_t kPart = std::size_t{1} << 18;  // elements that a thread treats at once
+constexpr std::size_t kSlack = 8;                    // entries that a kernel may write past the end
 
 std::size_t part_count(std::span<const float> x) {
   if (x.size() > std::uint64_t{1} << 32) {
-    throw std::invalid_argument("a sparsifier takes up to 2^32 elements, not " +
+    throw std::invalid_argument("a sparsifier takes at most 2^32 elements, not " +
                                 std::to_string(x.size()));
   }
   return (x.size() + kPart - 1) / kPart;
@@ -32,7 +32,7 @@ std::span<const float> part_of(std::span<const float> x, std::size_t i) {
 
 std::uint32_t magnitude_bits(float x) { return std::bit_cast<std::uint32_t>(x) & 0x7FFFFFFF; }
 
-/// Thresholds that are not positive become the smallest one that is.
+/// Replaces a threshold that is not positive by the smallest positive one.
 float positive(float threshold) {
   return threshold > 0 ? threshold : std::numeric_limits<float>::denorm_min();
 }
@@ -103,7 +103,8 @@ std::uint64_t count_above(std::span<const float> x, float threshold, int threads
 Selection top_k(std::span<const float> x, std::uint64_t k, int threads) {
   k = std::min<std::uint64_t>(k, x.size());
   std::vector<float> sample = sample_magnitudes(x);
-  // So many of the sample should be above; more are taken, so that they hardly ever are too few.
+  // This many elements of the sample should be above the threshold. The rank is set higher, so that
+  // too few elements of `x` are found only very rarely.
   const double wanted = static_cast<double>(k) /
                         static_cast<double>(std::max<std::size_t>(x.size(), 1)) *
                         static_cast<double>(sample.size());
@@ -113,7 +114,7 @@ Selection top_k(std::span<const float> x, std::uint64_t k, int threads) {
     if (!take_all) {
       const auto nth = sample.begin() + static_cast<std::ptrdiff_t>(rank);
       std::nth_element(sample.begin(), nth, sample.end(), [](float a, float b) {
-        return magnitude_bits(a) > magnitude_bits(b);  // also of NaN
+        return magnitude_bits(a) > magnitude_bits(b);  // orders NaN too
       });
       threshold = *nth;
     }
@@ -128,12 +129,14 @@ std::vector<std::uint32_t> random_indices(std::uint64_t count, std::uint64_t k,
                                           std::uint64_t stream) {
   if (k > count || count > std::uint64_t{1} << 32) {
     throw std::invalid_argument("cannot choose " + std::to_string(k) + " of " +
-                                std::to_string(count) + " elements");
+                                std::to_string(count) +
+                                " elements; at most all elements, of at most 2^32, can be chosen");
   }
   std::vector<std::uint32_t> indices(static_cast<std::size_t>(k));
-  // Parts of k elements differ by one in size: they begin anywhere, so that this is fair.
+  // One index is drawn from each of k sections. Their sizes differ by one, so a random shift of all
+  // sections makes every element equally likely.
   const std::uint64_t shift = (mix(stream - 1) >> 32) * count >> 32;
-  std::size_t unshifted = 0;  // indices that do not pass the end
+  std::size_t unshifted = 0;  // number of indices that do not wrap around at the end
   std::uint64_t begin = 0;
   for (std::uint64_t i = 0; i < k; ++i) {
     const std::uint64_t end = count / k * (i + 1) + count % k * (i + 1) / k;

@@ -1,4 +1,4 @@
-// Built with the features of AVX2 in cpp/cmake/kernels.cmake.
+// Built with the AVX2 flags of cpp/cmake/kernels.cmake.
 
 #include "kernels.hpp"
 #include "x86/avx2_table.inl.hpp"

@@ -1,4 +1,4 @@
-// Built with the features of AVX-512 in cpp/cmake/kernels.cmake, kernels of AVX2 included.
+// Built with the AVX-512 flags of cpp/cmake/kernels.cmake, including the AVX2 kernels.
 
 #include "kernels.hpp"
 #include "x86/avx2_table.inl.hpp"

@@ -7,66 +7,66 @@
 
 namespace gradwire {
 
-inline constexpr unsigned kMaxCodeLength = 24;  // FORMAT.md, section 4
-inline constexpr unsigned kLookupBits = 12;     // of a table that decodes
-inline constexpr uint32_t kLongEntries = 1024;  // of the table for the longer ones
-inline constexpr size_t kMaxStreams = 8;        // of a chunk (FORMAT.md, section 5.3)
+inline constexpr unsigned kMaxCodeLength = 24;  // bits of a code word (FORMAT.md, section 4)
+inline constexpr unsigned kLookupBits = 12;     // bits that index a decoding table
+inline constexpr uint32_t kLongEntries = 1024;  // entries of the table for longer code words
+inline constexpr size_t kMaxStreams = 8;        // streams of a chunk (FORMAT.md, section 5.3)
 
-/// Longest group of code words in one entry of ByteEncodeTable::group or ::pair.
+/// Most bits that the code words in one entry of ByteEncodeTable::group or ::pair have together.
 inline constexpr unsigned kGroupBits = 26;
 inline constexpr size_t kGroups = 4096;
 inline constexpr size_t kPairs = 65536;
-inline constexpr uint32_t kTooLong = 63;
+inline constexpr uint32_t kTooLong = 63;  ///< length in an entry of ::pair that exceeds kGroupBits
 
-/// Code words of up to 16 bits of those bytes that lie in at most kMostWordRows rows of 16: a word
-/// is low | high << 8. The length is 0 where there is no such word: other bytes are rare.
+/// Code words of up to 16 bits, for bytes that lie in at most kMostWordRows rows of 16. A word is
+/// low | high << 8. A length of 0 means that the byte has no word here; such bytes are rare.
 inline constexpr size_t kMostWordRows = 8;
 struct WordRows {
   uint8_t low[kMostWordRows][16];
   uint8_t high[kMostWordRows][16];
   uint8_t length[kMostWordRows][16];
-  uint8_t row[kMostWordRows];  ///< which rows these are
-  uint8_t rows;                ///< 2, 4 or 8
+  uint8_t row[kMostWordRows];  ///< numbers of these rows: byte / 16
+  uint8_t rows;                ///< number of rows: 2, 4 or 8
 };
 
-/// Code words of a byte alphabet of two symbols or more, first bit of a word in its lowest bit.
+/// Code words of a byte alphabet of two or more symbols. The first bit of a word is its lowest bit.
 struct ByteEncodeTable {
-  /// Code word << (64 - length) | length. Bytes without a code word have that of another one.
+  /// Code word << (64 - length) | length. A byte without a code word has the entry of another byte.
   uint64_t word[256];
-  double mean_length;  ///< for symbols as frequent as their code words suggest
-  /// Where the bytes in use differ in their lowest 3 bits, or null. By these bits of 4 symbols:
-  /// their code words | length << kGroupBits; 0: too long.
+  double mean_length;  ///< bits of a code word, if symbols are as frequent as their words suggest
+  /// Null unless all bytes in use differ in their lowest 3 bits. Indexed by these bits of 4
+  /// symbols: their code words | total length << kGroupBits, or 0 if they are too long.
   const uint32_t* group;
-  /// By two bytes, the first one lowest: their code words | length << kGroupBits, and a length of
-  /// kTooLong where they are too long. Or null.
+  /// Null, or indexed by two bytes, the first one lowest: their code words | total length <<
+  /// kGroupBits. The length is kTooLong if they are too long.
   const uint32_t* pair;
-  const WordRows* rows;  ///< where few rows have nearly all symbols, and words are short, or null
+  const WordRows* rows;  ///< null unless few rows hold nearly all symbols and words are short
 };
 
-/// Decoder of a byte alphabet; complete code (Kraft sum 1), two symbols or more.
+/// Decodes a byte alphabet of two or more symbols with a complete code (Kraft sum 1).
 struct ByteDecodeTable {
-  unsigned word_bits;  ///< up to kLookupBits; longer code words have no entry in the tables
-  bool has_long_words;
-  bool few_symbols;  ///< a look-up seldom yields more than three symbols: `three` is filled
-  /// By the next kLookupBits bits; 0: long code word.
+  unsigned word_bits;   ///< at most kLookupBits; longer words are *long*: the tables lack them
+  bool has_long_words;  ///< whether any code word is longer than word_bits
+  bool few_symbols;     ///< fill `three`, not `six`: a look-up rarely finds more than 3 symbols
+  /// Indexed by the next kLookupBits bits; 0 means that they begin with a long code word.
   union {
-    uint64_t six[1u << kLookupBits];    ///< symbols << 16 | how many << 8 | bits used
-    uint32_t three[1u << kLookupBits];  ///< how many << 30 | symbols << 6 | bits used
+    uint64_t six[1u << kLookupBits];    ///< symbols << 16 | number of symbols << 8 | bits used
+    uint32_t three[1u << kLookupBits];  ///< number of symbols << 30 | symbols << 6 | bits used
   };
-  /// By the same: first symbol << 8 | its length. 0: long code word.
+  /// Indexed alike: first symbol << 8 | length of its code word; 0 means a long code word.
   uint16_t single[1u << kLookupBits];
-  /// By (next 24 bits, the first one highest, - limit[word_bits]) >> long_shift: symbol << 8 |
-  /// length of a long code word. Those past the end are found by their limits.
+  /// Indexed by (the next 24 bits, the first one highest, - limit[word_bits]) >> long_shift:
+  /// symbol << 8 | length of a long code word. `limit` finds the words past the end of this table.
   uint16_t long_words[kLongEntries];
   unsigned long_shift;
-  /// Code words of up to l bits, followed by zeros to 24 bits, lie below limit[l].
+  /// Code words of up to l bits, padded with zeros to 24 bits, lie below limit[l].
   uint32_t limit[kMaxCodeLength + 1];
-  /// Place in `order` of a code word of l bits: offset[l] + the word, modulo 2^32.
+  /// A code word w of l bits stands for order[offset[l] + w], with the sum modulo 2^32.
   uint32_t offset[kMaxCodeLength + 1];
   uint8_t order[256];  ///< symbols in canonical order
 };
 
-/// One of the bit streams of a chunk: its bytes, and the place of its symbols.
+/// One of the bit streams of a chunk: its bytes, and where its symbols go.
 struct DecodeStream {
   const uint8_t* in;
   const uint8_t* in_end;
@@ -75,16 +75,16 @@ struct DecodeStream {
 };
 
 struct CodeKernels {
-  bool encodes_rows;  ///< encode_bytes makes use of WordRows
+  bool encodes_rows;  ///< whether encode_bytes uses WordRows
 
-  /// Appends the code words of `size` bytes to [out, out_end), the last byte filled with zeros.
-  /// Returns the number of bits, or SIZE_MAX if there is not room for 8 bytes more than the words
-  /// need.
+  /// Writes the code words of `size` bytes to [out, out_end) and pads the last byte with zeros.
+  /// Returns the number of bits, or SIZE_MAX if there is no room for 8 bytes more than the words
+  /// take.
   size_t (*encode_bytes)(const ByteEncodeTable* table, const uint8_t* data, size_t size,
                          uint8_t* out, uint8_t* out_end);
 
-  /// Fills the outputs of all streams. False if a stream is not used up exactly.
-  /// Reads below `readable_end` only, which is no less than any in_end.
+  /// Fills the outputs of all streams. Returns false if a stream is not used up exactly.
+  /// May read past in_end, but only below `readable_end`, which no in_end exceeds.
   bool (*decode_bytes)(const ByteDecodeTable* table, const DecodeStream* streams, size_t count,
                        const uint8_t* readable_end);
 };

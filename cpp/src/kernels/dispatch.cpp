@@ -18,14 +18,15 @@ struct Isa {
 };
 
 #ifdef GRADWIRE_HAS_X86_KERNELS
-/// LZCNT, which Clang 16 does not take in __builtin_cpu_supports.
+/// Whether the processor has LZCNT, a name that Clang 16 rejects in __builtin_cpu_supports.
 bool has_lzcnt() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) != 0 && (ecx >> 5 & 1) != 0;
 }
 #endif
 
-/// Slowest first; the last that runs here is taken. Features: see cpp/cmake/kernels.cmake.
+/// Slowest first; choose() takes the last one that runs here. The features are those of
+/// cpp/cmake/kernels.cmake.
 std::vector<Isa> known_isas() {
   std::vector<Isa> isas = {{&kScalarKernels, true}};
 #ifdef GRADWIRE_HAS_X86_KERNELS

@@ -1,11 +1,11 @@
 #pragma once
 
 // READ ME FIRST
-// 1. A kernel file, scalar.cpp or one of an instruction set, includes headers of this folder,
-//    <stdint.h>, <stddef.h>, <string.h> and intrinsics, nothing else. Files *.inl.hpp hold
-//    functions that each kernel file compiles anew for its own instruction set: they keep
-//    everything in an anonymous namespace. A template or inline function shared with a file that is
-//    built for another instruction set could be linked in the wrong version.
+// 1. A kernel file (scalar.cpp, or the file of an instruction set) includes headers of this folder,
+//    <stdint.h>, <stddef.h>, <string.h> and intrinsics, and nothing else. Files *.inl.hpp hold
+//    functions that every kernel file compiles for its own instruction set, so they keep everything
+//    in an anonymous namespace. If a template or inline function were shared with a file built for
+//    another instruction set, the linker could pick the wrong version.
 // 2. scalar.cpp is the reference: every kernel gives the same bytes and the same answers.
 // 3. Kernels trust their tables and spans, but never the bits that they decode.
 

@@ -1,4 +1,4 @@
-// The reference: all other kernels give the same bytes.
+// The reference: all other kernels must give the same bytes.
 
 #include "generic/table.inl.hpp"
 #include "kernels.hpp"

@@ -34,7 +34,8 @@ std::vector<std::span<const std::uint8_t>> read_streams(std::span<const std::uin
                                                         std::size_t count) {
   const std::size_t streams = stream_count(count);
   const std::size_t header = stream_header_bytes(count);
-  if (payload.size() < header) throw CorruptFrameError("a chunk is shorter than its header");
+  if (payload.size() < header)
+    throw CorruptFrameError("a chunk is too short to hold the sizes of its streams");
   std::vector<std::span<const std::uint8_t>> parts;
   std::span<const std::uint8_t> rest = payload.subspan(header);
   for (std::size_t s = 0; s < streams; ++s) {
@@ -42,7 +43,7 @@ std::vector<std::span<const std::uint8_t>> read_streams(std::span<const std::uin
     if (s + 1 < streams) {
       std::memcpy(&size, payload.data() + s * kStreamSizeBytes, kStreamSizeBytes);
     }
-    if (size > rest.size()) throw CorruptFrameError("a stream passes the end of its chunk");
+    if (size > rest.size()) throw CorruptFrameError("a stream extends past the end of its chunk");
     parts.push_back(rest.first(size));
     rest = rest.subspan(size);
   }
@@ -74,7 +75,7 @@ EncodedChunk ByteEncoder::encode(std::span<const std::uint8_t> bytes,
                        });
 }
 
-/// Writes what fits into `out`; returns the bits of all code words.
+/// Writes the code words that fit into `out`; returns the number of bits of all of them.
 std::uint64_t ByteEncoder::encode_stream(std::span<const std::uint8_t> bytes,
                                          std::span<std::uint8_t> out) const {
   if (!table_) return 0;
@@ -95,7 +96,7 @@ ByteDecoder::ByteDecoder(const PrefixCode& code, std::span<const std::uint8_t> b
     : code_(code), bytes_(bytes.begin(), bytes.end()) {
   if (layout == Layout::kPivot) {
     if (code.max_length() == 0) {
-      throw CorruptFrameError("a code book does not fit the pivot layout");
+      throw CorruptFrameError("a code book with a single symbol does not fit the pivot layout");
     }
     pivot_.emplace(code, bytes);
   } else if (code.max_length() > 0 && total >= kTablesFrom) {
@@ -114,7 +115,7 @@ void ByteDecoder::decode(std::span<const std::uint8_t> payload, const std::uint8
     if (!table_) decode_one_by_one(parts[s], {streams[s].out, streams[s].out_end});
   }
   if (table_ && !kernels().codes.decode_bytes(table_.get(), streams, parts.size(), readable_end)) {
-    throw CorruptFrameError("the code words of a stream do not fill it exactly");
+    throw CorruptFrameError("the code words of a stream do not end where the stream ends");
   }
 }
 
@@ -123,7 +124,7 @@ void ByteDecoder::decode_one_by_one(std::span<const std::uint8_t> stream,
   BitReader reader(stream);
   for (std::uint8_t& byte : out) byte = bytes_[code_.read(reader)];
   if (reader.overrun() || !reader.at_end()) {
-    throw CorruptFrameError("the code words of a stream do not fill it exactly");
+    throw CorruptFrameError("the code words of a stream do not end where the stream ends");
   }
 }
 

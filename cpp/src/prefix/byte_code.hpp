@@ -13,30 +13,33 @@
 
 namespace gradwire {
 
-/// One code word per byte, in one of the layouts of FORMAT.md, section 5.3.
+/// Coding of bytes, one code word for each, in one of the layouts of FORMAT.md, section 5.3.
 
-/// Sequences of so many bytes repay tables to decode them, short code words, and the pivot layout.
+/// Shortest sequence, in bytes, for which decoding tables, short code words and the pivot layout
+/// pay off.
 inline constexpr std::uint64_t kTablesFrom = std::uint64_t{1} << 14;
 
 /// The layouts that an encoder may choose from.
 enum class Layouts : bool { kClassic, kAny };
 
-/// Writes streams of code words, the sizes of all but the last before them. `write` puts what fits
-/// of the code words from `begin` to `end` into `room`, and returns the bits of all.
+/// Writes those of the code words [begin, end) that fit into `room`, and returns the number of bits
+/// of all of them.
 using StreamWriter =
     std::function<std::uint64_t(std::size_t begin, std::size_t end, std::span<std::uint8_t> room)>;
+/// Writes the streams of `count` code words, preceded by the sizes of all streams but the last.
 EncodedChunk write_streams(std::size_t count, std::span<std::uint8_t> out,
                            const StreamWriter& write);
 
-/// The streams of `count` code words. Throws CorruptFrameError if they pass the payload's end.
+/// Splits a payload into the streams of `count` code words. Throws CorruptFrameError if they extend
+/// past its end.
 std::vector<std::span<const std::uint8_t>> read_streams(std::span<const std::uint8_t> payload,
                                                         std::size_t count);
 
-/// Immutable once made.
+/// Immutable after construction.
 class ByteEncoder {
  public:
-  /// Symbol i of the code is bytes[i]; any other byte gets the code word of one of them. `total`:
-  /// how many bytes will be coded; `weights`: of the symbols.
+  /// Symbol i of the code stands for bytes[i]; any other byte gets the code word of one of these.
+  /// `weights`: frequencies of the symbols; `total`: number of bytes that will be coded.
   ByteEncoder(const PrefixCode& code, std::span<const std::uint8_t> bytes,
               std::span<const std::uint64_t> weights, std::uint64_t total, Layouts layouts);
 
@@ -49,17 +52,17 @@ class ByteEncoder {
                               std::span<std::uint8_t> out) const;
 
   std::optional<PivotCode> pivot_;
-  std::unique_ptr<OwnedEncodeTable> table_;  // of the classic layout, if words have bits
+  std::unique_ptr<OwnedEncodeTable> table_;  // classic layout only; null if words have no bits
 };
 
-/// Immutable once made. Refers to the code, which must not move.
+/// Immutable after construction. Refers to the code, which must outlive it and not move.
 class ByteDecoder {
  public:
   /// Throws CorruptFrameError if the code does not fit the layout.
   ByteDecoder(const PrefixCode& code, std::span<const std::uint8_t> bytes, Layout layout,
               std::uint64_t total);
 
-  /// Fills `count` bytes from exactly `payload`, or throws CorruptFrameError.
+  /// Decodes `count` bytes to `out`. Throws CorruptFrameError unless they use up `payload` exactly.
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
               std::uint8_t* out, std::size_t count) const;
 
@@ -69,7 +72,7 @@ class ByteDecoder {
   const PrefixCode& code_;
   std::vector<std::uint8_t> bytes_;
   std::optional<PivotCode> pivot_;
-  std::unique_ptr<ByteDecodeTable> table_;  // of the classic layout, where it is worth making
+  std::unique_ptr<ByteDecodeTable> table_;  // classic layout only; null if not worth making
 };
 
 }  // namespace gradwire

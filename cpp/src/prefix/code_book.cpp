@@ -10,8 +10,9 @@ namespace {
 
 constexpr unsigned kLengthBits = 5;
 
-/// Writes ascending numbers as ranges of consecutive ones: how many ranges, then the size of each,
-/// and between two the count of the numbers left out. The caller has written the first number.
+/// Writes ascending numbers as ranges of consecutive ones: the number of ranges, then the size of
+/// each range and, between two ranges, how many numbers are left out. The caller has already
+/// written the first number.
 void write_ranges(BitWriter& writer, std::span<const std::uint64_t> numbers) {
   std::uint64_t ranges = 1;
   for (std::size_t i = 1; i < numbers.size(); ++i) ranges += numbers[i] != numbers[i - 1] + 1;
@@ -25,16 +26,17 @@ void write_ranges(BitWriter& writer, std::span<const std::uint64_t> numbers) {
   }
 }
 
-/// The numbers that write_ranges wrote; `first` to `largest`, at most kMaxSymbols.
+/// Reads numbers that write_ranges wrote: at most kMaxSymbols, from `first` to at most `largest`.
 std::vector<std::uint64_t> read_ranges(BitReader& reader, std::uint64_t first,
                                        std::uint64_t largest) {
   std::vector<std::uint64_t> numbers;
   std::uint64_t ranges = read_omega(reader);
-  if (first > largest) throw CorruptFrameError("code book lists a symbol outside the dtype");
+  if (first > largest)
+    throw CorruptFrameError("code book lists a value or run length outside its range");
   for (std::uint64_t next = first;; --ranges) {
     const std::uint64_t size = read_omega(reader);
     if (size > kMaxSymbols - numbers.size() || size - 1 > largest - next || reader.overrun()) {
-      throw CorruptFrameError("code book lists too many symbols");
+      throw CorruptFrameError("code book has an invalid range of values or run lengths");
     }
     numbers.reserve(numbers.size() + static_cast<std::size_t>(size));
     for (std::uint64_t i = 0; i < size; ++i) numbers.push_back(next + i);
@@ -42,13 +44,14 @@ std::vector<std::uint64_t> read_ranges(BitReader& reader, std::uint64_t first,
     const std::uint64_t gap = read_omega(reader);
     const std::uint64_t end = next + (size - 1);
     if (end == largest || gap > largest - end - 1) {
-      throw CorruptFrameError("code book lists a symbol outside the dtype");
+      throw CorruptFrameError("code book lists a value or run length outside its range");
     }
     next = end + gap + 1;
   }
 }
 
-/// Run-length coded: the first length, its repeats, then difference and repeats of the next ...
+/// Writes the lengths run-length coded: the first length and its repeats, then the difference to
+/// the next length and its repeats, and so on.
 void write_lengths(BitWriter& writer, std::span<const std::uint8_t> lengths) {
   for (std::size_t begin = 0; begin < lengths.size();) {
     std::size_t end = begin + 1;
@@ -72,22 +75,25 @@ std::vector<std::uint8_t> read_lengths(BitReader& reader, std::size_t count) {
   while (true) {
     const std::uint64_t repeats = read_omega(reader);
     if (repeats > count - lengths.size() || reader.overrun()) {
-      throw CorruptFrameError("code book has more lengths than symbols");
+      throw CorruptFrameError("code book has more code lengths than symbols");
     }
     lengths.insert(lengths.end(), repeats, static_cast<std::uint8_t>(length));
     if (lengths.size() == count) return lengths;
     const std::uint64_t step = read_omega(reader);
-    if (step > 64) throw CorruptFrameError("code book has an impossible length");
+    if (step > 64)
+      throw CorruptFrameError("code book has an invalid code length; 0 to 24 bits are allowed");
     length +=
         step & 1 ? static_cast<std::int64_t>(step / 2 + 1) : -static_cast<std::int64_t>(step / 2);
-    if (length < 0 || length > 31) throw CorruptFrameError("code book has an impossible length");
+    if (length < 0 || length > 31)
+      throw CorruptFrameError("code book has an invalid code length; 0 to 24 bits are allowed");
   }
 }
 
 }  // namespace
 
 std::vector<std::uint8_t> write_code_book(const CodeBook& book, DType dtype, Runs runs) {
-  // No part of a symbol takes more than some 80 bits: two numbers of 64 bits and a length.
+  // 40 bytes per symbol are enough: a key and a run of up to about 80 bits each, and a few small
+  // numbers.
   std::vector<std::uint8_t> bytes(64 + book.lengths.size() * 40);
   BitWriter writer(bytes);
   std::vector<std::uint64_t> keys;
@@ -133,12 +139,12 @@ CodeBook read_code_book(std::span<const std::uint8_t> bytes, DType dtype, Runs r
       book.symbols.push_back({key, run});
     }
     if (book.symbols.size() > kMaxSymbols)
-      throw CorruptFrameError("code book lists too many symbols");
+      throw CorruptFrameError("code book lists more than 65536 symbols");
   }
   const std::size_t code_words = book.symbols.size() + book.has_escape;
   if (code_words == 0) throw CorruptFrameError("code book is empty");
   book.lengths = read_lengths(reader, code_words);
-  if (!reader.at_end()) throw CorruptFrameError("code book does not fill its place exactly");
+  if (!reader.at_end()) throw CorruptFrameError("code book does not match its declared size");
   return book;
 }
 

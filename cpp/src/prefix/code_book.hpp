@@ -8,7 +8,7 @@
 
 namespace gradwire {
 
-/// What one code word stands for: `run` times the value with this key (see to_key).
+/// What one code word stands for: the value with this key (see to_key), `run` times in a row.
 struct Symbol {
   std::uint64_t key;
   std::uint64_t run;
@@ -17,19 +17,19 @@ struct Symbol {
   friend auto operator<=>(const Symbol&, const Symbol&) = default;
 };
 
-/// The largest code book: more symbols cost more than they save.
+/// Largest number of symbols in a code book: more would cost more than they save.
 inline constexpr std::size_t kMaxSymbols = std::size_t{1} << 16;
 
 /// The symbols of a prefix code and the lengths of their code words (FORMAT.md, section 4).
 struct CodeBook {
-  std::vector<Symbol> symbols;        ///< ascending, no two equal
+  std::vector<Symbol> symbols;        ///< ascending and distinct
   bool has_escape = false;            ///< one more code word announces a symbol that is not listed
-  std::vector<std::uint8_t> lengths;  ///< of the symbols, then of the escape
+  std::vector<std::uint8_t> lengths;  ///< bits; the escape comes last
 };
 
 enum class Runs : bool { kNone, kListed };
 
-/// Runs::kNone leaves the runs out: all are 1.
+/// With Runs::kNone, the runs are not written: all of them must be 1.
 std::vector<std::uint8_t> write_code_book(const CodeBook& book, DType dtype, Runs runs);
 
 /// Throws CorruptFrameError unless `bytes` are exactly one code book with at least one code word.

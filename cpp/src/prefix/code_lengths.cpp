@@ -9,7 +9,7 @@
 namespace gradwire {
 namespace {
 
-/// Depths in a Huffman tree over ascending weights (two queues; van Leeuwen, 1976).
+/// Depths of the leaves of a Huffman tree, for ascending weights (two queues; van Leeuwen, 1976).
 std::vector<std::uint8_t> huffman_depths(std::span<const std::uint64_t> weights) {
   const std::size_t n = weights.size();
   std::vector<std::uint64_t> weight(weights.begin(), weights.end());
@@ -33,8 +33,8 @@ std::vector<std::uint8_t> huffman_depths(std::span<const std::uint64_t> weights)
   return depth;
 }
 
-/// Depths of at most `limit` over ascending weights, nearly optimal ones: the lightest symbols are
-/// taken for heavier, hardly more than needed. Needs 2^limit >= weights.size().
+/// Nearly optimal depths of at most `limit`, for ascending weights: raises the lowest weights step
+/// by step until the limit holds. Needs 2^limit >= weights.size().
 std::vector<std::uint8_t> limited_depths(std::span<const std::uint64_t> weights, unsigned limit) {
   std::vector<std::uint64_t> raised(weights.begin(), weights.end());
   const std::uint64_t total = std::accumulate(raised.begin(), raised.end(), std::uint64_t{0});
@@ -54,7 +54,7 @@ double cost(std::span<const std::uint64_t> weights, std::span<const std::uint8_t
   return bits;
 }
 
-/// Depths over ascending weights, as code_lengths wants them.
+/// The depths that code_lengths returns, for ascending weights.
 std::vector<std::uint8_t> depths_for(std::span<const std::uint64_t> weights, double allowance) {
   constexpr unsigned kShortLimits[] = {kLookupBits, 14, 16, 19};
   std::vector<std::uint8_t> best = huffman_depths(weights);
@@ -75,7 +75,7 @@ std::vector<std::uint8_t> code_lengths(std::span<const std::uint64_t> weights, d
   const std::size_t n = weights.size();
   std::vector<std::uint8_t> lengths(n);
   if (n < 2) return lengths;
-  std::vector<std::pair<std::uint64_t, std::size_t>> order(n);  // weights and symbols
+  std::vector<std::pair<std::uint64_t, std::size_t>> order(n);  // (weight, symbol)
   for (std::size_t i = 0; i < n; ++i) order[i] = {weights[i], i};
   std::sort(order.begin(), order.end());
   std::vector<std::uint64_t> sorted(n);

@@ -4,7 +4,7 @@
 
 #include "prefix/prefix_code.hpp"
 
-// The tables that code bytes: what the kernels look up.
+// Lookup tables that the kernels use to code bytes.
 
 namespace gradwire {
 namespace {
@@ -20,7 +20,7 @@ bool differ_in_low_bits(std::span<const std::uint8_t> bytes) {
 }
 
 void make_groups(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes) {
-  std::uint64_t of_low_bits[8] = {};  // the entry of the byte with these low bits
+  std::uint64_t of_low_bits[8] = {};  // entry of the byte with these lowest 3 bits
   for (const unsigned byte : bytes) of_low_bits[byte & 7] = table.word[byte];
   table.groups = std::make_unique<std::uint32_t[]>(kGroups);
   table.group = table.groups.get();
@@ -44,7 +44,7 @@ void make_groups(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes) {
 void make_pairs(OwnedEncodeTable& table) {
   std::uint32_t word[256];
   std::uint32_t length[256];
-  std::uint32_t up[256];  // a product shifts several words at once, each by another length
+  std::uint32_t up[256];  // multiplying by it shifts each lane of a vector by its length
   for (unsigned byte = 0; byte < 256; ++byte) {
     const std::uint64_t entry = table.word[byte];
     length[byte] = entry & 63;
@@ -63,8 +63,8 @@ void make_pairs(OwnedEncodeTable& table) {
   }
 }
 
-constexpr unsigned kMostWordBits = 16;   // of WordRows
-constexpr double kMostMeanLength = 5.3;  // from which eight words together are often too long
+constexpr unsigned kMostWordBits = 16;   // longest word in WordRows, in bits
+constexpr double kMostMeanLength = 5.3;  // bits; above it, eight words are often too long together
 
 void fill_long_words(ByteDecodeTable& table, unsigned max_length) {
   table.long_shift = kMaxCodeLength - max_length;
@@ -78,11 +78,11 @@ void fill_long_words(ByteDecodeTable& table, unsigned max_length) {
   }
 }
 
-/// Mean bits of a code word from which a table of half the size decodes faster.
+/// Mean length of a code word, in bits, above which a table of half the size decodes faster.
 constexpr double kFewSymbolsFrom = 3.5;
 
-/// Fills a table with its first 2^word_bits entries, which the higher bits of an index do not
-/// change.
+/// Repeats the first 2^word_bits entries to fill a table: the higher bits of an index make no
+/// difference.
 template <typename T>
 void repeat(T* table, unsigned word_bits) {
   for (std::size_t size = std::size_t{1} << word_bits; size < std::size_t{1} << kLookupBits;
@@ -118,8 +118,9 @@ void fill_multi_symbol_entries(ByteDecodeTable& table) {
   }
 }
 
-/// The rows that have nearly all symbols, as frequent as their code words suggest; few or none.
-/// The longest words are rarer than that where a limit has shortened many.
+/// The 2, 4 or 8 rows of 16 bytes that hold nearly all symbols, if these are as frequent as their
+/// code words suggest; empty if 8 rows are too few. The longest words do not count if a limit may
+/// have shortened many: they are rarer than their length suggests.
 std::vector<std::uint8_t> heaviest_rows(std::span<const std::uint8_t> bytes,
                                         std::span<const std::uint8_t> lengths) {
   constexpr std::uint64_t kOthers = (std::uint64_t{1} << kMaxCodeLength) / 256;
@@ -172,7 +173,7 @@ void make_rows(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes,
 
 std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const std::uint8_t> bytes,
                                                                 std::uint64_t to_write) const {
-  // Code words that repay making a table.
+  // Least number of code words to write for which making each table pays off.
   constexpr std::uint64_t kRowsFrom = 1024;
   constexpr std::uint64_t kGroupsFrom = std::uint64_t{1} << 13;
   constexpr std::uint64_t kPairsFrom = std::uint64_t{1} << 20;

@@ -9,15 +9,15 @@
 
 namespace gradwire {
 
-// Code words for people to look at.
+// Code words in readable form.
 
-/// Code words of a book, without their symbols.
+/// The bits of a book's code words; their symbols are not filled in.
 std::vector<CodeWord> bits_of_code_words(const CodeBook& book);
 
-/// An element's bits, sign-extended for signed types.
+/// The bits of the element with this key, sign-extended for signed types.
 std::uint64_t value_of(std::uint64_t key, DType dtype);
 
-/// The code words of a code book that stands for values, and of one for runs of values.
+/// The code words of a code book of values, and those of a code book of runs.
 std::vector<CodeWord> code_words_of_values(std::span<const std::uint8_t> code_book, DType dtype);
 std::vector<CodeWord> code_words_with_runs(std::span<const std::uint8_t> code_book, DType dtype);
 

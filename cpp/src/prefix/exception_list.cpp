@@ -30,7 +30,7 @@ class KnownValues {
     }
   }
 
-  /// Whether the lowest bytes tell the values apart from each other, and from those in the range.
+  /// Whether the lowest byte tells these values and those in `range` apart from each other.
   bool fit_bytes(KeyRange range) const {
     return KeyRange{std::min(range.smallest, smallest_), std::max(range.largest, largest_)}
         .fits_a_byte();
@@ -48,7 +48,7 @@ class KnownValues {
   std::uint64_t smallest_;
   std::uint64_t largest_;
   ByteSet bytes_;
-  std::vector<std::uint8_t> table_;  // by distance from the smallest, if they are not too far apart
+  std::vector<std::uint8_t> table_;  // 1 at the distance of a value from the smallest; may be empty
 };
 
 }  // namespace
@@ -124,7 +124,7 @@ ExceptionList ExceptionList::take(std::span<const std::uint8_t>& payload, DType 
     next += gap + 1;
   }
   if (!reader.at_end())
-    throw CorruptFrameError("the exceptions of a chunk do not fill their place");
+    throw CorruptFrameError("the list of exceptions does not match its declared size");
   return list;
 }
 

@@ -7,7 +7,7 @@
 namespace gradwire {
 namespace {
 
-/// The lowest `count` bits in the opposite order: a group's first bit is its highest.
+/// The lowest `count` bits in reverse order: the first bit of a group is its highest.
 std::uint64_t reverse(std::uint64_t bits, unsigned count) {
   std::uint64_t reversed = 0;
   for (unsigned i = 0; i < count; ++i) reversed |= (bits >> i & 1) << (count - 1 - i);
@@ -16,7 +16,7 @@ std::uint64_t reverse(std::uint64_t bits, unsigned count) {
 
 unsigned width(std::uint64_t n) { return static_cast<unsigned>(std::bit_width(n)); }
 
-/// The groups of n, without the 0 that closes them: none for 1.
+/// Writes the groups of n, without the closing 0; n = 1 has no groups.
 void write_groups(BitWriter& writer, std::uint64_t n) {
   if (n <= 1) return;
   write_groups(writer, width(n) - 1);
@@ -53,7 +53,7 @@ struct Wide {
   bool bit64;
 };
 
-/// Reads one code word by its definition.
+/// Reads one code word bit by bit, as it is defined.
 Wide read_groups(BitReader& reader) {
   Wide n{1, false};
   while (reader.get(1) == 1) {
@@ -84,7 +84,7 @@ OmegaRead read_large_omega(BitReader reader) {
 
 BitWriter write_large_mapped(BitWriter writer, MappedValue value) {
   if (value.magnitude != 0) {
-    const unsigned bits = width(value.magnitude);  // of the number, less its lowest one
+    const unsigned bits = width(value.magnitude);  // width of the mapped number, minus 1
     write_groups(writer, bits);
     writer.put_wide(reverse(value.magnitude, bits), bits);
     writer.put(value.non_negative, 1);

@@ -8,7 +8,7 @@
 namespace gradwire {
 
 /// Elias-omega code words (Elias, IEEE Trans. Inf. Theory 21(2), 1975) of the numbers below
-/// kSmallOmegas, to be written at once.
+/// kSmallOmegas, which can be written in one step.
 struct SmallOmega {
   std::uint32_t bits;
   std::uint32_t length;
@@ -16,8 +16,8 @@ struct SmallOmega {
 inline constexpr std::uint64_t kSmallOmegas = 1024;
 extern const std::array<SmallOmega, kSmallOmegas> kSmallOmega;
 
-// The rare cases take writers and readers by value and give them back: one whose address is known
-// elsewhere cannot stay in registers in the loops that use it.
+// The rare cases take writers and readers by value and return them: an object whose address is
+// known elsewhere cannot stay in registers in the loops that use it.
 BitWriter write_large_omega(BitWriter writer, std::uint64_t n);
 
 /// Appends the Elias-omega code word of n >= 1.
@@ -29,7 +29,8 @@ inline void write_omega(BitWriter& writer, std::uint64_t n) {
   }
 }
 
-/// By the next kOmegaLookupBits bits: number << 8 | length of its code word; 0 if it is longer.
+/// Indexed by the next kOmegaLookupBits bits: number << 8 | length of its code word, or 0 if the
+/// code word is longer.
 inline constexpr unsigned kOmegaLookupBits = 12;
 extern const std::array<std::uint16_t, 1u << kOmegaLookupBits> kOmegaLookup;
 
@@ -51,8 +52,8 @@ inline std::uint64_t read_omega(BitReader& reader) {
   return static_cast<std::uint64_t>(entry >> 8);
 }
 
-/// A signed value s as the paper maps it to a number N >= 1: 2|s| if s < 0, 2s + 1 otherwise.
-/// N may need 65 bits and is kept as its upper part |s| and its lowest bit, s >= 0.
+/// A signed value s, which the paper maps to a number N >= 1: 2|s| if s < 0, otherwise 2s + 1. N
+/// may need 65 bits, so it is stored as its upper bits, |s|, and its lowest bit, whether s >= 0.
 struct MappedValue {
   std::uint64_t magnitude;
   bool non_negative;
@@ -65,7 +66,8 @@ inline void write_both(BitWriter& writer, SmallOmega first, SmallOmega second) {
   writer.put(first.bits | std::uint64_t{second.bits} << first.length, first.length + second.length);
 }
 
-/// Appends the code words of a value's number, then of a run length, together if both are small.
+/// Appends the code word of a mapped value, then that of a run length; both at once if they are
+/// small.
 inline void write_mapped_run(BitWriter& writer, MappedValue value, std::uint64_t run) {
   const std::uint64_t n = 2 * value.magnitude + value.non_negative;
   if (value.magnitude < kSmallOmegas / 2 && run < kSmallOmegas) {

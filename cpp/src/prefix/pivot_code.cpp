@@ -14,25 +14,25 @@ constexpr std::size_t kMaskWords = kPivotBlock / 64;
 constexpr std::size_t kListBytes = kPivotBlock + 64;
 constexpr std::size_t kLevels = kMaxCodeLength + 1;
 
-/// Masks and lists, one level for each node on the way from the root.
+/// Masks and lists, one level for each node on the path from the root.
 struct Workspace {
   std::uint64_t below[kLevels][kMaskWords];
   std::uint64_t above[kLevels][kMaskWords];
   std::uint8_t list[kLevels + 1][kListBytes];
 };
 
-/// Half a MiB, of which little is touched; kept by each thread for its next chunk.
+/// About 0.5 MiB, of which little is touched. Each thread reuses it for its next chunk.
 Workspace& workspace() {
   thread_local const std::unique_ptr<Workspace> own = std::make_unique_for_overwrite<Workspace>();
   return *own;
 }
 
-/// Where a pass takes place.
+/// The elements that a pass works on: members of a list of bytes.
 struct Place {
   std::uint8_t* bytes;
   std::size_t size;
-  const std::uint64_t* members;  // null: all
-  std::size_t count;             // of the members
+  const std::uint64_t* members;  // null: all bytes
+  std::size_t count;             // number of members
   unsigned level;
 };
 
@@ -41,15 +41,16 @@ PivotList list_at(const Place& place, Workspace& space) {
           space.above[place.level]};
 }
 
-/// Whether the members of a child are moved to a list of their own.
+/// Whether the members of a child are moved to a separate list.
 bool gets_a_list(const PivotTree& tree, const PivotNode& child, std::size_t members,
                  std::size_t size) {
   return !child.is_leaf() && members != 0 &&
          is_worth_a_list(tree, child, members, size, kernels().pivot.move_cost);
 }
 
-/// Calls f(child, its place) for each child with members that needs coding, and with its own list
-/// or behind a mask in that of its parent.
+/// Calls f(child, place, moved) for each child that has members and is not a leaf. Its place is
+/// either a separate list, to which the members in the mask `moved` are moved, or its parent's list
+/// behind a mask; then `moved` is null.
 template <typename F>
 void for_each_child(const PivotTree& tree, const PivotNode& node, const Place& place,
                     std::size_t above, Workspace& space, const F& f) {
@@ -71,14 +72,14 @@ class BlockEncoder {
   BlockEncoder(const PivotTree& tree, std::span<std::uint8_t> out)
       : tree_(tree), begin_(out.data()), end_(out.data() + out.size()), writer_{0, 0, begin_} {}
 
-  /// The ranks of a block are in the first list. False if there was no room.
+  /// Encodes a block, whose ranks must be in the first list. Returns false if they did not fit.
   bool encode(std::size_t size) {
     end_list(space_.list[0], size);
     encode(tree_.back(), {space_.list[0], size, nullptr, size, 0});
     return fits_;
   }
 
-  /// Call at the end of the chunk; returns the bits of all blocks.
+  /// Call at the end of the chunk. Returns the number of bits of all blocks.
   std::uint64_t finish() {
     std::memcpy(writer_.out, &writer_.bits, sizeof(writer_.bits));
     return static_cast<std::uint64_t>(writer_.out - begin_) * 8 + writer_.count;
@@ -86,7 +87,7 @@ class BlockEncoder {
   Workspace& space() { return space_; }
 
  private:
-  /// Passes test what is left of the last 64 bytes too.
+  /// Writes zeros after a list: passes also test the rest of its last 64 bytes.
   static void end_list(std::uint8_t* list, std::size_t size) { std::memset(list + size, 0, 64); }
 
   bool has_room(std::size_t bits) {
@@ -134,17 +135,17 @@ class BlockDecoder {
         bits_(8 * std::uint64_t{payload.size()}),
         reader_{payload.data(), 0, readable_end} {}
 
-  /// Decodes a block to `out`, which has room for a multiple of 64 bytes.
+  /// Decodes a block to `out`, which has room for `size` bytes, rounded up to a multiple of 64.
   void decode(std::uint8_t* out, std::size_t size) {
     decode_list(tree_.back(), {out, size, nullptr, size, 0}, values_[tree_.back().first]);
   }
 
-  /// Call at the end of the chunk.
+  /// Call at the end of the chunk. Throws CorruptFrameError unless its bits are used up exactly.
   void finish() const {
     const std::uint8_t last = bits_ == 0 ? std::uint8_t{0} : reader_.in[bits_ / 8 - 1];
     const unsigned used = reader_.position % 8;
     if ((reader_.position + 7) / 8 != bits_ / 8 || (used != 0 && last >> used != 0)) {
-      throw CorruptFrameError("the code words of a chunk do not fill it exactly");
+      throw CorruptFrameError("the code words of a chunk do not end where the chunk ends");
     }
   }
   Workspace& space() { return space_; }
@@ -154,10 +155,10 @@ class BlockDecoder {
     return static_cast<std::uint8_t>(values_[rank] - values_[other]);
   }
 
-  /// Bytes are made from the masks of a list's nodes, which wait here; one mask for each level.
+  /// Masks of a list's nodes that wait to be turned into bytes, at most one for each level.
   struct Layers {
     PivotLayers waiting;
-    std::size_t levels;  // bit i: the mask of level i waits
+    std::size_t levels;  // bit i is 1 if the mask of level i waits
 
     bool are_due() const { return waiting.count > 0 || !waiting.add; }
   };
@@ -169,10 +170,10 @@ class BlockDecoder {
     layers.levels = 0;
   }
 
-  /// The place of a node's bits, with room for its mask; throws if the chunk ends before them.
+  /// The list for a node's bits, with room for its mask; throws if the chunk ends too early.
   PivotList new_list(const Place& place, Layers& layers) {
     if (place.count > bits_ - reader_.position) {
-      throw CorruptFrameError("the code words pass the end of their chunk");
+      throw CorruptFrameError("the code words extend past the end of their chunk");
     }
     if (layers.waiting.count == kMaxLayers || (layers.levels >> place.level & 1)) {
       compose(place, layers);
@@ -187,7 +188,7 @@ class BlockDecoder {
     layers.levels |= std::size_t{1} << place.level;
   }
 
-  /// Each byte becomes `value`, plus the value of its leaf, less that of the node's first leaf.
+  /// Sets each byte to `value`, plus the value of its leaf, minus that of the node's first leaf.
   void decode_list(const PivotNode& node, const Place& list, std::uint8_t value) {
     Layers layers{};
     layers.waiting.value = value;
@@ -208,7 +209,7 @@ class BlockDecoder {
     const PivotList list = new_list(place, layers);
     const std::size_t above = kernels().pivot.place(&list, &reader_);
     const std::uint8_t delta = difference(node.pivot, node.first);
-    // A list of its own starts from the delta, so that there the mask need not be a layer.
+    // A separate list starts from the delta, so its mask need not become a layer.
     const bool moves_above = gets_a_list(tree_, tree_[node.child[1]], above, place.size);
     if (!moves_above) add_layer(place, list, delta, layers);
     for_each_child(tree_, node, place, above, space_,
@@ -228,13 +229,13 @@ class BlockDecoder {
   Workspace& space_ = workspace();
 };
 
-/// In cycles per element to encode and decode, with AVX2 on a Zen 3 core.
+/// Estimated cycles per element to encode and decode, with AVX2 on a Zen 3 core.
 double pivot_cycles(const PivotWork& work, std::size_t symbols) {
   return 0.15 + 0.004 * static_cast<double>(symbols) + 0.22 * work.passes + 0.75 * work.moves;
 }
 double classic_cycles(double mean_bits) { return 1.7 + 0.4 * mean_bits; }
 
-/// The gain that makes up for machines without vector instructions, which are slower this way.
+/// Least estimated speedup for the pivot layout, which is slower without vector instructions.
 constexpr double kLeastGain = 1.4;
 
 }  // namespace

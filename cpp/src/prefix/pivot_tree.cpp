@@ -10,7 +10,8 @@ class TreeBuilder {
   PivotTree nodes;
 
  private:
-  /// Builds the subtree `level` levels below the root that begins at rank next_; returns its index.
+  /// Builds the subtree that begins at rank next_, `level` levels below the root; returns its
+  /// index.
   std::uint32_t build(unsigned level) {
     PivotNode node{next_, next_, 0, {0, 0}, 0, 0};
     if (code_.length(code_.in_order()[next_]) == level) {
@@ -39,7 +40,7 @@ class TreeBuilder {
   std::uint32_t next_ = 0;
 };
 
-/// Walks the tree as a coder does, but with sums of weights in the place of elements.
+/// Walks the tree as a coder does, but with sums of weights instead of elements.
 class WorkCounter {
  public:
   WorkCounter(const PivotTree& tree, std::span<const std::uint64_t> weights) : tree_(tree) {
@@ -57,7 +58,7 @@ class WorkCounter {
     return below_[node.end] - below_[node.first];
   }
 
-  /// `size`: of the list in which the node is treated.
+  /// `size`: length of the list in which the node is coded.
   void count(const PivotNode& node, std::uint64_t size) {
     passes_ += size * (node.is_flat() ? node.depth : 1);
     if (node.is_flat()) return;
@@ -70,10 +71,11 @@ class WorkCounter {
     }
   }
 
-  /// Any change changes frames: not the one of a kernel, but one for all instruction sets.
+  /// Fixed for every instruction set, unlike PivotKernels::move_cost; changing it changes frame
+  /// bytes.
   static constexpr unsigned kMoveCost = 24;
   const PivotTree& tree_;
-  std::vector<std::uint64_t> below_{0};  // weights of all lower ranks
+  std::vector<std::uint64_t> below_{0};  // by rank: sum of the weights of all lower ranks
   std::uint64_t passes_ = 0;
   std::uint64_t moves_ = 0;
 };

@@ -9,7 +9,7 @@
 namespace gradwire {
 namespace {
 
-/// The lowest `length` bits of a word, last one first.
+/// The lowest `length` bits of a word in reverse order.
 std::uint32_t reverse_bits(std::uint32_t word, unsigned length) {
   word = (word & 0x55555555) << 1 | (word >> 1 & 0x55555555);
   word = (word & 0x33333333) << 2 | (word >> 2 & 0x33333333);
@@ -18,8 +18,8 @@ std::uint32_t reverse_bits(std::uint32_t word, unsigned length) {
   return static_cast<std::uint32_t>(std::uint64_t{word << 16 | word >> 16} << length >> 32);
 }
 
-/// A look-up of more bits yields more symbols, but making one of the table's entries takes as long
-/// as several look-ups.
+/// The number of bits per lookup that pays off for reading `symbols` symbols: a lookup of more bits
+/// yields more symbols, but making one table entry takes as long as several lookups.
 unsigned worthwhile_bits(std::uint64_t symbols) {
   constexpr std::uint64_t kFewest = 8;
   constexpr std::uint64_t kMost = kLookupBits;
@@ -34,13 +34,14 @@ PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read)
   std::uint64_t kraft = 0;
   for (const unsigned length : lengths_) {
     if (length > kMaxCodeLength || (length == 0 && lengths_.size() > 1)) {
-      throw CorruptFrameError("code book has a code word of " + std::to_string(length) + " bits");
+      throw CorruptFrameError("code book has a code word of " + std::to_string(length) +
+                              " bits; 1 to 24 bits are allowed");
     }
     kraft += std::uint64_t{1} << (kMaxCodeLength - length);
     max_length_ = std::max(max_length_, length);
   }
   if (kraft != std::uint64_t{1} << kMaxCodeLength) {
-    throw CorruptFrameError("code book is not a complete prefix code");
+    throw CorruptFrameError("code book is not a complete prefix code: its Kraft sum is not 1");
   }
   assign_words();
   if (to_read != kNeverRead) make_lookup();
@@ -50,7 +51,7 @@ void PrefixCode::assign_words() {
   const std::size_t n = lengths_.size();
   std::uint32_t count[kMaxCodeLength + 2] = {};
   for (const unsigned length : lengths_) ++count[length];
-  std::uint32_t position[kMaxCodeLength + 1] = {};  // of the next symbol of a length, in order_
+  std::uint32_t position[kMaxCodeLength + 1] = {};  // in order_, of the next symbol of a length
   std::uint32_t first[kMaxCodeLength + 1] = {};     // code word of the next symbol of a length
   std::uint32_t symbols = 0;
   std::uint32_t code = 0;

@@ -10,7 +10,7 @@
 
 namespace gradwire {
 
-/// With its groups, pairs or rows, where there are any.
+/// A ByteEncodeTable that owns its groups, pairs or rows, if it has any.
 struct OwnedEncodeTable : ByteEncodeTable {
   std::unique_ptr<std::uint32_t[]> groups;
   std::unique_ptr<std::uint32_t[]> pairs;
@@ -20,18 +20,18 @@ struct OwnedEncodeTable : ByteEncodeTable {
 /// A canonical prefix code, built from its lengths alone (FORMAT.md, section 4).
 class PrefixCode {
  public:
-  /// In the place of `to_read`: read() and byte_decode_table() will not be called.
+  /// Value for `to_read` if read() and byte_decode_table() will not be called.
   static constexpr std::uint64_t kNeverRead = ~std::uint64_t{0};
 
   /// Throws CorruptFrameError unless the Kraft sum is exactly 1. `to_read`: about how many code
-  /// words will be read, which says how large tables may be.
+  /// words will be read, which limits the size of tables.
   PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read);
 
   std::size_t size() const { return lengths_.size(); }
   unsigned length(std::size_t symbol) const { return lengths_[symbol]; }
   unsigned max_length() const { return max_length_; }
 
-  /// The symbols by their code words, 00..0 first.
+  /// The symbols in the order of their code words, 00..0 first.
   std::span<const std::uint32_t> in_order() const { return order_; }
 
   /// The code word of a symbol, its first bit lowest.
@@ -41,12 +41,12 @@ class PrefixCode {
     writer.put(words_[symbol], lengths_[symbol]);
   }
 
-  /// Reads one code word. Any bits are some symbol's, because the Kraft sum is 1.
+  /// Reads one code word. Any bits decode to some symbol, because the Kraft sum is 1.
   std::uint32_t read(BitReader& reader) const;
 
-  /// Tables for symbols that are bytes: symbol i of the code is bytes[i]. Needs two symbols or
-  /// more. `to_write`: about how many code words will be written; many repay tables that take time
-  /// to make.
+  /// Tables for symbols that are bytes: symbol i of the code stands for bytes[i]. The code needs
+  /// two or more symbols. `to_write`: about how many code words will be written; many of them
+  /// justify tables that take longer to make.
   std::unique_ptr<ByteDecodeTable> byte_decode_table(std::span<const std::uint8_t> bytes) const;
   std::unique_ptr<OwnedEncodeTable> byte_encode_table(std::span<const std::uint8_t> bytes,
                                                       std::uint64_t to_write) const;
@@ -60,8 +60,8 @@ class PrefixCode {
   std::vector<std::uint8_t> lengths_;
   std::vector<std::uint32_t> words_;
   std::vector<std::uint32_t> order_;  // symbols in canonical order: by length, then by number
-  std::vector<std::uint32_t>
-      lookup_;  // by the next lookup_bits_ bits: symbol << 8 | length; 255: longer
+  // Indexed by the next lookup_bits_ bits: symbol << 8 | length, or 255 if the code word is longer.
+  std::vector<std::uint32_t> lookup_;
   std::uint32_t limit_[kMaxCodeLength + 1] = {};  // as in ByteDecodeTable
   std::uint32_t offset_[kMaxCodeLength + 1] = {};
   unsigned max_length_ = 0;

@@ -8,16 +8,16 @@
 
 namespace gradwire {
 
-/// A hash map from symbols to numbers, open addressing; faster than std::unordered_map by the
-/// allocation that each of its nodes takes.
+/// A hash map from symbols to numbers, with open addressing. It is faster than std::unordered_map,
+/// which allocates memory for each entry.
 class SymbolMap {
  public:
-  /// Makes room for so many symbols.
+  /// Makes room for this many symbols.
   void reserve(std::size_t symbols) {
     if (2 * symbols > slots_.size()) resize(std::bit_ceil(2 * symbols));
   }
 
-  /// The number of a symbol, 0 when it is new.
+  /// The number of a symbol. A new symbol is inserted with the number 0.
   std::uint64_t& operator[](const Symbol& symbol) {
     if (2 * (size_ + 1) > slots_.size()) resize(slots_.empty() ? 64 : 2 * slots_.size());
     Slot& slot = slots_[place(symbol)];
@@ -28,7 +28,7 @@ class SymbolMap {
     return slot.number;
   }
 
-  /// The number of a symbol, or nullptr.
+  /// The number of a symbol, or nullptr if it is not in the map.
   const std::uint64_t* find(const Symbol& symbol) const {
     if (slots_.empty()) return nullptr;
     const Slot& slot = slots_[place(symbol)];
@@ -37,7 +37,7 @@ class SymbolMap {
 
   std::size_t size() const { return size_; }
 
-  /// Calls f(symbol, number) for each, in no useful order.
+  /// Calls f(symbol, number) for each entry, in no particular order.
   template <typename F>
   void for_each(F&& f) const {
     for (const Slot& slot : slots_) {
@@ -68,7 +68,7 @@ class SymbolMap {
     }
   }
 
-  std::vector<Slot> slots_;  // a power of two of them, at most half in use
+  std::vector<Slot> slots_;  // their number is a power of two; at most half are in use
   std::size_t size_ = 0;
 };
 

@@ -23,7 +23,7 @@ std::vector<std::uint8_t> low_bytes(const CodeBook& book, DType dtype) {
   return bytes;
 }
 
-/// Room for the elements of a chunk as bytes, kept by each thread for its next chunk.
+/// Room for the elements of a chunk as bytes. Each thread reuses it for its next chunk.
 std::uint8_t* chunk_bytes(std::size_t count) {
   thread_local std::vector<std::uint8_t> own;
   if (own.size() < count) own.resize(count);
@@ -73,7 +73,7 @@ class ValueEncoder final : public Encoder {
     return bytes_->encode({bytes, chunk.count}, out);
   }
 
-  /// Writes what fits into `out`; returns the bits of all code words.
+  /// Writes the code words that fit into `out`; returns the number of bits of all of them.
   std::uint64_t encode_wide(const Elements& part, std::span<std::uint8_t> out) const {
     BitWriter writer(out);
     with_width(part.dtype, [&]<typename T>() {
@@ -90,8 +90,8 @@ class ValueEncoder final : public Encoder {
   CodeBook book_;
   std::vector<std::uint8_t> book_bytes_;
   PrefixCode code_;
-  std::optional<ByteEncoder> bytes_;  // of narrow books
-  SymbolMap index_;                   // of wide ones
+  std::optional<ByteEncoder> bytes_;  // for narrow books
+  SymbolMap index_;                   // for wide books
 };
 
 class ValueDecoder final : public Decoder {
@@ -102,11 +102,12 @@ class ValueDecoder final : public Decoder {
         exceptions_(exceptions),
         book_(read_code_book(code_book, dtype_, Runs::kNone)),
         code_(book_.lengths, array.count) {
-    if (book_.has_escape) throw CorruptFrameError("a code book of values has no escape");
+    if (book_.has_escape) throw CorruptFrameError("a code book of values must not have an escape");
     if (is_narrow(book_)) {
       bytes_.emplace(code_, low_bytes(book_, dtype_), array.layout, array.count);
     } else if (array.layout == Layout::kPivot) {
-      throw CorruptFrameError("a code book does not fit the pivot layout");
+      throw CorruptFrameError(
+          "a code book whose values lie more than 255 apart does not fit the pivot layout");
     }
   }
 
@@ -147,7 +148,7 @@ class ValueDecoder final : public Decoder {
       }
     });
     if (reader.overrun() || !reader.at_end()) {
-      throw CorruptFrameError("the code words of a stream do not fill it exactly");
+      throw CorruptFrameError("the code words of a stream do not end where the stream ends");
     }
   }
 
@@ -155,10 +156,11 @@ class ValueDecoder final : public Decoder {
   Exceptions exceptions_;
   CodeBook book_;
   PrefixCode code_;
-  std::optional<ByteDecoder> bytes_;  // of narrow books
+  std::optional<ByteDecoder> bytes_;  // for narrow books
 };
 
-/// Many elements of one byte are decoded by look-ups of kLookupBits; others gain less.
+/// Many narrow elements are decoded by lookups of kLookupBits and gain most from short code words;
+/// others gain less.
 double allowance_for(std::uint64_t elements, const CodeBook& book) {
   constexpr std::uint64_t kFullTablesFrom = std::uint64_t{1} << 16;
   if (elements < kTablesFrom) return kOptimalCode;

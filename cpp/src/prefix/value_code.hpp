@@ -11,8 +11,8 @@ namespace gradwire {
 
 enum class Exceptions : bool { kNone, kListed };
 
-/// `counts`: the values with code words, ascending, at least one. Exceptions::kListed if the array
-/// may have other values: each chunk then starts with a list of those.
+/// `counts`: the values that get code words, ascending; at least one. Pass Exceptions::kListed if
+/// the array may have other values: each chunk then starts with a list of them.
 std::unique_ptr<Encoder> make_value_encoder(const ChunkedArray& array,
                                             std::span<const ValueCount> counts,
                                             Exceptions exceptions, Layouts layouts);

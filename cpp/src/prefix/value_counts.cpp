@@ -11,7 +11,7 @@
 namespace gradwire {
 namespace {
 
-constexpr std::size_t kLine = 64;  // elements read at a sampled place
+constexpr std::size_t kLine = 64;  // elements that are read at each sampled place
 
 /// Counts values that lie in [smallest, smallest + 255], by their lowest byte.
 std::vector<ValueCount> count_narrow(const ChunkedArray& array, std::uint64_t smallest) {

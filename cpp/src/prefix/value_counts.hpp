@@ -24,19 +24,20 @@ struct KeyRange {
   bool fits_a_byte() const { return largest - smallest <= 255; }
 };
 
-/// Of elements, of which there are some.
+/// The range of `elements`, which must not be empty.
 KeyRange key_range(const Elements& elements);
-/// The same, but {0, 255} for any bytes.
+/// The range of an array; always {0, 255} if its elements are bytes.
 KeyRange key_range(const ChunkedArray& array);
 
-/// The exact histogram in ascending order of keys; nothing if it exceeds kMaxSymbols values.
+/// The exact histogram in ascending order of keys, or nullopt if there are more than kMaxSymbols
+/// values.
 std::optional<std::vector<ValueCount>> count_values(const ChunkedArray& array);
 
-/// A histogram from `sample_size` cache lines of 64 elements, spread evenly and placed at random by
-/// `seed`, or from all elements where there are no more than that.
+/// A histogram of `sample_size` groups of 64 elements, spread evenly and placed at random by
+/// `seed`, or of all elements if there are no more than that.
 struct Sample {
   std::vector<ValueCount> values;  ///< ascending
-  bool complete;                   ///< all elements were read
+  bool complete;                   ///< whether all elements were read
 };
 std::optional<Sample> sample_values(const ChunkedArray& array, const Options& options);
 

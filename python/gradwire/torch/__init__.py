@@ -1,4 +1,4 @@
-"""PyTorch: a communication hook for DistributedDataParallel, and collectives of gradients.
+"""PyTorch: a communication hook for DistributedDataParallel, and averages of single tensors.
 
 state = gw.torch.CompressionState(compressor=gw.Compressor(gw.QSGD(4), memory=gw.Residual()))
 model.register_comm_hook(state, gw.torch.compressed_allreduce)

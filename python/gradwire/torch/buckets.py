@@ -1,7 +1,7 @@
-"""Which parameters lie in which bucket, so that memories follow them when buckets change.
+"""Records which parameters are in which bucket, so that memory follows them when buckets change.
 
-DDP forms its buckets anew after the first step. The memory of a bucket is then cut into those of
-its parameters, and put together anew.
+DDP rebuilds its buckets after the first step. The memory of the old buckets is then split by
+parameter, and joined for the new buckets.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from gradwire.averaging import Averager
 from gradwire.torch.names import ParameterNames
 
 Layout = list[tuple[str, int]]
-"""Name and elements of each parameter of a bucket."""
+"""Name and number of elements of each parameter of a bucket."""
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Buckets:
-    """The buckets of one model, and the memories of parameters that lie in none at the moment."""
+    """The buckets of one model, and the memory of parameters that are in no bucket yet."""
 
     def __init__(self, averager: Averager) -> None:
         self._averager = averager
         self.names = ParameterNames()
         self._layouts: dict[int, Layout] = {}
         self._loose: dict[str, TensorMemory] = {}
-        self._unchecked: dict[str, tuple[int, ...]] = {}  # shapes in a checkpoint
+        self._unchecked: dict[str, tuple[int, ...]] = {}  # shapes in a checkpoint, by name
 
     def layout_of(self, parameters: Sequence[torch.Tensor]) -> Layout:
-        """What a bucket of these parameters holds.
+        """The layout of a bucket of these parameters.
 
         Raises:
-            ValueError: they are of another model, or of other shapes than those in the checkpoint.
+            ValueError: they belong to another model, or the shapes in the checkpoint differ.
         """
         layout = [(self.names.of(p), p.numel()) for p in parameters]
         self.check(self._unchecked)
@@ -43,7 +43,7 @@ class Buckets:
         return layout
 
     def update(self, index: int, layout: Layout) -> bool:
-        """Takes note of a bucket. Says whether there have been other buckets before."""
+        """Records a bucket, and returns whether it replaces other ones."""
         if self._layouts.get(index) == layout:
             return False
         stale = [i for i in self._layouts if i >= index]
@@ -53,48 +53,48 @@ class Buckets:
         return bool(stale)
 
     def sizes(self) -> dict[int, int]:
-        """Elements of all buckets, by their indices."""
+        """The number of elements of each bucket, by index."""
         return {i: _count(self._layouts[i]) for i in sorted(self._layouts) if self._layouts[i]}
 
     def layouts(self) -> dict[int, list[str]]:
-        """Names of the parameters of each bucket."""
+        """The names of the parameters of each bucket, by index."""
         layouts = sorted(self._layouts.items())
         return {i: [name for name, _ in layout] for i, layout in layouts if layout}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the parameters that are known, or that a checkpoint has."""
+        """The shapes of the known parameters and of those in a checkpoint, by name."""
         return {**self._unchecked, **self.names.shapes()}
 
     def tensors(self) -> dict[str, TensorMemory]:
-        """The memory of each parameter."""
+        """The memory of each parameter, by name."""
         found = dict(self._loose)
         for index, layout in self._layouts.items():
             found.update(_split(self._averager.held(str(index)), layout))
         return found
 
     def load(self, tensors: Mapping[str, TensorMemory], shapes: Shapes) -> None:
-        """Replaces the memories of all parameters.
+        """Replaces the memory of all parameters.
 
         Args:
-            tensors: by the names of parameters.
-            shapes: of these; :meth:`check` them before. If the model is not known yet, they are
-                checked in the first step.
+            tensors: the memory of each parameter, by name.
+            shapes: those of the parameters; call :meth:`check` first. If the model is not known
+                yet, they are checked in the first step.
         """
         self._unchecked = {} if self.names.is_complete else dict(shapes)
         self._take_apart(list(self._layouts))
         self._loose = dict(tensors)
 
     def check(self, shapes: Shapes) -> None:
-        """Raises ValueError if the model is known, and has no parameters of these shapes."""
+        """Raises ValueError if the model is known and lacks parameters of these shapes."""
         own = self.names.shapes()
         for name, shape in shapes.items() if self.names.is_complete else ():
             if name not in own:
                 raise ValueError(
-                    f"the checkpoint has a memory of {name}, which is no parameter of this model"
+                    f"the checkpoint has memory of {name}, which is not a parameter of this model"
                 )
             if own[name] != shape:
                 raise ValueError(
-                    f"parameter {name} has the shape {own[name]}, in the checkpoint {shape}"
+                    f"parameter {name} has shape {own[name]}, but {shape} in the checkpoint"
                 )
 
     def _take_apart(self, indices: list[int]) -> None:
@@ -105,7 +105,7 @@ class Buckets:
 
     def _put_together(self, index: int) -> None:
         layout = self._layouts[index]
-        if not layout:  # of a sparse bucket
+        if not layout:  # a sparse bucket
             return
         ends = np.cumsum([count for _, count in layout]).tolist()
         self._averager.parts[str(index)] = list(zip([0, *ends[:-1]], ends))
@@ -120,7 +120,7 @@ def _count(layout: Layout) -> int:
 
 
 def _split(memory: TensorMemory | None, layout: Layout) -> dict[str, TensorMemory]:
-    """The memory of a bucket as those of its parameters."""
+    """The memory of a bucket, split by parameter name."""
     if memory is None:
         return {}
     borders = np.cumsum([count for _, count in layout])[:-1]
@@ -132,7 +132,7 @@ def _split(memory: TensorMemory | None, layout: Layout) -> dict[str, TensorMemor
 
 
 def _joined(pieces: Sequence[TensorMemory | None], layout: Layout, scale: float) -> TensorMemory:
-    """The memories of parameters as that of a bucket, at one loss scale."""
+    """The memory of the parameters of a bucket as that of the bucket, at one loss scale."""
     scaled = [{} if piece is None else piece.at(scale) for piece in pieces]
     whole = TensorMemory({}, scale)
     for kind in sorted({kind for arrays in scaled for kind in arrays}):

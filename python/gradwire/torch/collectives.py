@@ -1,4 +1,4 @@
-"""Collectives of byte arrays of any lengths over a process group of PyTorch."""
+"""Collectives of byte arrays of any length over a PyTorch process group."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ import torch.distributed as dist
 from gradwire._arrays import ByteArray, as_bytes
 from gradwire.exchange import Exchange, check_sizes
 
-_ANY_SIZE = 1 << 40
-_TAGS = 0x67770000  # the first of ours, apart from those of the program's own messages
-_HEADER = 8  # bytes of a first message that say how many there are in all
+_ANY_SIZE = 1 << 40  # bytes; more than any frame has
+_TAGS = 0x67770000  # our first message tag, chosen to differ from those of the program
+_HEADER = 8  # bytes at the start of a first message that hold the size of the frame
 _FIRST = 1 << 20  # bytes of the longest first message
 
 
 class GroupExchange(Exchange):
-    """Exact sizes, no padding.
+    """Exchanges exactly the bytes of each rank, without padding.
 
-    Each rank sends each other one a message of its own that begins with its size, and a second one
-    only if there is more than the receiver makes room for in advance: that saves waiting for the
-    sizes of all ranks.
+    Each rank sends every other rank a first message, which begins with the size of the frame. It
+    sends a second message only if the frame is larger than the space that receivers provide in
+    advance. This avoids a round trip for the sizes.
 
     Args:
-        group: of a backend for CPU tensors, for example gloo.
-        number: of this user of the group, so that messages of others are not mistaken for its own.
-        origin: the group that PyTorch knows its ranks by; None for ``group``.
+        group: a group whose backend supports CPU tensors, for example gloo.
+        number: the number of this user of the group, which keeps its messages apart from those of
+            other users.
+        origin: the group from which PyTorch knows the ranks; None for ``group``.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class GroupExchange(Exchange):
         self._others = [r for r in range(self.world_size) if r != self.rank]
 
     def close(self) -> None:
-        """Lets go of the group, which ends with its last user."""
+        """Releases the group, which ends with its last user."""
         self.group = None
 
     def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
@@ -70,7 +71,7 @@ class GroupExchange(Exchange):
         return received
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
-        """The largest of each number over all ranks."""
+        """The maximum of each number over all ranks."""
         tensor = torch.tensor(numbers, dtype=torch.float64)
         options = dist.AllreduceOptions()
         options.reduceOp = dist.ReduceOp.MAX
@@ -84,7 +85,7 @@ class GroupExchange(Exchange):
     def _transfer(
         self, outgoing: dict[int, ByteArray], incoming: dict[int, ByteArray], tag: int
     ) -> None:
-        """Sends messages to other ranks and awaits theirs; none where there is no byte."""
+        """Sends messages to other ranks and awaits theirs; empty messages are not sent."""
         works = [
             transfer([_tensor(message)], r, tag)
             for transfer, messages in ((self.group.recv, incoming), (self.group.send, outgoing))
@@ -100,20 +101,24 @@ def _tensor(data: ByteArray) -> torch.Tensor:
 
 
 def _takes_shorter_messages() -> bool:
-    """Whether a receiver may await more than comes: with gloo over TCP it may, over libuv not."""
+    """Whether a receive buffer may be larger than the message: in gloo over TCP, not over libuv."""
     transport = os.environ.get("GLOO_DEVICE_TRANSPORT", "TCP")
     return sys.platform == "linux" and transport in ("TCP", "TCP_TLS")
 
 
 def allgather(frame: Any, group: dist.ProcessGroup | None = None) -> list[torch.Tensor]:
-    """Gathers frames of any lengths.
+    """Gathers frames, whose sizes may differ between ranks. All ranks must call it.
 
     Args:
-        frame: uint8 tensor or array in host memory, of this rank's own length.
-        group: of a backend for CPU tensors, for example gloo; None for the default group.
+        frame: uint8 tensor or array in host memory: the frame of this rank.
+        group: a group whose backend supports CPU tensors, for example gloo; None for the default
+            group.
 
     Returns:
-        The frames of all ranks, by rank: 1-D uint8 tensors.
+        The frames of all ranks, in rank order: 1-D uint8 tensors.
+
+    Raises:
+        TypeError: ``frame`` does not hold bytes.
     """
     exchange = GroupExchange(group or dist.group.WORLD)
     return [_tensor(f) for f in exchange.allgather(as_bytes(frame), _ANY_SIZE)]

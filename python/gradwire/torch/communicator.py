@@ -1,4 +1,4 @@
-"""Averages of single tensors, for training loops without DDP. The interface is that of GRACE."""
+"""Averages single tensors, for training loops without DDP. The interface is that of GRACE."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from gradwire.torch.saturate import copy_saturated
 
 
 class Communicator(NamedTensors):
-    """Compresses tensors, exchanges the frames and averages what they hold.
+    """Averages tensors over all ranks: compresses them, exchanges the frames and decodes these.
+
+    All ranks must create it and call it in the same order. :meth:`close`, the end of a ``with``
+    block, or garbage collection releases its process group.
 
     Args:
-        compressor: configure it identically on all ranks; its rank is set here. It belongs to this
-            communicator alone.
+        compressor: configure it identically on all ranks; its ``rank`` is overwritten here. Do not
+            use it for anything else.
         process_group: None for the default group.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
-        loss_scale: gives the factor by which the loss is multiplied at the moment, see
-            :class:`~gradwire.compressor.Compressor`.
-
-    It ends with :meth:`close`, at the end of a ``with`` block, or when nothing refers to it any
-    more.
+        loss_scale: returns the current loss scale, see :class:`~gradwire.compressor.Compressor`.
 
     Raises:
-        ValueError: ranks have different settings, or the compressor is in use already.
+        ValueError: ranks have different settings, the compressor is in use already, or this rank
+            is not in the process group.
+        RuntimeError: torch.distributed is not initialized.
     """
 
     def __init__(
@@ -53,20 +54,28 @@ class Communicator(NamedTensors):
         self._exchange = GroupExchange(lease.group, lease.number, group)
         super().__init__(make_averager(compressor, self._exchange, algorithm, loss_scale))
         self.saturated = 0
-        """Elements of averages that the type of their tensor could not hold."""
+        """Number of averaged elements that were too large for their dtype, and were clipped."""
 
     def close(self) -> None:
-        """Ends the gloo group. What memory holds is forgotten; save :meth:`state_dict` first."""
+        """Releases the gloo group and discards all state; save :meth:`state_dict` first."""
         super().close()
         self._finalizer()
         self._exchange.close()
 
     def step(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
-        """The average of a tensor of floats over all ranks: a new one like it.
+        """Averages a tensor over all ranks.
 
         Args:
-            tensor: any shape, in host memory.
-            name: of the tensor, alike on all ranks. Memories are kept apart by it.
+            tensor: floats, of any shape, in host memory; the same shape on all ranks.
+            name: of the tensor, the same on all ranks. Each name has separate memory.
+
+        Returns:
+            A new tensor with the shape and dtype of ``tensor``.
+
+        Raises:
+            TypeError: ``tensor`` does not hold floats in host memory.
+            CorruptFrameError: a frame was damaged in transit; names the sender.
+            RuntimeError: this communicator was closed.
         """
         flat = plain_tensor(tensor, to_write=False).contiguous().reshape(-1)
         average = torch.from_numpy(self.averager.average(as_array(flat), name))
@@ -78,12 +87,15 @@ class Communicator(NamedTensors):
 def communicator_from_params(
     params: Mapping[str, Any], process_group: dist.ProcessGroup | None = None
 ) -> Communicator:
-    """A communicator from settings, as GRACE's ``grace_from_params`` takes them.
+    """Creates a communicator from settings like those of GRACE's ``grace_from_params``.
 
     Args:
         params: those of :func:`gradwire.compressor_from_params`, and "communicator": "allgather",
-            "sharded" or "auto" ("allreduce" means that too).
+            "sharded" or "auto" (default; "allreduce" means the same).
         process_group: None for the default group.
+
+    Raises:
+        ValueError: a name or a setting is unknown; or as for :class:`Communicator`.
     """
     algorithm = params.get("communicator", "auto")
     return Communicator(

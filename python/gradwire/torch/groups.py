@@ -1,9 +1,9 @@
 """Process groups for frames: one gloo group beside each process group of the program.
 
-Groups cost threads and file descriptors, so all users of a process group share one, which ends with
-the last of them. Each user has message tags of its own. A user may end at different times on
-different ranks, by garbage collection; so ranks agree on each new user's group, by way of the
-program's store.
+Groups cost threads and file descriptors, so all users of a process group share one gloo group,
+which ends with the last of them. Each user has separate message tags. Garbage collection may end a
+user at different times on different ranks, so the ranks agree on the group of each new user through
+the store of the process group.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class _Gloo:
 
 @dataclass
 class _Origin:
-    """What is known of a process group of the program."""
+    """The state of one process group of the program."""
 
     leases: int = 0
-    """How many there have been; the same on all ranks."""
+    """Number of leases so far, the same on all ranks."""
     current: _Gloo | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -38,13 +38,13 @@ _origins: weakref.WeakKeyDictionary[dist.ProcessGroup, _Origin] = weakref.WeakKe
 
 
 class GroupLease:
-    """The use of a gloo group with the ranks of a process group. All ranks must create it.
+    """The right to use a gloo group with the ranks of a process group. All ranks must create it.
 
     Args:
-        origin: the program's group.
+        origin: the process group of the program.
 
     Raises:
-        ValueError: this rank is not in it.
+        ValueError: this rank is not in ``origin``.
     """
 
     def __init__(self, origin: dist.ProcessGroup) -> None:
@@ -54,7 +54,7 @@ class GroupLease:
             )
         self._origin = _origins.setdefault(origin, _Origin())
         self.number = self._origin.leases
-        """Of this user among those of the process group; the same on all ranks."""
+        """The number of this user of the process group, the same on all ranks."""
         self._origin.leases += 1
         with self._origin.lock:  # so that the group does not end while ranks agree on it
             current = self._origin.current
@@ -67,7 +67,7 @@ class GroupLease:
         self.group = current.group
 
     def end(self) -> None:
-        """Gives the group back; the last user ends it."""
+        """Returns the group; the last user ends it."""
         self.group = None
         with self._origin.lock:
             gloo, self._gloo = self._gloo, None
@@ -79,7 +79,7 @@ class GroupLease:
 
 
 def _all_have(origin: dist.ProcessGroup, number: int, current: _Gloo | None) -> bool:
-    """Whether all ranks have the same group at hand."""
+    """Whether all ranks still have the same gloo group."""
     store = _store(origin)
     own = "none" if current is None else str(current.generation)
     store.set(f"{number}/{dist.get_rank(origin)}", own)
@@ -89,7 +89,7 @@ def _all_have(origin: dist.ProcessGroup, number: int, current: _Gloo | None) -> 
 
 
 def _new_group(origin: dist.ProcessGroup, number: int) -> Any:
-    """With the timeout of the program's group."""
+    """Creates a gloo group with the ranks and the timeout of the process group."""
     device = torch.device("cuda" if dist.get_backend(origin) == "nccl" else "cpu")
     return dist.ProcessGroupGloo(
         dist.PrefixStore(f"{number}/gloo", _store(origin)),

@@ -1,4 +1,4 @@
-"""The communication hook. DDP looks at its annotations, which must not be strings."""
+"""The communication hook. DDP reads its annotations, which must not be strings."""
 
 import torch
 import torch.distributed as dist
@@ -11,11 +11,18 @@ def compressed_allreduce(
 ) -> torch.futures.Future[torch.Tensor]:
     """Averages a bucket of gradients: ``model.register_comm_hook(state, compressed_allreduce)``.
 
-    It returns at once. Two threads of the state compress and exchange while the backward pass goes
-    on.
+    It returns at once. Two threads of ``state`` compress and exchange during the backward pass.
+
+    Args:
+        state: one for each model.
+        bucket: from DDP.
+
+    Returns:
+        A future of the averaged bucket.
 
     Raises:
-        CorruptFrameError: from ``loss.backward()``: a frame was damaged on its way; names its rank.
+        CorruptFrameError: from ``loss.backward()``: a frame was damaged in transit; names the
+            sender.
         RuntimeError: from ``loss.backward()``: the exchange failed; a rank may have died.
     """
     return state.reduce(bucket)

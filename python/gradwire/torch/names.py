@@ -1,4 +1,4 @@
-"""Names of the parameters of one model, which keep its memories apart and find them again."""
+"""The names of the parameters of one model, which identify their memory."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-_HOOKS = "_comm_hooks"  # where DDP keeps pairs of hooks and their states
+_HOOKS = "_comm_hooks"  # attribute of DDP: a list of (hook, state)
 
 
 class ParameterNames:
     """Names as in ``model.named_parameters()``.
 
-    DDP gives its hook parameters without their names. The model is therefore looked for among all
-    living objects, once. If there is none, because the hook is used in another way, parameters are
-    numbered in the order in which they are first seen.
+    DDP passes parameters to its hook without their names. The model is therefore searched for once
+    among all live objects. If it is not found, because the hook is used in another way, parameters
+    are numbered in the order of their first use.
     """
 
     def __init__(self) -> None:
@@ -31,39 +31,39 @@ class ParameterNames:
         """The name of a parameter.
 
         Raises:
-            ValueError: it belongs to another model.
+            ValueError: the parameter belongs to another model.
         """
         name = self._names.get(id(parameter))
         if name is not None and self._parameters[name]() is parameter:
             return name
-        self._names.pop(id(parameter), None)  # of one that is no more
+        self._names.pop(id(parameter), None)  # a parameter that no longer exists
         if not self._names:
             self._learn(lambda model: any(p is parameter for p in model.parameters()))
         if id(parameter) not in self._names:
             if self.is_complete:
                 raise ValueError(
                     f"a bucket has a parameter of shape {tuple(parameter.shape)} that does not "
-                    "belong to the model that this state has served so far; give each model a "
-                    "CompressionState of its own"
+                    "belong to the model that this state has served so far; create a separate "
+                    "CompressionState for each model"
                 )
             self._add(f"parameter {len(self._names)}", parameter)
         return self._names[id(parameter)]
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the parameters that are known, by name."""
+        """The shapes of the known parameters, by name."""
         living = {name: reference() for name, reference in self._parameters.items()}
         return {name: tuple(p.shape) for name, p in living.items() if p is not None}
 
     def versions(self) -> int:
-        """A number that grows whenever parameters that are known are written to in place."""
+        """A number that grows whenever a known parameter is modified in place."""
         return sum(p._version for r in self._parameters.values() if (p := r()) is not None)
 
     def look_for_model_of(self, state: object, parameter: torch.Tensor | None = None) -> None:
-        """Learns the names of the model at which a state is registered, if there is one.
+        """Learns the names in the model with which a state is registered, if there is one.
 
         Args:
-            state: of the hook.
-            parameter: that the model has; None for any.
+            state: the state of the hook.
+            parameter: a parameter that the model must have; None for any model.
         """
 
         def is_wanted(model: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Two threads that average compressed buckets while the backward pass goes on."""
+"""Two threads that average compressed buckets during the backward pass."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from gradwire.torch.stage import Stage
 
 
 class Pipeline:
-    """One thread compresses bucket after bucket, another exchanges frames and decodes averages.
+    """One thread compresses buckets, another exchanges frames and decodes averages.
 
-    After an error in one bucket all others end with it too.
+    After an error in one bucket, all later buckets fail with the same error.
 
     Args:
         averager: makes frames and averages.
-        on_end: is told the index of each bucket whose average has arrived.
+        on_end: called with the index of each bucket whose average has arrived.
     """
 
     def __init__(self, averager: Averager, on_end: Callable[[int], None]) -> None:
         self.stages = (Stage("gradwire-compress"), Stage("gradwire-exchange"))
         self.saturated = 0
-        """Elements of averages that the type of their bucket could not hold."""
+        """Number of averaged elements that were too large for their dtype, and were clipped."""
         self.failure: Exception | None = None
         self._averager = averager
         self._on_end = on_end
         self._pending: list[torch.futures.Future[Any]] = []
 
     def begin_step(self) -> None:
-        """Before the first bucket of a step."""
+        """Call before the first bucket of a backward pass."""
         self._pending.clear()
 
     def wait(self) -> None:
-        """Returns when all averages of the step are here, or raises what has prevented it."""
+        """Waits until all averages have arrived; raises the error that prevents this, if any."""
         self.come_to_rest()
         self.check_failure()
 
     def come_to_rest(self) -> None:
-        """Returns when nothing of the step goes on any more."""
+        """Waits until all buckets have ended, with or without an error."""
         for future in self._pending:
             future.wait()
 
     def check_failure(self) -> None:
-        """Raises the error after which nothing goes on."""
+        """Raises the error that has stopped this pipeline, if any."""
         if self.failure is not None:
             raise self.failure
 
     def average(self, index: int, buffer: torch.Tensor) -> torch.futures.Future[torch.Tensor]:
-        """Begins to average a bucket in place."""
+        """Starts to average a bucket in place; returns a future of ``buffer``."""
         on_cpu = buffer.device.type == "cpu"
         ready = None if on_cpu else torch.cuda.current_stream(buffer.device).record_event()
         future: torch.futures.Future[Any] = torch.futures.Future(
@@ -106,14 +106,14 @@ class Pipeline:
             return error
         explained = RuntimeError(
             f"rank {self._averager.exchange.rank} could not exchange frames; "
-            f"another rank may have stopped, look there first: {error}"
+            f"another rank may have stopped, so check the other ranks first: {error}"
         )
         explained.__cause__ = error
         return explained
 
 
 def as_array(tensor: torch.Tensor) -> Any:
-    """A tensor without a copy as NumPy array, if NumPy knows its type."""
+    """A view of a tensor as a NumPy array; the tensor itself if it is bfloat16."""
     return tensor if tensor.dtype == torch.bfloat16 else tensor.numpy()
 
 
@@ -124,7 +124,7 @@ def _to_host(buffer: torch.Tensor, ready: Any) -> torch.Tensor:
 
 
 def value_or_error(future: torch.futures.Future[Any]) -> torch.Tensor:
-    """The value of a future, which is raised if it is an exception."""
+    """The value of a future; raises it if it is an exception."""
     value = future.value()
     if isinstance(value, Exception):
         raise value

@@ -1,9 +1,9 @@
-"""The first step of a resumed run, in the buckets of the run that was saved.
+"""Regroups the first step of a resumed run into the buckets of the checkpoint.
 
-DDP begins each process with buckets of its own, and forms them anew after the first step, of a
-static graph after the second one. What is quantized together would be other elements than in the
-run that did not stop. So the buckets of these steps are held until all are there, and their
-parameters are put into those of the checkpoint.
+DDP starts each process with default buckets, and rebuilds them after the first step (the second one
+for a static graph). Other elements would then be quantized together than in a run that was not
+interrupted. The buckets of these steps are therefore held until all have arrived, and regrouped
+into those of the checkpoint.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Regrouping:
     """Holds the buckets of one step.
 
     Args:
-        layouts: names of the parameters of the buckets that are wanted, by index.
-        before: what DDP's first bucket held in the step before; None for the first step.
+        layouts: names of the parameters of the wanted buckets, by index.
+        before: the layout of DDP's first bucket in the previous step; None for the first step.
     """
 
     def __init__(self, layouts: Mapping[int, list[str]], before: Layout | None = None) -> None:
@@ -40,16 +40,16 @@ class Regrouping:
         self._held: list[tuple[Bucket, torch.futures.Future[Any]]] = []
 
     def is_for(self, index: int, layout: Layout) -> bool:
-        """Whether a bucket of DDP is still one of those before it forms them anew."""
+        """Whether DDP has not rebuilt its buckets yet, so that this one must be held."""
         return index > 0 or self._before in (None, layout)
 
     def of_next_step(self) -> Regrouping | None:
-        """For the step after this one; None if that is not to be held in any case."""
+        """The regrouping for the next step; None if DDP's buckets are final by then."""
         first = next((bucket.layout for bucket, _ in self._held if bucket.index == 0), None)
         return Regrouping(self.layouts, first) if first and self._before is None else None
 
     def hold(self, bucket: Bucket) -> torch.futures.Future[Any]:
-        """Keeps a bucket; its average is the result, or the exception that has prevented it."""
+        """Holds a bucket; returns a future of its average, or of the error that prevents it."""
         future: torch.futures.Future[Any] = torch.futures.Future(
             devices=[] if bucket.buffer.device.type == "cpu" else [bucket.buffer.device]
         )
@@ -57,7 +57,7 @@ class Regrouping:
         return future
 
     def wanted(self) -> list[Bucket]:
-        """The buckets to average; those of DDP if it has other parameters than the checkpoint."""
+        """The buckets to average: as in the checkpoint, or those of DDP if parameters differ."""
         slices = self._slices()
         names = [name for layout in self.layouts.values() for name in layout]
         if sorted(names) != sorted(slices):
@@ -72,7 +72,7 @@ class Regrouping:
         ]
 
     def finish(self, averaged: list[Bucket], error: Exception | None) -> None:
-        """Gives DDP the averages of :meth:`wanted`, or an error."""
+        """Passes the averages of :meth:`wanted`, or an error, on to DDP."""
         slices = self._slices()
         for bucket in averaged if error is None else ():
             counts = [count for _, count in bucket.layout]
@@ -83,7 +83,7 @@ class Regrouping:
             future.set_result(bucket.buffer if error is None else error)
 
     def _slices(self) -> dict[str, torch.Tensor]:
-        """Where each parameter's gradient lies in the buckets of DDP."""
+        """The gradient of each parameter, as a slice of a bucket of DDP."""
         found = {}
         for bucket, _ in self._held:
             counts = [count for _, count in bucket.layout]

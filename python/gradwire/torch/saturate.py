@@ -1,4 +1,4 @@
-"""Averages in the type of a bucket: what is finite stays finite."""
+"""Converts averages to the dtype of a bucket; finite elements stay finite."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 
 
 def copy_saturated(source: torch.Tensor, target: torch.Tensor) -> int:
-    """Copies; finite elements that the type of ``target`` cannot hold become its largest number.
+    """Copies ``source`` to ``target``; elements too large for its dtype become its largest number.
 
     Args:
-        source: floats.
-        target: floats, with as many elements.
+        source: floats, any shape. Infinities and NaN are copied as they are.
+        target: floats, with the same shape.
 
     Returns:
-        How many elements that were.
+        The number of finite elements that were too large.
     """
     target.copy_(source)
     if torch.finfo(target.dtype).max >= torch.finfo(source.dtype).max:

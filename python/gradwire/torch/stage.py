@@ -1,4 +1,4 @@
-"""A thread that does one kind of work, in the order in which it is given."""
+"""A thread that does work in the order of submission."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Stage:
-    """One thread of a pipeline, from the first work to :meth:`end`. Work must not raise."""
+    """A thread of a pipeline, from the first :meth:`submit` to :meth:`end`. Work must not raise."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -16,7 +16,7 @@ class Stage:
         self._thread: threading.Thread | None = None
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Does ``work`` after all work before it."""
+        """Queues ``work``, which runs after all work submitted before."""
         if self._thread is None:
             self._thread = threading.Thread(
                 target=_run, args=(self._work,), name=self._name, daemon=True
@@ -25,11 +25,11 @@ class Stage:
         self._work.put(work)
 
     def end(self) -> None:
-        """Ends the thread when all work is done. Does not wait for that."""
+        """Ends the thread once all work is done; does not wait for it."""
         self._work.put(None)
 
     def join(self) -> None:
-        """Waits for the end."""
+        """Waits until the thread has ended."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 

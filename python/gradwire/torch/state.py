@@ -1,4 +1,4 @@
-"""What the communication hook keeps between buckets and steps."""
+"""The state of the communication hook between buckets and steps."""
 
 from __future__ import annotations
 
@@ -28,41 +28,43 @@ from gradwire.torch.stage import Stage
 from gradwire.torch.steps import Steps
 from gradwire.tuner import Tuner
 
-_SATURATED = "averaged elements were too large for their type, and became its largest number"
+_SATURATED = "averaged elements were too large for their dtype and became its largest number"
 
 SMALLEST = 4096
-"""Elements of a bucket below which it goes plain: compressing it could not pay."""
+"""Smaller buckets (in elements) are sent by plain all-reduce: compressing does not pay off."""
 
 
 class CompressionState(Closing):
-    """State of :func:`compressed_allreduce` for one model. All ranks must create it, in one order.
+    """State of :func:`compressed_allreduce` for one model.
+
+    All ranks must create their states in the same order. Frames are exchanged over a separate gloo
+    group, so they never mix with DDP's collectives. CUDA tensors pass through pinned host memory;
+    that path is untested.
+
+    A step does not change the memory of parameters that have no gradient, or only zeros, on this
+    rank. A step in which an average is not finite counts as skipped, as it does for a loss scaler:
+    it is undone in memory. A step may have several averaged backward passes if all of them use the
+    same parameters; it ends when parameters are updated. If they use different parameters, run all
+    but the last under ``no_sync()``.
+
+    :meth:`close`, the end of a ``with`` block, or garbage collection ends the threads and releases
+    the gloo group. DDP holds a reference to the state.
 
     Args:
-        process_group: of the model; None for the default group.
-        compressor: makes and reads the frames; configure it identically on all ranks; its rank is
-            set here. It belongs to this state alone. None for ``Compressor(QSGD(4))``.
+        process_group: that of the model; None for the default group.
+        compressor: configure it identically on all ranks; its ``rank`` is overwritten here. Do not
+            use it for anything else. None for ``Compressor(QSGD(4))``.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
-        fallback: leave buckets to a plain all-reduce unless compressing them is measured to shorten
-            the whole step clearly. Pipelines that do not send an estimate of the gradient, such as
-            signs, have no fallback.
-        loss_scale: with a ``torch.amp.GradScaler``, its ``get_scale``: memories then follow the
-            scale. See :class:`~gradwire.compressor.Compressor`.
-
-    Frames travel over a gloo group of their own, so that they never cross DDP's collectives. CUDA
-    tensors pass through pinned host memory; that path is untested.
-
-    Memory stays as it is for parameters that have no gradient, or only zeros, on this rank in a
-    step. A step in which an average is not finite counts as skipped, as it does for a loss scaler:
-    memories are taken back to what they were before it. A step may have several backward passes
-    that are averaged, if all of them use the same parameters: it ends when parameters are updated.
-    If they use different ones, put all but the last into ``no_sync()``.
-
-    A state ends with :meth:`close`, at the end of a ``with`` block, or when nothing refers to it
-    any more, as DDP does.
+        fallback: whether to send buckets by plain all-reduce unless measurements show that
+            compressing them clearly shortens the whole step. Ignored (False) if what is sent does
+            not estimate the gradient, such as signs.
+        loss_scale: returns the current loss scale: ``get_scale`` of a ``torch.amp.GradScaler``.
+            See :class:`~gradwire.compressor.Compressor`.
 
     Raises:
-        ValueError: ranks have different settings, or versions of gradwire; says which. Or the
-            compressor is in use already.
+        ValueError: ranks have different settings or versions of gradwire, the compressor is in use
+            already, or this rank is not in the process group.
+        RuntimeError: torch.distributed is not initialized.
     """
 
     __slots__ = (
@@ -114,12 +116,12 @@ class CompressionState(Closing):
         self._finalizer = weakref.finalize(self, _end, self._pipeline.stages, lease)
         self._plain_bytes = 0
         self._regrouping: Regrouping | None = None
-        self._watches = False  # whether plain buckets that are not finite matter in this step
+        self._watches = False  # whether this step checks plain buckets for NaN and infinity
 
     def close(self) -> None:
-        """Ends threads and the gloo group. The hook must not be called any more.
+        """Ends the threads and releases the gloo group; the hook must not be called afterward.
 
-        What memory holds is forgotten; save :meth:`state_dict` first.
+        This discards all state; save :meth:`state_dict` first.
         """
         self._finalizer()
         for stage in self._pipeline.stages:
@@ -131,12 +133,12 @@ class CompressionState(Closing):
         """The hook: see :func:`compressed_allreduce`."""
         self._pipeline.check_failure()
         if not self._finalizer.alive:
-            raise RuntimeError("this CompressionState was closed; give the model a new one")
+            raise RuntimeError("this CompressionState was closed; create a new one for the model")
         index, buffer = bucket.index(), bucket.buffer()
         if index == 0:
             self._begin_pass()
         if buffer.is_sparse or not buffer.is_floating_point():
-            self._buckets.update(index, [])  # the index may have been that of another bucket
+            self._buckets.update(index, [])  # another bucket may have had this index
             future = self._plain(buffer)
         else:
             self._buckets.names.look_for_model_of(self, bucket.parameters()[0])
@@ -157,7 +159,7 @@ class CompressionState(Closing):
         if self._buckets.update(index, bucket.layout):
             self.tuner.restart()
         if self._is_small(buffer.numel()):
-            self._flush(index, buffer)  # what its parameters bring along from larger buckets
+            self._flush(index, buffer)  # memory of parameters that were in larger buckets
             return self._plain(buffer)
         self.tuner.begin(index)
         if self.fallback and not self.tuner.compresses(index):
@@ -166,7 +168,7 @@ class CompressionState(Closing):
         return self._pipeline.average(index, buffer)
 
     def _average_regrouped(self) -> None:
-        """Averages what was held in the first step after a checkpoint was loaded."""
+        """Averages the buckets that were held in the first steps after loading a checkpoint."""
         regrouping = self._regrouping
         assert regrouping is not None
         self._regrouping = regrouping.of_next_step()
@@ -183,11 +185,11 @@ class CompressionState(Closing):
 
     @property
     def saturated(self) -> int:
-        """Elements of averages that the type of their bucket could not hold."""
+        """Number of averaged elements that were too large for their dtype, and were clipped."""
         return self._pipeline.saturated
 
     def summary(self) -> str:
-        """What has been sent, how long it took, and what goes compressed at the moment."""
+        """Bytes sent, seconds that it took, and which buckets are compressed now, as text."""
         traffic = self.averager.traffic
         raw = traffic.bytes_raw + self._plain_bytes
         sent = traffic.bytes_sent + self._plain_bytes
@@ -197,7 +199,7 @@ class CompressionState(Closing):
                 f"{self.steps} steps, {self._exchange.world_size} ranks, "
                 f"{type(self.averager).__name__.lower()}, {self.compressor.pipeline!r}",
                 f"raw {raw / 1e6:.1f} MB, sent {sent / 1e6:.1f} MB, "
-                f"{raw / sent if sent else 1.0:.1f} times fewer",
+                f"{raw / sent if sent else 1.0:.1f} times less",
                 f"compress {traffic.compress:.3f} s, exchange {traffic.exchange:.3f} s, "
                 f"decompress {traffic.decompress:.3f} s",
                 f"buckets: {', '.join(chosen) or 'none'}",
@@ -206,10 +208,11 @@ class CompressionState(Closing):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run needs to go on, for this rank's checkpoint. Call it between steps.
+        """What a run needs to continue, for this rank's checkpoint. Call it between steps.
 
-        It holds numbers, text and tensors: memories by the names of parameters. After an error in
-        a step, they are as before that step.
+        Returns:
+            Numbers, text and tensors, among them the memory of each parameter by name. After an
+            error in a step, that is the state before the step.
         """
         self.averager.check_open()
         self._pipeline.come_to_rest()
@@ -226,21 +229,23 @@ class CompressionState(Closing):
         return {**state, "buckets": layouts}
 
     def load_state_dict(self, state: Any, strict: bool = True) -> None:
-        """Goes on from :meth:`state_dict`: bit for bit, where nothing depends on measured times.
+        """Continues from a :meth:`state_dict`.
 
-        That is so with ``fallback=False``, for a checkpoint of a step after DDP has formed its
-        buckets anew, which it does after the first one.
+        The run continues bit for bit with ``strict=True`` and ``fallback=False`` (no choice by
+        measured times), if the checkpoint was saved after DDP had rebuilt its buckets, which it
+        does after the first step.
 
         Args:
-            state: of this rank; with ``strict=False`` a list of those of all ranks of the earlier
-                run, or of some of them if other ranks have the rest.
-            strict: whether the world size and the rank must be the same. Otherwise all ranks must
-                call this, and share out what the ranks of that run held, so that nothing is lost.
+            state: that of this rank; with ``strict=False`` a list of those of all ranks of the
+                earlier run, or of some of them if other ranks pass the rest.
+            strict: whether the algorithm, world size and rank must be those of the earlier run. If
+                not, all ranks must call this; they redistribute what the ranks of that run held,
+                so that nothing is lost.
 
         Raises:
-            ValueError: it had another pipeline, memory, algorithm, rank or world size; or the model
-                has no parameters of these names and shapes, which shows in the next step if the
-                hook is not registered yet.
+            ValueError: the pipeline or memory differs, or (if ``strict``) the algorithm, rank or
+                world size; a rank's checkpoint is missing; or the model lacks parameters of these
+                names and shapes, which the next step reports if the hook is not registered yet.
         """
         states = checkpoint.as_states(state, strict)
         shapes = {
@@ -255,9 +260,9 @@ class CompressionState(Closing):
         self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
 
     def skip_step(self) -> None:
-        """Says that the last step was not applied, so that memories are taken back to before it.
+        """Undoes the last step in memory, because its averages are not applied.
 
-        Needless if an average was not finite, which this state sees itself.
+        This is automatic if an average was not finite.
         """
         self.averager.check_open()
         self.averager.step_is_void = True
@@ -272,8 +277,8 @@ class CompressionState(Closing):
         memory = self.compressor.memory
         has_work = bool(memory.names()) or not choices or any(choices.values())
         self._watches = has_work and not isinstance(memory, NoMemory)
-        # DDP makes RuntimeErrors of all that fails in futures: this runs before DDP looks at them.
-        # Outside of a backward pass, a rank that has joined sends zeros.
+        # DDP turns errors of futures into RuntimeErrors; this callback raises them before that.
+        # Outside a backward pass there is no queue: a rank that has joined sends zeros.
         with contextlib.suppress(RuntimeError):
             torch.autograd.Variable._execution_engine.queue_callback(self._pipeline.wait)
 
@@ -281,7 +286,7 @@ class CompressionState(Closing):
         return count < SMALLEST and self.compressor.estimates_gradient
 
     def choices(self) -> dict[int, bool]:
-        """Whether each bucket is compressed at the moment, by its index."""
+        """Whether each bucket is compressed now, by index; small buckets never are."""
         return {
             index: not self.fallback or self.tuner.compresses(index)
             for index, count in self._buckets.sizes().items()
@@ -306,10 +311,10 @@ class CompressionState(Closing):
         return work.get_future().then(finish)
 
     def _flush(self, index: int, buffer: torch.Tensor) -> None:
-        """Lets what memory holds of a bucket go with its plain gradient.
+        """Adds the memory of a bucket to its gradient, which is sent by plain all-reduce.
 
-        What belongs to parameters without a gradient stays: DDP may discard their averages. So does
-        what the type of the bucket rounds off.
+        The memory of parameters without a gradient stays, because DDP may discard their averages.
+        Rounding errors in the dtype of the bucket stay as well.
         """
         memory, name = self.compressor.memory, str(index)
         held = self.averager.held(name)
@@ -334,7 +339,7 @@ class CompressionState(Closing):
 
 
 def _end(stages: Sequence[Stage], lease: GroupLease) -> None:
-    """The end of a state, to which nothing here may refer."""
+    """Ends the resources of a state. Must not refer to the state itself."""
     for stage in stages:
         stage.end()
     lease.end()

@@ -1,4 +1,4 @@
-"""Where a step of training ends: what memories may have to be taken back to."""
+"""Detects where a training step ends: what may be undone in memory."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from gradwire.torch.pipeline import Pipeline
 class Steps:
     """The steps of one model.
 
-    A step may have several backward passes that are averaged, as those of a discriminator. It ends
-    when parameters are updated, which shows in the versions of their tensors. Updates by way of
-    ``parameter.data`` do not show there: while none has been seen, each backward pass is a step.
+    A step may have several averaged backward passes, like those of a discriminator. It ends when
+    parameters are updated, which changes the versions of their tensors. Updates of
+    ``parameter.data`` do not change them, so until a change is seen, each backward pass is a step.
     """
 
     def __init__(self, averager: Averager, names: ParameterNames, pipeline: Pipeline) -> None:
         self._averager = averager
         self._names = names
         self._pipeline = pipeline
-        self._versions = 0  # when the last backward pass began
+        self._versions = 0  # at the start of the last backward pass
         self._sees_updates = False
 
     def begin_pass(self) -> None:
-        """Before the first bucket of a backward pass."""
+        """Call before the first bucket of a backward pass."""
         versions = self._names.versions()
         updated = versions != self._versions and self._versions > 0
         self._versions = versions
@@ -34,8 +34,10 @@ class Steps:
             self._averager.go_on()
 
     def end_if_void(self) -> bool:
-        """Ends the step if its averages are not applied: a loss scaler skips all of it if one is
-        not finite, and after an error it cannot be finished. Says whether that was so."""
+        """Ends the step if its averages are not applied, and returns whether this was so.
+
+        A loss scaler skips a step if an average is not finite, and an error stops it.
+        """
         void = self._is_void()
         if void:
             self._averager.end_step(applied=False)

@@ -7,11 +7,11 @@
 namespace gradwire {
 namespace {
 
-constexpr std::size_t kWanted = kFewestBlocks / 2;  // more gain next to nothing
-constexpr int kRounds = 4;                          // and more rounds nothing
-constexpr double kCostsPerBit = 16;                 // in ClassCosts
-constexpr std::int32_t kUnusedClass = 1 << 24;      // its label's cost
-/// Bits that one more class takes for its code book.
+constexpr std::size_t kWanted = kFewestBlocks / 2;  // first classes; more gain next to nothing
+constexpr int kRounds = 4;                          // most rounds of fitting; more gain nothing
+constexpr double kCostsPerBit = 16;                 // the unit of ClassCosts is 1/16 bit
+constexpr std::int32_t kUnusedClass = 1 << 24;      // label cost of an unused class
+/// Estimated bits that one more class takes for its code book.
 constexpr double kBookBits = 400;
 
 /// The signs in all blocks of a class.
@@ -23,7 +23,7 @@ struct Sums {
     blocks += other.blocks;
     for (int i = 0; i < 3; ++i) sign[i] += other.sign[i];
   }
-  /// Bits of the signs at their entropy, and of the labels among those of `all` blocks.
+  /// Bits of the signs at their entropy, plus those of the class labels among `all` blocks.
   double bits(double all) const {
     const double size = sign[0] + sign[1] + sign[2];
     double sum = blocks > 0 ? blocks * std::log2(all / blocks) : 0;
@@ -66,7 +66,7 @@ ClassCosts costs_of(std::span<const Sums> classes, double all) {
       costs.label[k] = kUnusedClass;
       continue;
     }
-    constexpr double kUnseen = 0.25;  // no sign is impossible
+    constexpr double kUnseen = 0.25;  // added to counts: no sign is impossible
     const double size = sums.sign[0] + sums.sign[1] + sums.sign[2] + 3 * kUnseen;
     costs.label[k] = cost(sums.blocks, all);
     costs.negative[k] = cost(sums.sign[0] + kUnseen, size);
@@ -76,7 +76,8 @@ ClassCosts costs_of(std::span<const Sums> classes, double all) {
   return costs;
 }
 
-/// A first guess: classes of equal size by how many bytes of a block are not 0.
+/// A first guess: sorts blocks by how many of their bytes are not 0, then cuts them into equal
+/// classes.
 std::vector<std::uint8_t> by_activity(std::span<const BlockSigns> blocks) {
   std::vector<std::pair<int, std::size_t>> order(blocks.size());
   for (std::size_t b = 0; b < blocks.size(); ++b) {
@@ -90,7 +91,7 @@ std::vector<std::uint8_t> by_activity(std::span<const BlockSigns> blocks) {
   return classes;
 }
 
-/// Joins classes as long as that costs less than their code books.
+/// Joins classes as long as joining two of them costs less than a code book.
 void join(std::vector<Sums>& classes, double all, double share) {
   while (classes.size() > 1) {
     std::size_t best_a = 0;
@@ -115,8 +116,9 @@ void join(std::vector<Sums>& classes, double all, double share) {
   }
 }
 
-/// Calls visit(p, b) for all blocks b of kParts parts, of which each goes on by itself: in one part
-/// a block that counts its class would wait for the count of the block before.
+/// Calls visit(p, b) for all blocks b, alternating between kParts parts p of the blocks. Each part
+/// has separate counters; with one set of counters, each block would wait for the count of the
+/// block before.
 constexpr std::size_t kParts = 4;
 template <typename F>
 void for_each_block(std::size_t blocks, const F& visit) {

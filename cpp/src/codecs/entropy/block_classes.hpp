@@ -8,14 +8,16 @@
 
 namespace gradwire {
 
-// Blocks of kBlockSize bytes that look alike make a class, with a code of its own (FORMAT.md,
-// section 5.5): gradients change their scale and their sign from row to row and layer to layer.
+// Blocks of kBlockSize bytes that look alike form a class, and each class has a separate code
+// (FORMAT.md, section 5.5): the scale and the signs of gradients change from row to row and from
+// layer to layer.
 
-/// Fewer blocks than these are of one class.
+/// Samples of fewer blocks than this get a single class.
 inline constexpr std::size_t kFewestBlocks = 16;
 
-/// Classes for arrays whose blocks are like these, kFewestBlocks or more, the most frequent one
-/// first. `share`: how many blocks of the array each of them stands for.
+/// Fits classes to arrays with blocks like these, of which there are at least kFewestBlocks. The
+/// most frequent class comes first. `share`: how many blocks of the array each given block stands
+/// for.
 ClassCosts fit_block_classes(std::span<const BlockSigns> blocks, double share);
 
 /// The cheapest class of each block.
@@ -25,7 +27,7 @@ std::vector<std::uint8_t> assign_classes(const ClassCosts& costs,
 /// The signs in each block of `bytes`.
 std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes);
 
-/// Bytes of block b of so many bytes.
+/// Size in bytes of block b in a sequence of `bytes` bytes.
 constexpr std::size_t block_bytes(std::size_t b, std::size_t bytes) {
   const std::size_t left = bytes - b * kBlockSize;
   return left < kBlockSize ? left : kBlockSize;
@@ -37,26 +39,26 @@ constexpr std::size_t block_count(std::size_t bytes) {
 /// Which blocks of a chunk belong to which class.
 class ClassOrder {
  public:
-  /// `classes`: below `class_count`, which is at most kMaxClasses. `bytes`: of all blocks; the last
-  /// block may be shorter than the others.
+  /// `classes`: the class of each block, below `class_count`, which is at most kMaxClasses.
+  /// `bytes`: total size of all blocks; the last block may be shorter than the others.
   ClassOrder(std::vector<std::uint8_t> classes, std::size_t class_count, std::size_t bytes);
 
   std::span<const std::uint8_t> classes() const { return classes_; }
-  /// Numbers of the blocks of class k, ascending: a short one is the last.
+  /// Numbers of the blocks of class k, ascending, so that a short block comes last.
   std::span<const std::uint32_t> blocks(std::size_t k) const {
     return std::span(blocks_).subspan(first_[k], first_[k + 1] - first_[k]);
   }
-  /// Bytes of these blocks.
+  /// Size in bytes of the blocks of class k.
   std::size_t size(std::size_t k) const;
-  /// The same blocks of these bytes.
+  /// The blocks of class k in `bytes`.
   Blocks blocks_of(const std::uint8_t* bytes, std::size_t k) const {
     return {bytes, blocks(k).data(), size(k)};
   }
 
  private:
   std::vector<std::uint8_t> classes_;
-  std::vector<std::uint32_t> blocks_;  // class after class
-  std::vector<std::uint32_t> first_;   // of each class in blocks_
+  std::vector<std::uint32_t> blocks_;  // block numbers, class by class
+  std::vector<std::uint32_t> first_;   // index in blocks_ of the first block of each class
   std::size_t bytes_;
 };
 

@@ -1,5 +1,5 @@
-// Entropy codec: blocks in classes, each class with its own code of tokens (FORMAT.md,
-// section 5.5). Values that lie too far apart for bytes are coded as huffman does.
+// Entropy codec: blocks are sorted into classes, and each class has a code of tokens (FORMAT.md,
+// section 5.5). Values that lie too far apart for bytes are coded as by huffman.
 
 #include "codecs/codec_table.hpp"
 #include "codecs/entropy/entropy_coder.hpp"
@@ -11,7 +11,7 @@
 namespace gradwire {
 namespace {
 
-/// Behind a 0 in the place of the number of classes: the code book of huffman, and its chunks.
+/// Writes 0 as the number of classes, then a code book of huffman; chunks are those of huffman.
 class WideEncoder final : public Encoder {
  public:
   explicit WideEncoder(std::unique_ptr<Encoder> values) : values_(std::move(values)) {

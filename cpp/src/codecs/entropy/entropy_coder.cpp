@@ -12,9 +12,9 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-/// Memory for one chunk, kept by each thread: fresh pages cost more than the coding.
+/// Memory for one chunk, which each thread reuses: fresh pages cost more time than the coding.
 struct Workspace {
-  Bytes bytes;  // of the elements, in their order
+  Bytes bytes;  // one for each element, in order
   Payload payload;
   TokenBuffer tokens;
 };
@@ -113,7 +113,7 @@ class EntropyEncoder final : public Encoder {
     return exceptions;
   }
 
-  /// Appends the places of the bytes that are not 0 in some blocks.
+  /// Appends the places of the bytes that are not 0 in the given blocks.
   static void find_nonzeros(std::span<const std::uint8_t> bytes,
                             std::span<const std::uint32_t> blocks,
                             std::span<const BlockSigns> signs, std::vector<std::size_t>& places) {
@@ -156,7 +156,7 @@ class EntropyDecoder final : public Decoder {
     from_bytes(bytes, count, smallest_, background_, dtype_, out);
     auto rest = payload.last(reader.left());
     if (has_exceptions_) ExceptionList::take(rest, dtype_, count).apply(out);
-    if (!rest.empty()) throw CorruptFrameError("a chunk goes on behind its last part");
+    if (!rest.empty()) throw CorruptFrameError("extra bytes follow the last part of a chunk");
   }
 
  private:
@@ -166,7 +166,7 @@ class EntropyDecoder final : public Decoder {
     const TokenDecoder labels(reader.take(reader.varint()), classes.size());
     labels.decode(reader, readable_end, work.tokens, {classes.data(), nullptr, classes.size()});
     if (*std::max_element(classes.begin(), classes.end()) >= coders_.size()) {
-      throw CorruptFrameError("a block has a class that does not exist");
+      throw CorruptFrameError("a block has a class that is not in the code book");
     }
     const ClassOrder order(std::move(classes), coders_.size(), bytes.size());
     const auto wants_zeros = [](const TokenDecoder& coder) { return coder.wants_zeros(); };

@@ -16,30 +16,33 @@ constexpr std::uint64_t kGroup = kPreviewed;  // elements that are sampled toget
 static_assert(kGroup % kBlockSize == 0);
 constexpr std::uint64_t kFewestGroups = 32;
 constexpr std::uint64_t kMostGroups = 1024;
-constexpr std::uint64_t kShare = 24;  // one group in so many
-constexpr std::uint64_t kMostEnlarged = 4096;
-constexpr std::uint64_t kFewestOthers = 256;  // than the most frequent byte, or more is sampled
+constexpr std::uint64_t kShare = 24;           // sample one group in this many
+constexpr std::uint64_t kMostEnlarged = 4096;  // groups of a sample that was enlarged
+/// A sample is enlarged until this many of its bytes differ from the most frequent one.
+constexpr std::uint64_t kFewestOthers = 256;
 
-/// Memory for a sample, kept by each thread: fresh pages cost more than the fitting.
+/// Memory for a sample, which each thread reuses: fresh pages cost more time than the fitting.
 struct SampleSpace {
   std::vector<std::uint8_t> bytes;
   std::vector<std::uint8_t> of_class;
 };
 
-/// The key that bytes are counted from is at most this, so that none passes the largest key.
+/// Upper bound on the key that bytes are counted from, so that no byte stands for more than the
+/// largest key.
 std::uint64_t last_smallest(DType dtype) {
   const std::uint64_t largest = largest_key(dtype);
   return largest < 256 ? 0 : largest - 255;
 }
 
-/// The lowest bytes of elements begin to end. Those that a source makes are bytes.
+/// Writes the lowest bytes of elements [begin, end). Elements that a source makes are bytes.
 void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t end,
                    std::uint8_t* out) {
   if (array.source == nullptr) return to_bytes(array.elements.slice(begin, end), 0, out);
   array.source->preview(array.number, begin, end, out);
 }
 
-/// So many groups of blocks evenly over the array, or all of one that has at most twice as many.
+/// Takes `taken` groups of elements, spread evenly over the array, or the whole array if it has at
+/// most twice as many groups.
 void sample_groups(const ChunkedArray& array, std::uint64_t taken,
                    std::vector<std::uint8_t>& bytes) {
   const Elements& all = array.elements;
@@ -55,18 +58,18 @@ void sample_groups(const ChunkedArray& array, std::uint64_t taken,
   }
 }
 
-/// std::max_element would wait for a load behind each comparison.
+/// The largest count. std::max_element would wait for a load after each comparison.
 std::uint64_t largest(const ByteCounts& counts) {
   std::uint64_t most = 0;
   for (const std::uint64_t count : counts) most = std::max(most, count);
   return most;
 }
 
-/// A sample, enlarged until it has enough of what is rare (of some gradients only few rows are not
-/// zero), but not for ever.
+/// Takes a sample and enlarges it, up to a limit, until it has enough rare bytes: in some
+/// gradients, only a few rows are not zero.
 ByteCounts take_sample(const ChunkedArray& array, std::vector<std::uint8_t>& bytes) {
   constexpr std::uint64_t kMore = 4;
-  constexpr std::uint64_t kSmall = 2 * kMostGroups * kGroup;  // elements: all may be sampled
+  constexpr std::uint64_t kSmall = 2 * kMostGroups * kGroup;  // elements that may all be sampled
   const std::uint64_t first =
       std::clamp(array.elements.count / kGroup / kShare, kFewestGroups, kMostGroups);
   for (std::uint64_t taken = first;; taken = std::min(kMore * taken, kMostEnlarged)) {
@@ -101,7 +104,7 @@ EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dty
   const std::size_t classes = first & ~kExceptionsFlag;
   book.has_exceptions = first & kExceptionsFlag;
   if (classes > kMaxClasses || first == kExceptionsFlag)
-    throw CorruptFrameError("code book has too many classes");
+    throw CorruptFrameError("code book has an invalid number of classes; at most 16 are allowed");
   if (classes == 0) {
     book.of_values = code_book.subspan(1);
     return book;
@@ -110,12 +113,12 @@ EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dty
   std::memcpy(&book.smallest, smallest.data(), smallest.size());
   book.background = reader.byte();
   if (book.smallest > last_smallest(dtype)) {
-    throw CorruptFrameError("code book has a smallest value that is too large");
+    throw CorruptFrameError("code book has a smallest value that is too large for the dtype");
   }
   for (std::size_t k = 0; k < classes; ++k) {
     book.of_class.push_back(reader.take(reader.varint()));
   }
-  if (reader.left() != 0) throw CorruptFrameError("code book does not fill its place exactly");
+  if (reader.left() != 0) throw CorruptFrameError("code book does not match its declared size");
   return book;
 }
 
@@ -153,7 +156,7 @@ EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitte
     static constexpr std::uint8_t kZero[1] = {0};
     gather(order.blocks_of(sample.data(), k), space.of_class.data());
     std::span<const std::uint8_t> blocks(space.of_class.data(), order.size(k));
-    if (blocks.empty()) blocks = kZero;  // joining has left no block to this class
+    if (blocks.empty()) blocks = kZero;  // after classes were joined, this one has no block left
     model.books.push_back(make_token_book(blocks, count_bytes(blocks), is_whole));
   }
   return model;

@@ -12,16 +12,17 @@
 namespace gradwire {
 namespace {
 
-/// A book with its lengths, and what they make of the sample.
+/// A code book, and the bits that the sample takes with it.
 struct Candidate {
   CodeBook book;
   std::uint64_t bits = 0;
 };
 
-/// `expected`: counts to be mixed in; where tokens are few, those of the sample vary by chance.
+/// Chooses lengths for the sample's `counts`, mixed with `expected` counts: if tokens are few, the
+/// sample's counts vary by chance.
 void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
                     std::span<const double> expected, double allowance) {
-  constexpr double kSeen = 8;  // weight of a token seen once; one never seen has 1
+  constexpr double kSeen = 8;  // weight of a token seen once; an unseen token has 1
   constexpr double kTrust = 4;
   constexpr double kMost = 8;
   const double tokens = static_cast<double>(std::accumulate(counts.begin(), counts.end(), 0ull));
@@ -38,12 +39,13 @@ void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
   }
 }
 
-/// About the bits of the code book.
+/// Estimated size of the code book in bits.
 std::uint64_t book_bits(const Candidate& candidate) {
   return 40 + 4 * candidate.book.symbols.size();
 }
 
-/// All bytes have code words, unless those of the sample are all there are.
+/// A book of single bytes. All 256 bytes get code words, unless no others occur than those of the
+/// sample.
 Candidate plain_book(const ByteCounts& histogram, bool is_whole, double allowance) {
   Candidate candidate;
   std::vector<std::uint64_t> counts;
@@ -57,10 +59,10 @@ Candidate plain_book(const ByteCounts& histogram, bool is_whole, double allowanc
   return candidate;
 }
 
-/// How many zeros a token of `bytes` different bytes may have: longer runs are rare, or the tokens
-/// would be too many, or too many for the few that a small array has.
+/// Length of the longest token if `bytes` different bytes are not 0. Longer runs are rare, or there
+/// would be too many kinds of tokens, at all or for a small array.
 std::uint64_t longest_run(double zeros, double all, std::uint64_t bytes) {
-  constexpr double kFewRuns = 60;  // say little of how frequent each length is
+  constexpr double kFewRuns = 60;  // too few to tell how frequent each length is
   constexpr double kRare = 0.005;
   constexpr double kMostRare = 0.02;
   constexpr double kFewTokens = 20;
@@ -72,8 +74,8 @@ std::uint64_t longest_run(double zeros, double all, std::uint64_t bytes) {
   return static_cast<std::uint64_t>(std::min(by_rarity, most));
 }
 
-/// How often tokens would occur in so many bytes if each of them were independent of the others. A
-/// run is cut into tokens of the most zeros and a rest; see Weights::add_zero_runs.
+/// How often tokens would occur in `all` bytes if each byte were independent of the others. A run
+/// is cut into tokens of the most zeros and a rest; see Weights::add_zero_runs.
 std::vector<double> expected_counts(std::span<const Symbol> symbols, std::uint64_t longest,
                                     const ByteCounts& histogram, double all) {
   const double p0 = static_cast<double>(histogram[0]) / all;
@@ -123,7 +125,7 @@ bool is_plain(const CodeBook& book) {
                      [](const Symbol& symbol) { return symbol.run == 1; });
 }
 
-/// Numbers the tokens of each byte other than 0, with up to max_zeros - 1 zeros before it.
+/// Numbers the tokens of each byte other than 0, which have up to max_zeros - 1 zeros before it.
 TokenTable token_table(std::span<const Symbol> symbols) {
   TokenTable table{};
   std::fill_n(table.first, 256, kNoToken);
@@ -152,8 +154,8 @@ ByteCounts count_bytes(std::span<const std::uint8_t> bytes) {
 
 CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
                          bool is_whole) {
-  constexpr double kFewZeros = 0.2;   // make tokens with runs cost more time than they save
-  constexpr double kManyZeros = 0.8;  // make a plain code lose for sure
+  constexpr double kFewZeros = 0.2;   // share below which runs cost more time than they save
+  constexpr double kManyZeros = 0.8;  // share above which a plain code is never smaller
   constexpr double kWorthRuns = 0.98;
   const double allowance = sample.size() >= kTokenTablesFrom ? kSmallCode : kOptimalCode;
   const double all = static_cast<double>(sample.size());
@@ -191,10 +193,12 @@ bool can_code_others(const CodeBook& book) {
 
 CodeBook read_token_book(std::span<const std::uint8_t> bytes) {
   CodeBook book = read_code_book(bytes, kBytes, Runs::kListed);
-  if (book.has_escape) throw CorruptFrameError("a code book of tokens has no escape");
-  if (book.symbols.size() > kMaxTokens) throw CorruptFrameError("code book has too many tokens");
+  if (book.has_escape) throw CorruptFrameError("a code book of tokens must not have an escape");
+  if (book.symbols.size() > kMaxTokens)
+    throw CorruptFrameError("code book has more than 256 tokens");
   for (const Symbol& symbol : book.symbols) {
-    if (symbol.run > kMaxTokenRun) throw CorruptFrameError("a token is longer than it may be");
+    if (symbol.run > kMaxTokenRun)
+      throw CorruptFrameError("code book has a token of more than 256 bytes");
   }
   return book;
 }

@@ -11,9 +11,9 @@
 namespace gradwire {
 namespace {
 
-constexpr std::size_t kEncodeSlack = 64;  // that encode_bytes wants behind the code words
+constexpr std::size_t kEncodeSlack = 64;  // bytes of room for encode_bytes after the code words
 
-/// The bytes that stand for the symbols in front of the prefix code.
+/// The bytes that stand for the symbols of the prefix code.
 std::vector<std::uint8_t> coded_bytes(const CodeBook& book, bool plain) {
   std::vector<std::uint8_t> bytes(book.symbols.size());
   std::iota(bytes.begin(), bytes.end(), std::uint8_t{0});
@@ -21,7 +21,8 @@ std::vector<std::uint8_t> coded_bytes(const CodeBook& book, bool plain) {
   return bytes;
 }
 
-/// Of so many bytes, if tokens are as frequent as their code words suggest; at least 1.
+/// Number of tokens in `bytes` bytes if tokens are as frequent as their code words suggest; at
+/// least 1.
 std::uint64_t expected_tokens(const CodeBook& book, std::uint64_t bytes) {
   constexpr std::uint64_t kOne = std::uint64_t{1} << kMaxCodeLength;
   std::uint64_t mean_run = 0;  // times kOne
@@ -29,7 +30,7 @@ std::uint64_t expected_tokens(const CodeBook& book, std::uint64_t bytes) {
     mean_run += book.symbols[i].run
                 << (kMaxCodeLength - std::min<unsigned>(book.lengths[i], kMaxCodeLength));
   }
-  // Lengths that are no complete code, which nobody has looked for yet, can make it less than 1.
+  // The lengths have not been checked yet; an incomplete code can make the mean less than 1.
   return 1 + bytes / std::max<std::uint64_t>(mean_run / kOne, 1);
 }
 
@@ -96,7 +97,7 @@ void TokenEncoder::write_streams(std::span<const std::uint8_t> tokens, Payload& 
   payload.grow(*written.size);
 }
 
-/// Nothing, if the room does not surely suffice.
+/// The result has no size if `room` might be too small.
 EncodedChunk TokenEncoder::streams_in(std::span<std::uint8_t> room,
                                       std::span<const std::uint8_t> tokens) const {
   const std::size_t count = token_stream_count(tokens.size());
@@ -147,25 +148,25 @@ void TokenDecoder::decode(ByteReader& payload, const std::uint8_t* readable_end,
   if (!in_place) scatter(bytes.data(), out);
 }
 
-/// With the only token there is.
+/// Fills `out` with the only token of the book.
 void TokenDecoder::fill(const OutBlocks& out) const {
   if (out.numbers == nullptr) std::memset(out.data, 0, out.size);
   const std::uint8_t byte = byte_of(book_.symbols[0]);
   if (byte == 0) return;
   const std::size_t run = static_cast<std::size_t>(book_.symbols[0].run);
-  if (out.size % run != 0) throw CorruptFrameError("a token passes the end of its class");
+  if (out.size % run != 0) throw CorruptFrameError("a token extends past the end of its sequence");
   for (std::size_t i = run - 1; i < out.size; i += run) *byte_at(out, i) = byte;
 }
 
 void TokenDecoder::read_tokens(ByteReader& payload, const std::uint8_t* readable_end,
                                TokenBuffer& buffer, const OutBlocks& out) const {
   const std::uint64_t count = payload.varint();
-  if (count > out.size) throw CorruptFrameError("a chunk has more tokens than elements");
+  if (count > out.size) throw CorruptFrameError("a sequence has more tokens than bytes");
   const std::span<std::uint8_t> tokens{buffer.tokens_for(out.size),
                                        static_cast<std::size_t>(count)};
   read_streams(payload, readable_end, tokens);
   if (!kernels().tokens.expand(&expand_, tokens.data(), tokens.size(), &out)) {
-    throw CorruptFrameError("the tokens of a class do not fill it exactly");
+    throw CorruptFrameError("the tokens of a sequence do not fill it exactly");
   }
 }
 
@@ -179,12 +180,12 @@ void TokenDecoder::read_short(ByteReader& payload, std::span<std::uint8_t> out) 
     if (last < out.size()) {
       out[last] = static_cast<std::uint8_t>(entry);
     } else if ((entry & 255) != 0) {
-      throw CorruptFrameError("a token passes the end of its class");
+      throw CorruptFrameError("a token extends past the end of its sequence");
     }
     place = last + 1;
   }
   if (reader.overrun() || !reader.at_end()) {
-    throw CorruptFrameError("the code words of a stream do not fill it exactly");
+    throw CorruptFrameError("the code words of a stream do not end where the stream ends");
   }
 }
 
@@ -202,7 +203,7 @@ void TokenDecoder::read_streams(ByteReader& payload, const std::uint8_t* readabl
   }
   if (table_) {
     if (kernels().codes.decode_bytes(table_.get(), streams, count, readable_end)) return;
-    throw CorruptFrameError("the code words of a stream do not fill it exactly");
+    throw CorruptFrameError("the code words of a stream do not end where the stream ends");
   }
   for (std::size_t s = 0; s < count; ++s) {
     BitReader reader({streams[s].in, streams[s].in_end});
@@ -210,7 +211,7 @@ void TokenDecoder::read_streams(ByteReader& payload, const std::uint8_t* readabl
       *out = bytes_[code_.read(reader)];
     }
     if (reader.overrun() || !reader.at_end()) {
-      throw CorruptFrameError("the code words of a stream do not fill it exactly");
+      throw CorruptFrameError("the code words of a stream do not end where the stream ends");
     }
   }
 }

@@ -13,9 +13,9 @@
 
 namespace gradwire {
 
-/// Codes sequences of bytes with token books (FORMAT.md, section 5.5).
+/// Coding of sequences of bytes with token books (FORMAT.md, section 5.5).
 
-/// Memory that coding needs, kept from one sequence to the next.
+/// Memory for coding, reused from one sequence to the next.
 struct TokenBuffer {
   std::vector<std::uint8_t> tokens;
   std::vector<std::uint8_t> bytes;     // for decoders
@@ -35,7 +35,8 @@ struct TokenBuffer {
   }
 };
 
-/// Bytes that are written to their place or, if that is too small, to memory that is kept.
+/// A growing sequence of bytes, written to a given place or, if that is too small, to memory that
+/// is reused.
 class Payload {
  public:
   void begin(std::span<std::uint8_t> place) {
@@ -43,7 +44,7 @@ class Payload {
     size_ = 0;
   }
   std::span<const std::uint8_t> bytes() const { return place_.first(size_); }
-  /// Where more bytes may be written, as many as there is room for; grow() says how many they are.
+  /// Room where more bytes may be written; call grow() with the number of bytes written.
   std::span<std::uint8_t> rest() const { return place_.subspan(size_); }
   std::span<std::uint8_t> rest(std::size_t at_least) {
     if (place_.size() - size_ < at_least) move_to_memory(size_ + at_least);
@@ -69,7 +70,7 @@ class Payload {
   std::vector<std::uint8_t> memory_;
 };
 
-/// Immutable once made.
+/// Immutable after construction.
 class TokenEncoder {
  public:
   /// `expected`: about how many bytes will be encoded.
@@ -79,8 +80,9 @@ class TokenEncoder {
   /// Whether the only bytes that can be coded are zeros, which take no bits.
   bool has_only_zeros() const { return !table_ && only_byte_ == 0; }
 
-  /// Appends the code of a sequence that has bytes, and adds its bits to `code_length`. Returns the
-  /// places of the bytes that cannot be coded, in `buffer`: others are coded instead.
+  /// Appends the code of a sequence, which must not be empty, and adds its bits to `code_length`.
+  /// Returns the places of the bytes that cannot be coded; other bytes are coded instead. The
+  /// places are stored in `buffer`.
   std::span<const std::uint32_t> encode(const Blocks& blocks, TokenBuffer& buffer, Payload& payload,
                                         std::uint64_t& code_length) const;
 
@@ -99,17 +101,17 @@ class TokenEncoder {
   std::unique_ptr<OwnedEncodeTable> table_;
 };
 
-/// Immutable once made.
+/// Immutable after construction.
 class TokenDecoder {
  public:
   /// `expected`: about how many bytes will be decoded. Throws CorruptFrameError if the book is
   /// damaged.
   TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected);
 
-  /// Whether blocks that are numbered must be zeros before.
+  /// Whether numbered blocks must be filled with zeros before decoding.
   bool wants_zeros() const { return !plain_ || code_.max_length() == 0; }
 
-  /// Takes one sequence off the payload and fills `out`, which is not empty.
+  /// Takes one sequence off the payload and fills `out`, which must not be empty.
   void decode(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
               const OutBlocks& out) const;
 
@@ -124,7 +126,7 @@ class TokenDecoder {
   CodeBook book_;
   PrefixCode code_;
   bool plain_ = true;
-  std::vector<std::uint8_t> bytes_;  // of the symbols of a plain code, or their numbers
+  std::vector<std::uint8_t> bytes_;  // of the symbols if the code is plain, else their numbers
   ExpandTable expand_{};
   std::unique_ptr<ByteDecodeTable> table_;
 };

@@ -1,8 +1,9 @@
-// Sample Huffman codec: as huffman, from the histogram of a sample (FORMAT.md, section 5.3).
+// Sample Huffman codec: like huffman, but from the histogram of a sample (FORMAT.md, section 5.3).
 //
-// The paper adds one to the count of every possible value, so that each has a code word. Even one
-// word for all unseen values costs 2.4 % on ternary data, since it takes a leaf of a tree of three.
-// Here unseen values have none: the few elements that hold one are listed as exceptions.
+// The paper adds one to the count of every possible value, so that each has a code word. Even a
+// single word for all unseen values costs 2.4 % on ternary data, since it adds a leaf to a tree of
+// three. Here unseen values have no code word: the few elements that hold one are listed as
+// exceptions.
 
 #include "codecs/codec_table.hpp"
 #include "prefix/code_words.hpp"

@@ -7,16 +7,16 @@
 
 namespace gradwire {
 
-/// Some runs of equal bytes, in order.
+/// Several runs of equal bytes, in order.
 struct ByteRuns {
   const std::uint8_t* value;
   const std::uint16_t* length;
   std::size_t count;
 };
 
-/// Goes through all maximal runs of the elements' lowest bytes: calls some(ByteRuns) for those
-/// inside a window, and one(value, length) for those that touch its border. Always inline, so that
-/// what the calls refer to can stay in registers.
+/// Visits all maximal runs of the elements' lowest bytes: calls some(ByteRuns) for those inside a
+/// window, and one(value, length) for those that touch its border. Always inline, so that what the
+/// callbacks refer to can stay in registers.
 template <typename Some, typename One>
 [[gnu::always_inline]] inline void for_each_byte_run(const Elements& elements, Some&& some,
                                                      One&& one) {
@@ -25,7 +25,7 @@ template <typename Some, typename One>
   std::uint16_t starts[kWindow + 8];
   std::uint16_t lengths[kWindow];
   std::uint8_t values[kWindow];
-  std::uint64_t open = 0;  // length so far of a run that may go on
+  std::uint64_t open = 0;  // length so far of a run that may continue
   std::uint8_t open_value = 0;
   for (std::size_t base = 0; base < elements.count; base += kWindow) {
     const Elements part = elements.slice(base, std::min(base + kWindow, elements.count));

@@ -20,15 +20,16 @@ template <typename T>
 T from_mapped(MappedValue value, DType dtype) {
   const std::uint64_t largest = largest_key(dtype) >> is_signed(dtype);
   const std::uint64_t limit = value.non_negative ? largest : is_signed(dtype) ? largest + 1 : 0;
-  if (value.magnitude > limit) throw CorruptFrameError("a value lies outside its dtype");
+  if (value.magnitude > limit)
+    throw CorruptFrameError("a decoded value lies outside the range of its dtype");
   const T magnitude = static_cast<T>(value.magnitude);
   return value.non_negative ? magnitude : static_cast<T>(T{0} - magnitude);
 }
 
-constexpr std::uint32_t kShortRun = 32;  // shorter ones are coded two at once
+constexpr std::uint32_t kShortRun = 32;  // shorter runs are coded two at a time
 
-/// The code words of a byte and of a short run of it: byte * kShortRun + run -> both words |
-/// their length << 27.
+/// The code words of a byte and of a short run of it, by byte * kShortRun + run: both words | their
+/// total length << 27.
 using RunWords = std::array<std::uint32_t, 256 * kShortRun>;
 constexpr unsigned kRunWordBits = 27;
 
@@ -52,7 +53,7 @@ const RunWords& run_words(DType dtype) {
   return is_signed(dtype) ? of_signed : of_unsigned;
 }
 
-/// Writes runs of bytes, two at once where both are short.
+/// Writes runs of bytes, two at a time if both are short.
 struct RunPairs {
   const RunWords& words;
   const Elements& chunk;
@@ -85,7 +86,7 @@ class EliasEncoder final : public Encoder {
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
     return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
-      BitWriter writer(out);  // here, so that it can stay in registers
+      BitWriter writer(out);  // local, so that it can stay in registers
       if constexpr (sizeof(T) == 1) {
         for_each_run<T>(chunk, RunPairs{words_, chunk, writer});
       } else {
@@ -102,21 +103,21 @@ class EliasEncoder final : public Encoder {
   const RunWords& words_;
 };
 
-/// One or two short runs of bytes, by the next bits: length of their code words | first run << 4 |
-/// second run << 9 | first byte << 16 | second byte << 24. 0: a longer code word, or a larger
-/// value.
+/// One or two short runs of bytes, by the next kRunsLookupBits bits: length of their code words |
+/// first run << 4 | second run << 9 | first byte << 16 | second byte << 24. 0 if the first run has
+/// longer code words or a larger value.
 constexpr unsigned kRunsLookupBits = 12;
 using RunsLookup = std::array<std::uint32_t, 1u << kRunsLookupBits>;
 
 struct OneRun {
-  std::uint32_t length = 0;  // 0: none
+  std::uint32_t length = 0;  // of the code words; 0: no run found
   std::uint32_t run = 0;
   std::uint32_t byte = 0;
 };
 
-/// The run whose code words the lowest `available` bits begin with.
+/// The run whose code words come first in the lowest `available` bits.
 OneRun first_run(std::uint32_t bits, unsigned available) {
-  constexpr std::uint32_t kMaxNumber = 255;  // mapped from a signed byte
+  constexpr std::uint32_t kMaxNumber = 255;  // mapped from 127; only -128 has a larger one
   const auto number = [&](OneRun& found) -> std::uint32_t {
     const std::uint32_t entry = kOmegaLookup[bits & (kOmegaLookup.size() - 1)];
     const std::uint32_t length = entry & 255;
@@ -149,7 +150,7 @@ RunsLookup make_runs_lookup() {
 /// Decodes runs of signed bytes as long as they are short and far from the end.
 void fill_short_runs(BitReader& shared, RunFill<std::uint8_t>& fill) {
   static const RunsLookup lookup = make_runs_lookup();
-  constexpr unsigned kLooks = 4;  // of 12 bits, out of the 56 that peek() shows
+  constexpr unsigned kLooks = 4;  // lookups of 12 bits each, out of the 56 that peek() returns
   BitReader reader = shared;
   std::uint32_t entry = 1;
   while (entry != 0 && fill.left() >= 2 * kLooks * kShortRun && !reader.overrun()) {
@@ -203,7 +204,7 @@ const Codec kEliasOmegaCodec = {
     },
     .make_decoder = [](std::span<const std::uint8_t> code_book,
                        const CodedArray& array) -> std::unique_ptr<Decoder> {
-      if (!code_book.empty()) throw CorruptFrameError("elias has no code book");
+      if (!code_book.empty()) throw CorruptFrameError("a frame of elias must not have a code book");
       return std::make_unique<EliasDecoder>(array.dtype);
     },
 };

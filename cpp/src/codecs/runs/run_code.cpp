@@ -21,8 +21,8 @@ std::vector<std::uint8_t> token_numbers(std::size_t count) {
   return numbers;
 }
 
-/// Room for the tokens of a chunk, kept by each thread for its next chunk, unless a long run has
-/// made this one larger than others.
+/// Room for the tokens of a chunk. Each thread reuses it for its next chunk, unless a long run
+/// makes a chunk unusually large.
 class TokenRoom {
  public:
   explicit TokenRoom(std::size_t count) {
@@ -43,7 +43,7 @@ class TokenRoom {
   std::uint8_t* bytes_;
 };
 
-/// A run behind an escape: its value's bits.
+/// A run that follows an escape: the bits of its value, and its length.
 struct EscapedRun {
   std::uint64_t bits;
   std::uint64_t run;
@@ -102,7 +102,7 @@ class RunEncoder final : public Encoder {
     });
   }
 
-  // What follows takes places and writers by value and gives them back; see omega.hpp.
+  // The functions below take places and writers by value and return them; see omega.hpp.
 
   [[gnu::noinline]] std::uint8_t* put_rare(std::uint8_t* next, std::uint64_t bits,
                                            std::uint64_t run,
@@ -129,7 +129,7 @@ class RunEncoder final : public Encoder {
 
   std::vector<std::uint8_t> escape_list(const std::vector<EscapedRun>& escaped,
                                         std::uint64_t& bits) const {
-    constexpr std::size_t kMostBytes = 32;  // of a value and an omega
+    constexpr std::size_t kMostBytes = 32;  // for a value and an Elias-omega number
     std::vector<std::uint8_t> list(escaped.size() * kMostBytes);
     BitWriter writer(list);
     for (const EscapedRun& run : escaped) write_run(writer, run, dtype_);
@@ -154,14 +154,14 @@ class RunEncoder final : public Encoder {
   }
 
   DType dtype_;
-  // Without an escape, runs that have no code word occur only if another thread has changed the
-  // array meanwhile: they get any one.
+  // Without an escape, runs without a code word occur only if another thread has changed the array
+  // in the meantime; they get an arbitrary code word.
   std::size_t escape_;
   bool has_escape_;
   std::vector<std::uint8_t> book_bytes_;
   PrefixCode code_;
   RunIndex index_;
-  std::optional<ByteEncoder> tokens_;  // of small books
+  std::optional<ByteEncoder> tokens_;  // for small books
 };
 
 class RunDecoder final : public Decoder {
@@ -171,11 +171,12 @@ class RunDecoder final : public Decoder {
         book_(read_code_book(code_book, dtype_, Runs::kListed)),
         code_(book_.lengths, array.count) {
     for (Symbol& symbol : book_.symbols) symbol.key = from_key(symbol.key, dtype_);
-    book_.symbols.push_back({0, 0});  // the escape, or nothing that is ever read
+    book_.symbols.push_back({0, 0});  // the escape, or an entry that is never used
     if (code_.size() <= kMostRunTokens) {
       tokens_.emplace(code_, token_numbers(code_.size()), array.layout, array.count);
     } else if (array.layout == Layout::kPivot) {
-      throw CorruptFrameError("a code book does not fit the pivot layout");
+      throw CorruptFrameError(
+          "a code book of more than 256 code words does not fit the pivot layout");
     }
   }
 
@@ -232,9 +233,9 @@ class RunDecoder final : public Decoder {
   }
 
   DType dtype_;
-  CodeBook book_;  // its keys turned back into the elements' bits, and a run of 0 for the escape
+  CodeBook book_;  // keys are replaced by the elements' bits; the escape has a run of 0
   PrefixCode code_;
-  std::optional<ByteDecoder> tokens_;  // of small books
+  std::optional<ByteDecoder> tokens_;  // for small books
 };
 
 }  // namespace

@@ -11,18 +11,19 @@ namespace gradwire {
 
 /// The part that rlh and shs share: one code word per run of a value (FORMAT.md, section 5.4).
 
-/// Code books with no more code words make tokens of one byte, which are coded as the elements of
-/// huffman are.
+/// Most code words of a code book whose symbols become tokens of one byte, which are coded like the
+/// elements of huffman.
 inline constexpr std::size_t kMostRunTokens = 256;
 
-/// What an encoder of runs is made of.
+/// What an encoder of runs is made from.
 struct RunModel {
   std::vector<Symbol> symbols;         ///< ascending
   std::vector<std::uint64_t> weights;  ///< of the symbols; the code is optimal for them
-  std::uint64_t escape_weight = 0;     ///< 0: every run will be in the book
-  std::uint64_t max_run = 0;  ///< of zeros; other values are coded one by one. 0: runs are whole
-  std::uint64_t total = 0;    ///< about how many code words there will be
-  KeyRange range{};           ///< of the array's values
+  std::uint64_t escape_weight = 0;     ///< 0: no escape, every run is in the book
+  /// Most zeros in a run; other values are coded one by one. 0: runs of all values are whole.
+  std::uint64_t max_run = 0;
+  std::uint64_t total = 0;  ///< estimated number of code words
+  KeyRange range{};         ///< keys of the array's values
 };
 
 std::unique_ptr<Encoder> make_run_encoder(RunModel model, DType dtype);

@@ -9,29 +9,29 @@
 
 namespace gradwire {
 
-/// Fills a chunk's elements, run by run, and never past its end.
+/// Fills a chunk with elements, run by run, and never past its end.
 template <typename T>
 class RunFill {
  public:
   RunFill(std::uint8_t* out, std::size_t count) : next_(out), left_(count) {}
 
-  static constexpr std::size_t kShort = 32 / sizeof(T);  ///< elements
+  static constexpr std::size_t kShort = 32 / sizeof(T);  ///< most elements of a short run
 
   bool done() const { return left_ == 0; }
 
-  /// Elements that are missing.
+  /// Number of elements that are still missing.
   std::size_t left() const { return left_; }
 
-  /// put() for a run of at most kShort elements where as many are missing.
+  /// Like put(), for a run of at most kShort elements if at least kShort are still missing.
   void put_short(T value, std::size_t run) {
     store_short(value);
     next_ += run * sizeof(T);
     left_ -= run;
   }
 
-  /// Appends `run` times `value`. Throws CorruptFrameError if the chunk has no room for them.
+  /// Appends `value` `run` times. Throws CorruptFrameError if the chunk has no room for that.
   void put(T value, std::uint64_t run) {
-    if (run > left_) throw CorruptFrameError("a run passes the end of its chunk");
+    if (run > left_) throw CorruptFrameError("a run extends past the end of its chunk");
     if (run <= kShort && left_ >= kShort) {  // one store of fixed size is faster than a loop
       store_short(value);
     } else {
@@ -46,7 +46,8 @@ class RunFill {
     if (reader.overrun() || !done()) {
       throw CorruptFrameError("the code words of a chunk end before it is full");
     }
-    if (!reader.at_end()) throw CorruptFrameError("bits follow the last code word of a chunk");
+    if (!reader.at_end())
+      throw CorruptFrameError("extra bits follow the last code word of a chunk");
   }
 
  private:

@@ -28,7 +28,7 @@ void RunIndex::make_direct(std::span<const Symbol> symbols) {
     direct_runs_ = std::max(direct_runs_, std::min(symbol.run + 1, kMostRuns));
     const std::uint64_t byte = from_key(symbol.key, dtype_) & 255;
     if (std::exchange(used[byte], true)) continue;
-    column_of_[byte] = static_cast<std::uint8_t>(++values);  // 0 is for others, or for the 256th
+    column_of_[byte] = static_cast<std::uint8_t>(++values);  // 0: other values, or the 256th
   }
   column_bits_ = static_cast<unsigned>(std::bit_width(std::min(values, 255u)));
   direct_.resize(static_cast<std::size_t>(direct_runs_ << column_bits_));

@@ -13,16 +13,16 @@
 
 namespace gradwire {
 
-/// Finds the numbers of the symbols that runs are coded as. Immutable once made.
+/// Finds the numbers of the symbols that runs are coded as. Immutable after construction.
 class RunIndex {
  public:
-  /// `max_run`: as in RunModel. `range`: of the array's values.
+  /// `max_run` and `range`: as in RunModel.
   RunIndex(std::span<const Symbol> symbols, std::uint64_t max_run, DType dtype, KeyRange range);
 
   static constexpr unsigned kMostCopies = 8;
 
-  /// For each run, calls put(number, copies) with up to kMostCopies of a symbol, or rare(bits, run)
-  /// for what is not found at once. Always inline, as for_each_byte_run.
+  /// For each run, calls put(number, copies) if it is up to kMostCopies copies of a symbol, or
+  /// rare(bits, run) if it is not in the direct table. Always inline, like for_each_byte_run.
   template <typename Put, typename Rare>
   [[gnu::always_inline]] inline void for_each_symbol(const Elements& chunk, Put&& put,
                                                      Rare&& rare) const {
@@ -55,8 +55,8 @@ class RunIndex {
         [&](std::uint8_t byte, std::uint64_t run) { rare(whole_bits(byte), run); });
   }
 
-  /// Calls put(number) for each symbol that a run is cut into, and escape(run) for parts that have
-  /// none.
+  /// Calls put(number) for each symbol that a run is cut into, and escape(run) for each part that
+  /// has no symbol.
   template <typename Put, typename Escape>
   void cut(std::uint64_t bits, std::uint64_t run, Put&& put, Escape&& escape) const {
     const std::uint64_t most = max_run_ == 0 ? run : bits == 0 ? max_run_ : 1;
@@ -82,7 +82,7 @@ class RunIndex {
 
   void make_direct(std::span<const Symbol> symbols);
 
-  /// The bits of the one value in the range that has this lowest byte.
+  /// The bits of the only value in the range that has this lowest byte.
   std::uint64_t whole_bits(std::uint8_t byte) const {
     const std::uint64_t above = (to_key(byte, dtype_) - range_.smallest) & 255;
     return from_key(range_.smallest + above, dtype_);
@@ -91,9 +91,9 @@ class RunIndex {
   std::uint64_t max_run_;
   DType dtype_;
   KeyRange range_;
-  SymbolMap numbers_;  // of the symbols that are not found directly
-  // Short runs of narrow values find their symbols at once: a row for each run length, because
-  // most are short, and in it number << 8 | copies for each value; 0: none.
+  SymbolMap numbers_;  // numbers of the symbols that are not in direct_
+  // A table for short runs of narrow values: number << 8 | copies, or 0 if there is no symbol. It
+  // has a row for each run length, because most runs are short, and a column for each value.
   std::uint64_t direct_runs_ = 0;
   unsigned column_bits_ = 0;
   std::array<std::uint8_t, 256> column_of_{};

@@ -20,7 +20,7 @@ constexpr unsigned kMaxRunBits = 32;
 struct RunStatistics {
   KeyRange range{~std::uint64_t{0}, 0};
   std::uint64_t runs = 0;
-  std::uint64_t further_pairs[kMaxRunBits + 1] = {};  // by run width: pairs beyond one for each run
+  std::uint64_t further_pairs[kMaxRunBits + 1] = {};  // by run width: pairs beyond one per run
 
   void add(std::uint64_t key, std::uint64_t run) {
     range = {std::min(range.smallest, key), std::max(range.largest, key)};
@@ -69,7 +69,7 @@ class RunLengthEncoder final : public Encoder {
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
     const std::uint64_t longest = std::uint64_t{1} << widths_.run_bits;
     return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
-      BitWriter writer(out);  // here, so that it can stay in registers
+      BitWriter writer(out);  // local, so that it can stay in registers
       for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
         const std::uint64_t value = to_key(load<T>(chunk, first), chunk.dtype) - widths_.minimum;
         while (run > 0) {
@@ -101,7 +101,7 @@ class RunLengthDecoder final : public Decoder {
       while (!fill.done()) {
         const std::uint64_t value = reader.get(widths_.value_bits);
         if (value > largest_key(dtype_) - widths_.minimum) {
-          throw CorruptFrameError("a value lies outside its dtype");
+          throw CorruptFrameError("a decoded value lies outside the range of its dtype");
         }
         const std::uint64_t run = reader.get(widths_.run_bits) + 1;
         fill.put(static_cast<T>(from_key(widths_.minimum + value, dtype_)), run);
@@ -137,7 +137,7 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
 RunLengthWidths read_run_length_widths(std::span<const std::uint8_t> code_book, DType dtype) {
   if (code_book.size() != 2 + item_size(dtype)) {
     throw CorruptFrameError("the code book of rle has " + std::to_string(code_book.size()) +
-                            " bytes, not " + std::to_string(2 + item_size(dtype)));
+                            " bytes, but its dtype needs " + std::to_string(2 + item_size(dtype)));
   }
   RunLengthWidths widths{0, code_book[0], code_book[1]};
   for (unsigned i = 0; i < item_size(dtype); ++i) {
@@ -145,7 +145,7 @@ RunLengthWidths read_run_length_widths(std::span<const std::uint8_t> code_book, 
   }
   if (widths.minimum > largest_key(dtype) || widths.value_bits > bits_of(dtype) ||
       widths.run_bits > kMaxRunBits) {
-    throw CorruptFrameError("the code book of rle has impossible widths");
+    throw CorruptFrameError("the code book of rle has an invalid width or smallest value");
   }
   return widths;
 }

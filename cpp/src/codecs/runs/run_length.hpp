@@ -8,7 +8,7 @@
 
 namespace gradwire {
 
-/// The code book of rle. Throws CorruptFrameError if it is damaged.
+/// Reads the code book of rle; `minimum` is a key. Throws CorruptFrameError if it is damaged.
 RunLengthWidths read_run_length_widths(std::span<const std::uint8_t> code_book, DType dtype);
 
 }  // namespace gradwire

@@ -23,16 +23,16 @@ struct PairCount {
   std::uint64_t count;
 };
 
-/// Short runs of values that are told apart by their lowest byte are counted here directly, in
-/// arrays that repay it: every other run in a place of its own, as one count would have to wait for
-/// the one before it.
+/// Runs shorter than this, of values that differ in their lowest byte, are counted in direct tables
+/// if the array is large enough to pay off. There are two tables for alternate runs, because in one
+/// table a count would have to wait for the one before it.
 constexpr std::uint64_t kDirectRuns = 64;
 constexpr std::size_t kDirectSize = kDirectRuns * 256;
 
 /// Counts (value, run) pairs of one chunk at a time.
 class PairCounter {
  public:
-  /// `range`: of the values. `direct`: whether to count in arrays, if it fits a byte.
+  /// `range`: of the keys. `direct`: whether to use direct tables; the range must then fit a byte.
   PairCounter(DType dtype, KeyRange range, bool direct)
       : dtype_(dtype), range_(range), direct_(direct ? 2 * kDirectSize : 0) {}
 
@@ -93,14 +93,15 @@ class PairCounter {
   SymbolMap map_;
 };
 
-/// About how many bits a pair takes behind the escape, and in the book.
+/// Estimated bits of a pair that is written with the escape.
 double escaped_bits(const Symbol& pair, DType dtype) {
   constexpr double kEscape = 6;
   return kEscape + bits_of(dtype) + 2 * static_cast<int>(std::bit_width(pair.run));
 }
-constexpr double kBookBits = 7;
+constexpr double kBookBits = 7;  // estimated bits of a pair in the code book
 
-/// Keeps the pairs that are worth their place in the book; returns how many runs the others have.
+/// Keeps the pairs that are worth their place in the book; returns the number of runs of all
+/// others.
 std::uint64_t drop_rare(std::vector<PairCount>& pairs, DType dtype) {
   std::uint64_t runs = 0;
   for (const PairCount& p : pairs) runs += p.count;
@@ -118,10 +119,10 @@ std::uint64_t drop_rare(std::vector<PairCount>& pairs, DType dtype) {
   return runs - kept;
 }
 
-/// Keeps only as many pairs as there are tokens, if the others are so rare that hardly any bits
-/// are lost; returns how many runs have lost theirs. The pairs are sorted by count.
+/// Keeps only as many pairs as there are tokens, if the others are so rare that this costs hardly
+/// any bits; returns the number of runs of the dropped pairs. The pairs must be sorted by count.
 std::uint64_t drop_beyond_tokens(std::vector<PairCount>& pairs, bool has_escape, DType dtype) {
-  constexpr std::size_t kMost = kMostRunTokens - 1;  // and the escape
+  constexpr std::size_t kMost = kMostRunTokens - 1;  // one token is for the escape
   constexpr double kMostLost = 0.005;
   if (pairs.size() + has_escape <= kMostRunTokens) return 0;
   std::uint64_t runs = 0;

@@ -1,5 +1,5 @@
-// Sample Huffman codec with sparsity: as sh, but runs of zeros up to max_run are symbols, with the
-// probabilities that independent zeros would give them (FORMAT.md, section 5.4).
+// Sample Huffman codec with sparsity: like sh, but runs of up to max_run zeros are symbols, with
+// the probabilities that independent zeros would give them (FORMAT.md, section 5.4).
 
 #include <algorithm>
 #include <cmath>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::uint32_t kLargestMaxRun = 4096;
 
-/// A code book in the making: symbols with their expected number per element, as integers.
+/// Symbols for a code book, with their expected number per element as a multiple of 1 / kOne.
 struct Weights {
   static constexpr double kOne = 1099511627776.0;  // 2^40
   static constexpr double kFloor = kOne / 131072;  // keeps the words of unlikely runs short
@@ -34,9 +34,9 @@ struct Weights {
     weights.push_back(static_cast<std::uint64_t>(std::max(kFloor, share * kOne)));
   }
 
-  /// Runs of independent zeros of probability p0. A run of length n is cut into symbols of max_run
-  /// and a rest: with p = p0^max_run, the rest is r in (1 - p0)^2 p0^r / (1 - p) of the elements,
-  /// and there are (1 - p0) p / (1 - p) symbols of max_run, 1 / max_run if all elements are 0.
+  /// Adds runs of independent zeros of probability p0. A run is cut into symbols of max_run zeros
+  /// and a rest. With p = p0^max_run, there are, per element, (1 - p0)^2 p0^r / (1 - p) rests of r
+  /// zeros and (1 - p0) p / (1 - p) symbols of max_run zeros, or 1 / max_run if all elements are 0.
   void add_zero_runs(std::uint64_t zero_key, double p0, std::uint64_t max_run) {
     double p = 1;
     for (std::uint64_t r = 0; r < max_run; ++r) p *= p0;
@@ -49,18 +49,18 @@ struct Weights {
   }
 };
 
-/// `max_run`, or what a small array repays in its code book, or what that has room for, or what the
-/// tokens have room for if longer runs are too unlikely to matter.
+/// `max_run`, lowered to what pays off in the code book of a small array, to what a code book has
+/// room for, and to what one-byte tokens have room for if longer runs are too unlikely to matter.
 std::uint64_t useful_run(std::uint64_t max_run, std::uint64_t count, double p0,
                          std::size_t values) {
   constexpr double kUnlikely = Weights::kFloor / Weights::kOne;
   constexpr std::uint64_t kSmall = 2048;
-  constexpr std::uint64_t kShare = 24;  // elements for each length
+  constexpr std::uint64_t kShare = 24;  // elements per run length
   constexpr std::uint64_t kFewest = 16;
   if (count < kSmall) max_run = std::min(max_run, std::max(kFewest, count / kShare));
   max_run = std::min<std::uint64_t>(max_run, kMaxSymbols + 1 - values);
   if (values + 1 >= kMostRunTokens || p0 == 0 || p0 == 1) return max_run;
-  const std::uint64_t room = kMostRunTokens - 1 - values;  // beside the escape
+  const std::uint64_t room = kMostRunTokens - 1 - values;  // one token is for the escape
   const bool unlikely = static_cast<double>(room) * std::log(p0) < std::log(kUnlikely);
   return unlikely ? std::min(max_run, room) : max_run;
 }
@@ -95,7 +95,8 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
       book.add({value.key, 1}, share);
     }
   }
-  // Values seen once stand for those not seen at all (Good, Biometrika 40, 1953).
+  // The share of elements with values seen once estimates that of elements with unseen values
+  // (Good, Biometrika 40, 1953).
   std::uint64_t escape = 0;
   if (!sample->complete) {
     const double unseen = static_cast<double>(seen_once) / static_cast<double>(size);

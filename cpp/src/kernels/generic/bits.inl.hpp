@@ -1,6 +1,6 @@
 #pragma once
 
-// Bits of words, and streams of them.
+// Operations on the bits of words, and streams of bits.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +25,8 @@ unsigned count_ones(uint64_t word) {
 #endif
 }
 
-// The bits where `mask` has ones, moved together to the lowest places; and back.
+// Packs the bits of `bits` at which `mask` is 1 into the lowest places; deposit_bits() is the
+// inverse.
 uint64_t extract_bits(uint64_t bits, uint64_t mask) {
   uint64_t result = 0;
   for (unsigned k = 0; mask != 0; mask &= mask - 1, ++k) {
@@ -40,14 +41,14 @@ uint64_t deposit_bits(uint64_t bits, uint64_t mask) {
   return result;
 }
 
-// Writes 64 bits; as many wait afterwards as before.
+// Writes 64 bits; the number of waiting bits does not change.
 void put_word(PivotWriter& writer, uint64_t bits) {
   store64(writer.out, writer.bits | bits << writer.count);
   writer.bits = bits >> 1 >> (63 - writer.count);
   writer.out += 8;
 }
 
-// Writes `count` bits, up to 64; those above are 0.
+// Writes the lowest `count` bits, up to 64; all bits above them must be 0.
 void put(PivotWriter& writer, uint64_t bits, unsigned count) {
   const uint64_t waiting = writer.bits | bits << writer.count;
   const uint64_t rest = bits >> 1 >> (63 - writer.count);
@@ -59,7 +60,7 @@ void put(PivotWriter& writer, uint64_t bits, unsigned count) {
   writer.count &= 63;
 }
 
-// The next `count` bits, up to 64, and any above them.
+// Reads the next `count` bits, up to 64. The bits of the result above them may have any value.
 uint64_t take(PivotReader& reader, unsigned count) {
   const uint8_t* const p = reader.in + (reader.position >> 3);
   const unsigned shift = reader.position & 7;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Signs of blocks, and the class in which each block costs least.
+// Counts the signs of blocks, and finds the class in which each block costs least.
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-// CRC-32C by tables.
+// CRC-32C with look-up tables.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -40,18 +40,18 @@ uint32_t crc_of_eight(uint32_t crc, uint64_t bytes) {
   return crc;
 }
 
-// Why is this fast? x^209 = x^144 + x^54 + x^39 + x^14 + 1 modulo the checksum's polynomial, and
-// squared six times the same holds for powers of x^64. So a word may be left out when it is added
-// to those 65, 155, 170, 195 and 209 places after it: five additions for 64 bits and no table, up
-// to the last 209 words.
+// Why is this fast? Modulo the checksum's polynomial, x^209 = x^144 + x^54 + x^39 + x^14 + 1.
+// Squared six times, this holds for powers of x^64 too, that is, for whole words of 64 bits. So a
+// word can be left out if it is added to the words 65, 155, 170, 195 and 209 places after it: five
+// additions (XOR) per word and no table, for all but the last 209 words.
 constexpr size_t kFoldLags[] = {65, 155, 170, 195, 209};
 constexpr size_t kFolded = 209;
 
-// Takes in whole words, kFolded or more, and moves `*data` and `*size` behind them. Returns the sum
-// so far.
+// Consumes whole words, at least kFolded of them, and advances `*data` and `*size` past them. There
+// must be that many. Returns the CRC so far.
 uint32_t fold_crc(uint32_t crc, const uint8_t** data, size_t* size) {
   constexpr size_t kStep = 512;
-  uint64_t words[kFolded + kStep] = {crc};  // reaches the first word, and it alone
+  uint64_t words[kFolded + kStep] = {crc};  // is added to the first word only
   const uint8_t* in = *data;
   size_t left = *size / 8;
   for (; left >= kStep + kFolded; left -= kStep, in += 8 * kStep) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Decoding of bytes, a code word each, from several streams side by side.
+// Decodes bytes, each from its code word, from several streams side by side.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -35,16 +35,16 @@ uint8_t long_symbol(const ByteDecodeTable& table, uint64_t bits, unsigned& lengt
   return table.order[index & 255];
 }
 
-// A stream in the hot loop. The window holds the next bits below a sentinel 1, so that its leading
-// zeros tell how many bits were used: one register instead of two.
+// A stream in the hot loop. The window holds the next bits below a sentinel 1. The number of its
+// leading zeros is the number of bits used, so that one register is enough for both.
 struct Lane {
   uint64_t window;
   const uint8_t* in;
   uint8_t* out;
 };
 
-// N lanes side by side, because one look-up waits about 7 cycles for the one before it. A list
-// rather than an array: compilers keep its members in registers.
+// N lanes side by side, because each look-up waits about 7 cycles for the one before it in its
+// lane. This is a list and not an array, because compilers keep its members in registers.
 template <unsigned N>
 struct Lanes {
   Lane lane;
@@ -55,8 +55,8 @@ struct Lanes<0> {};
 
 constexpr uint64_t kSentinel = uint64_t{1} << 63;
 constexpr unsigned kLooksPerRefill = 4;  // 4 * 12 bits fit into the 56 that a refill guarantees
-constexpr size_t kMostSymbols = 6 * kLooksPerRefill + 1;  // of a lane in one round
-constexpr size_t kMostBytes = 10;  // read ahead of a lane in one round, long words included
+constexpr size_t kMostSymbols = 6 * kLooksPerRefill + 1;  // symbols of a lane in one round
+constexpr size_t kMostBytes = 10;  // bytes a lane uses in one round, long words included
 
 void refill(Lane& lane) {
   const unsigned used = static_cast<unsigned>(__builtin_clzll(lane.window));
@@ -64,7 +64,7 @@ void refill(Lane& lane) {
   lane.window = (load64(lane.in) | kSentinel) >> (used & 7);
 }
 
-// One long code word, in a window that was just refilled.
+// Decodes one long code word from a window that was just refilled.
 void decode_long(const ByteDecodeTable& table, Lane& lane) {
   unsigned length;
   *lane.out++ = long_symbol(table, lane.window, length);
@@ -72,8 +72,8 @@ void decode_long(const ByteDecodeTable& table, Lane& lane) {
   refill(lane);
 }
 
-// Up to six symbols a look-up, for short code words. Each kind says whether a long word stopped the
-// lane: its entry is 0, no bits and no symbols.
+// Finds up to six symbols per look-up, for short code words. look() returns whether a long code
+// word has stopped the lane: its entry is 0, which stands for no bits and no symbols.
 struct SixSymbols {
   static uint64_t entry(const ByteDecodeTable& table, const Lane& lane) {
     return table.six[lookup_index(lane.window)];
@@ -81,13 +81,13 @@ struct SixSymbols {
   static bool look(const ByteDecodeTable& table, Lane& lane) {
     const uint64_t e = entry(table, lane);
     lane.window >>= e & 63;
-    store64(lane.out, e >> 16 | e << 48);  // one rotation; 6 bytes count
+    store64(lane.out, e >> 16 | e << 48);  // a single rotation; only the lowest 6 bytes matter
     lane.out += (e >> 8) & 255;
     return e == 0;
   }
 };
 
-// Up to three, for longer ones: half the table.
+// Finds up to three symbols per look-up, for longer code words, in a table of half the size.
 struct ThreeSymbols {
   static uint32_t entry(const ByteDecodeTable& table, const Lane& lane) {
     return table.three[lookup_index(lane.window)];
@@ -95,13 +95,13 @@ struct ThreeSymbols {
   static bool look(const ByteDecodeTable& table, Lane& lane) {
     const uint32_t e = entry(table, lane);
     lane.window >>= e & 63;
-    store32(lane.out, e >> 6 | e << 26);  // one rotation; 3 bytes count
+    store32(lane.out, e >> 6 | e << 26);  // a single rotation; only the lowest 3 bytes matter
     lane.out += e >> 30;
     return e == 0;
   }
 };
 
-// The same for all lanes of a list.
+// The functions below treat all lanes of a list.
 
 template <typename Look>
 bool look(const ByteDecodeTable&, Lanes<0>&) {
@@ -139,7 +139,7 @@ void store(const Lanes<N>& lanes, Lane* to) {
   store(lanes.rest, to + 1);
 }
 
-// One long word in each lane that such a word has stopped.
+// Decodes one long code word in each lane that was stopped by one.
 template <typename Look>
 [[gnu::noinline]] void decode_stopped(const ByteDecodeTable& table, Lane* lanes, unsigned count) {
   for (unsigned k = 0; k < count; ++k) {
@@ -147,7 +147,7 @@ template <typename Look>
   }
 }
 
-// Without long words no lane can be stopped, and none need be asked.
+// Without long code words, no lane can be stopped, and the check is left out.
 template <typename Look, unsigned N, bool HasLongWords>
 [[gnu::noinline]] void decode_rounds(const ByteDecodeTable& table, Lane* lane, size_t rounds) {
   Lanes<N> lanes;
@@ -175,7 +175,7 @@ void decode_with(const ByteDecodeTable& table, Lane* lanes, size_t rounds) {
   }
 }
 
-// Rounds that keep every lane inside its output and its readable input.
+// Number of rounds that are certain to keep every lane inside its output and its readable input.
 template <unsigned N>
 size_t safe_rounds(const Lane* lanes, uint8_t* const* out_end, const uint8_t* readable_end) {
   size_t rounds = SIZE_MAX;
@@ -190,7 +190,7 @@ size_t safe_rounds(const Lane* lanes, uint8_t* const* out_end, const uint8_t* re
   return rounds;
 }
 
-// The last symbols of a stream, one at a time; true if they use it up exactly.
+// Decodes the last symbols of a stream, one at a time. Returns whether they use it up exactly.
 bool decode_tail(const ByteDecodeTable& table, const DecodeStream& stream, const Lane& lane) {
   const unsigned used = static_cast<unsigned>(__builtin_clzll(lane.window));
   const uint64_t size = static_cast<uint64_t>(stream.in_end - stream.in);
@@ -239,7 +239,7 @@ void decode_active(const ByteDecodeTable& table, Lane* lanes, size_t active,
   }
 }
 
-// All streams run side by side until the first ones end, then the others go on.
+// All streams run side by side until the first of them end; then the others continue.
 bool generic_decode_bytes(const ByteDecodeTable* table, const DecodeStream* streams, size_t count,
                           const uint8_t* readable_end) {
   Lane lanes[kMaxStreams];

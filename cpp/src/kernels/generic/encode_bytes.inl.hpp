@@ -1,6 +1,6 @@
 #pragma once
 
-// Encoding of bytes, a code word each.
+// Encodes bytes, each as its code word.
 
 #ifdef __BMI2__
 #include <immintrin.h>
@@ -15,9 +15,9 @@
 namespace gradwire {
 namespace {
 
-// Bits that wait to be stored: fewer than 8 between calls. Words are joined before they come here,
-// so that the next ones need not wait. Loops work on a copy of their own, because the stores might
-// change any object that is not a local one.
+// Bits that wait to be stored; fewer than 8 between calls. Callers join code words before a call,
+// because each call has to wait for the one before it. Loops work on a local copy: as far as the
+// compiler knows, the stores might change any other object.
 struct Pending {
   uint64_t bits;
   unsigned count;
@@ -33,15 +33,15 @@ struct Pending {
   }
 };
 
-// Code words of `Count` bytes, joined at the top: each comes in there and moves those before it
-// down. Two impurities save steps: the length in an entry's low bits comes along and is cut off in
-// the end, and lengths are added with all that stands above them, of which only the lowest byte
-// counts.
+// Code words of `Count` bytes, joined at the top: each word enters there and shifts the earlier
+// ones down. Two shortcuts save steps. Entries keep their length in the low bits; those bits are
+// shifted out at the end. Lengths are summed by adding whole entries; only the lowest byte of the
+// sum is meaningful.
 struct Joined {
   uint64_t top;
   uint64_t length;
 
-  // The words at the bottom, if they are 1 to 56 bits.
+  // The joined words, shifted down to bit 0. They must have 1 to 56 bits.
   uint64_t words() const { return top >> (-length & 63); }
 };
 
@@ -65,9 +65,9 @@ Joined join(const uint64_t* words, const uint8_t* data) {
   return pending;
 }
 
-constexpr unsigned kMostPut = 56;  // and 7 waiting bits fit into 64
+constexpr unsigned kMostPut = 56;  // bits of one put(): with 7 waiting bits, they fit into 64
 
-// How many steps of so many symbols need not look at the ends of input and output.
+// Number of steps of `symbols` symbols that need no check for the ends of input and output.
 size_t safe_steps(size_t symbols, const uint8_t* data, const uint8_t* end, const uint8_t* out,
                   const uint8_t* out_end) {
   const size_t by_in = static_cast<size_t>(end - data) / symbols;
@@ -75,7 +75,7 @@ size_t safe_steps(size_t symbols, const uint8_t* data, const uint8_t* end, const
   return by_in < by_out ? by_in : by_out;
 }
 
-// 2 * Half symbols a step, in two chains that need not wait for each other.
+// Encodes 2 * Half symbols per step, in two chains that need not wait for each other.
 template <unsigned Half>
 bool encode_singles(const uint64_t* words, const uint8_t* data, size_t size, Pending* shared,
                     const uint8_t* out_end) {
@@ -122,7 +122,7 @@ uint64_t pack_low_bits(uint64_t symbols) {
 
 constexpr uint32_t kGroupWords = (1u << kGroupBits) - 1;
 
-// Four symbols a look-up, eight a step.
+// Encodes four symbols per look-up, eight per step.
 bool encode_groups(const ByteEncodeTable& table, const uint8_t* data, size_t size, Pending* shared,
                    const uint8_t* out_end) {
   Pending pending = *shared;
@@ -145,7 +145,7 @@ bool encode_groups(const ByteEncodeTable& table, const uint8_t* data, size_t siz
   return encode_any(table, data + i, size - i, shared, out_end);
 }
 
-// Two symbols a look-up.
+// Encodes two symbols per look-up.
 template <unsigned Pairs>
 bool encode_pairs(const ByteEncodeTable& table, const uint8_t* data, size_t size, Pending* shared,
                   const uint8_t* out_end) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// Floats as bytes, without loss. `Steps` has what an instruction set does better: see
-// GenericByteSteps.
+// Splits floats into planes of bytes and leaves out zeros, without loss. `Steps` has the operations
+// that an instruction set can do better: see GenericByteSteps.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -93,7 +93,8 @@ size_t generic_count_ones(const uint8_t* bits, size_t first, size_t count) {
   return ones;
 }
 
-// Every element is written to the place of the next one that is kept.
+// Every element is written where the next kept one belongs; a zero is then overwritten. This needs
+// no branches.
 template <typename Steps, typename T>
 void keep_elements(const uint8_t* elements, size_t count, size_t kept, uint8_t* out) {
   const auto* in = reinterpret_cast<const Unaligned<T>*>(elements);
@@ -135,25 +136,26 @@ size_t put_elements(const uint8_t* bits, size_t first, size_t count, const uint8
   return taken;
 }
 
-// What an instruction set does better:
+// The operations that an instruction set can do better:
 //
 //   struct Steps {
-//     // Take as many elements as suit them, and return how many these were.
+//     // Convert as many of the elements as they choose, from the first one on, and return that
+//     // number.
 //     static size_t split_many<T>(const uint8_t* elements, size_t count, uint8_t* const* planes);
 //     static size_t join_many<T>(const uint8_t* const* planes, size_t count, uint8_t* elements);
 //
-//     // A bit for each of 32 elements: whether it is not zero.
+//     // One bit for each of 32 elements: whether it is not zero.
 //     static uint32_t nonzero_32<T>(const uint8_t* in);
 //
-//     // The bits where `mask` has ones, moved together to the lowest places; and back.
+//     // Packs the bits of `bits` at which `mask` is 1 into the lowest places; and the inverse.
 //     static uint64_t extract(uint64_t bits, uint64_t mask);
 //     static uint64_t deposit(uint64_t bits, uint64_t mask);
 //
-//     // Writes those of 8 elements that are not zero, close together, and returns how many.
+//     // Packs those of 8 elements that are not zero together in `out`, and returns their number.
 //     static size_t keep_8<T>(const uint8_t* in, uint8_t* out);
 //
-//     // Writes 8 elements: the next of `nonzeros` where `mask` has ones, and zeros elsewhere.
-//     // Returns how many it has taken.
+//     // Writes 8 elements: the next one of `nonzeros` where `mask` is 1, and zero elsewhere.
+//     // Returns the number taken from `nonzeros`.
 //     static size_t put_8<T>(uint8_t mask, const uint8_t* nonzeros, uint8_t* out);
 //   };
 struct GenericByteSteps {

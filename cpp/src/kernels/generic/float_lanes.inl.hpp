@@ -1,7 +1,7 @@
 #pragma once
 
-// float32 on eight lanes, in the vector types of GCC and Clang. `Steps` has what an instruction set
-// does better: see GenericFloatSteps.
+// float32 on eight lanes, in the vector types of GCC and Clang. `Steps` has the operations that an
+// instruction set can do better: see GenericFloatSteps.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,26 +32,26 @@ template <typename V, typename T>
   memcpy(p, &v, sizeof(v));
 }
 
-// Begins to load the line that lies so far ahead, in or past the array: what is computed here takes
-// about as long as memory does.
+// Prefetches the cache line kAhead bytes further on, which may lie past the array. Without this,
+// loops that compute about as fast as memory delivers would wait for it.
 [[gnu::always_inline]] inline void load_ahead(const void* p) {
   constexpr uintptr_t kAhead = 2048;  // bytes
   __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + kAhead));
 }
 
-// Elements between places that memory serves as streams of their own.
+// Least distance, in elements, from which memory serves two places as separate streams.
 constexpr size_t kFarApart = 8192;
 
-// Elements short of a whole step are padded with zeros.
+// A copy of fewer elements than a whole step, padded with zeros.
 template <size_t Step, typename T>
 struct Padded {
   T lanes[Step] = {};
   Padded(const T* p, size_t count) { memcpy(lanes, p, count * sizeof(T)); }
 };
 
-// The hash "lowbias32" of C. Wellons of the counter times 2^32 / the golden ratio, with half of the
-// key at its beginning and half in its middle. One hash makes two draws: the second begins with the
-// bits that the first one ends with.
+// The hash "lowbias32" by C. Wellons, applied to counter * (2^32 / golden ratio). Half of the key
+// is added at the beginning, the other half is mixed in after the first step. One hash makes two
+// draws: the second is the first with its halves of 16 bits swapped.
 template <typename Steps>
 struct LaneDraws {
   static constexpr bool kHalves = false;
@@ -66,9 +66,9 @@ struct LaneDraws {
     }
     key = UintLanes{} + stream.key[1];
   }
-  // So many elements, a multiple of 2 * kLanes.
+  // Skips the draws of `count` elements, a multiple of 2 * kLanes.
   void skip(size_t count) { counter += static_cast<uint32_t>(count / 2) * kGolden; }
-  // For lanes k of 2 * kLanes, k even.
+  // Draws for the next kLanes elements. Makes new hashes.
   [[gnu::always_inline]] UintLanes first() {
     UintLanes x = counter;
     counter += static_cast<uint32_t>(kLanes) * kGolden;
@@ -77,11 +77,11 @@ struct LaneDraws {
     hash = x ^ x >> 15;
     return hash;
   }
-  // For the next ones.
+  // Draws for the kLanes elements after those of first(), from the same hashes.
   [[gnu::always_inline]] UintLanes second() const { return Steps::swap_halves(hash); }
 };
 
-// To the nearest; `kHalves`: halves are to go away from 0.
+// Rounds to nearest: every draw is one half. kHalves makes halves round away from 0.
 struct HalfDraws {
   static constexpr bool kHalves = true;
   static void skip(size_t) {}
@@ -91,25 +91,27 @@ struct HalfDraws {
 
 struct GenericByteSteps;
 
-// What an instruction set does better:
+// The operations that an instruction set can do better:
 //
 //   struct Steps {
 //     using Bytes = ...;  // steps of float_bytes.inl.hpp
 //
-//     static FloatLanes smaller(FloatLanes a, FloatLanes b);  // of each lane; `b` if one is NaN
+//     static FloatLanes smaller(FloatLanes a, FloatLanes b);  // in each lane; `b` if one is NaN
 //     static FloatLanes larger(FloatLanes a, FloatLanes b);
-//     static UintLanes swap_halves(UintLanes v);  // of the 32 bits of each lane
+//     static UintLanes swap_halves(UintLanes v);  // swaps the 16-bit halves of each lane
 //
 //     // `magnitude` with the signs of `like`.
 //     static IntLanes with_sign(IntLanes magnitude, FloatLanes like);
 //
-//     // Levels of -128 to 127; -128, which only elements far above the grid give, becomes -127.
+//     // Stores levels from -128 to 127 as bytes. -128, which only elements far outside the grid
+//     // give, becomes -127.
 //     static void store_levels(const IntLanes (&v)[4], int8_t* out);
 //     static IntLanes load_bytes(const int8_t* p);
 //
-//     static unsigned highest_bits(IntLanes v);  // a bit per lane
+//     static unsigned highest_bits(IntLanes v);  // one bit per lane
 //
-//     // Appends index and value of the lanes in `mask`; returns how many. May write all kLanes.
+//     // Writes index and value of the lanes in `mask`, packed together, and returns their number.
+//     // May write kLanes entries.
 //     static size_t keep(FloatLanes x, unsigned mask, uint32_t first, uint32_t* indices,
 //                        float* values);
 //   };

@@ -1,6 +1,6 @@
 #pragma once
 
-// Floats to levels and powers of two, and back.
+// Converts floats to levels or to powers of two, and back.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 namespace gradwire {
 namespace {
 
-// Calls step(from, to) for each 32 elements; what is left passes through padded copies.
+// Calls step(from, to) for every 32 elements; the rest goes through padded copies.
 template <typename From, typename To, typename Step>
 [[gnu::always_inline]] inline void for_each_32(const From* from, size_t count, To* to,
                                                Step&& step) {
@@ -26,9 +26,9 @@ template <typename From, typename To, typename Step>
   memcpy(to + i, out.lanes, (count - i) * sizeof(To));
 }
 
-// A draw added to a level in fixed point carries as often as it should, also below 0. Many elements
-// are visited at several places in turn: memory delivers more to them together than to one after
-// the other.
+// Adding a random fraction to a level in fixed point, and dropping the fraction bits, rounds up
+// with the right probability, for negative levels too. Large arrays are read at kPlaces places in
+// turn, because memory delivers several streams faster than one.
 template <typename Steps, bool Clips, typename Draws>
 void quantize_with(const float* x, size_t count, const LevelGrid& grid, const Draws& first_draws,
                    int8_t* levels) {
@@ -100,7 +100,7 @@ constexpr unsigned kMantissaBits = 23;
 constexpr int32_t kLargestExponent = 254;
 constexpr int32_t kLargestLevel = 127;
 
-// A random number added to the mantissa carries into the exponent as often as it should.
+// Adding a random number to the mantissa carries into the exponent with the right probability.
 template <typename Steps>
 void round_to_powers(const float* x, size_t count, int32_t base, const RandomStream* random,
                      int8_t* levels) {

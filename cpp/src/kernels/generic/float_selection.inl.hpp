@@ -1,6 +1,6 @@
 #pragma once
 
-// Floats of large magnitude.
+// Selects or counts floats of large magnitude.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 namespace gradwire {
 namespace {
 
-// Magnitudes compare as their bits do.
+// Magnitudes are in the same order as their bits, taken as integers.
 template <typename Steps>
 size_t select_above(const float* x, size_t count, float threshold, uint32_t first,
                     uint32_t* indices, float* values) {

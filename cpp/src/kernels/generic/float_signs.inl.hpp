@@ -1,6 +1,6 @@
 #pragma once
 
-// Signs and zeros of floats, as bits.
+// The signs and zeros of floats, as bits.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +14,8 @@
 namespace gradwire {
 namespace {
 
-// By their bits, as subnormal numbers may count as 0 in comparisons, if a process has asked for it.
+// Tests the bits of floats. Comparisons would not do: a process may have set the mode in which
+// subnormal numbers compare equal to 0.
 template <typename Steps>
 void sign_bits(const float* x, size_t count, uint8_t* negative, uint8_t* nonzero) {
   const auto look_at = [&](const float* in, size_t i) {
@@ -67,7 +68,7 @@ void generic_from_signs(const uint8_t* negative, const uint8_t* nonzero, size_t 
              : write_signs<true, false>(negative, nonzero, first, count, value, out);
 }
 
-// The writer and the reader of bits are those of pivot.inl.hpp.
+// Uses the bit writer and the bit reader of bits.inl.hpp.
 template <typename Steps>
 void keep_bits(const uint8_t* bits, const uint8_t* mask, size_t count, uint8_t* kept) {
   PivotWriter writer = {0, 0, kept};

@@ -1,6 +1,6 @@
 #pragma once
 
-// Sums over floats, and sums of two arrays.
+// Sums over an array of floats, and the weighted sum of two arrays.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@ float sum_of_lanes(FloatLanes v) {
   return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
-// Sets of lanes take turns, so that no sum has to wait for the one before.
+// Several sets of lanes take turns, so that no addition has to wait for the one before it.
 template <bool All>
 struct LaneStats {
   static constexpr size_t kSets = 4;
@@ -25,7 +25,7 @@ struct LaneStats {
   FloatLanes magnitudes[kSets] = {};
   UintLanes largest[2] = {};
 
-  // Set k takes those at p + k * distance.
+  // Set k takes the kLanes elements at p + k * distance.
   [[gnu::always_inline]] void add(const float* p, size_t distance) {
     for (size_t k = 0; k < kSets; ++k) {
       const FloatLanes x = load_lanes<FloatLanes>(p + k * distance);
@@ -57,8 +57,8 @@ struct LaneStats {
   }
 };
 
-// Several places at once: memory delivers more to them together than to one after the other.
-// Returns how many elements these were.
+// Reads several distant places in turn, because memory delivers several streams faster than one.
+// Returns the number of elements taken, which is 0 for small arrays; the caller takes the rest.
 template <bool All>
 size_t add_far_stats(const float* x, size_t count, FloatStats* stats) {
   constexpr size_t kSets = LaneStats<All>::kSets;
@@ -114,7 +114,7 @@ void generic_sign_sums(const float* x, size_t count, SignSums* sums) {
 void generic_combine(const float* x, size_t count, float gamma, float beta, const float* residual,
                      float* out) {
   constexpr float kMost = 0x1.FFFFFEp127f;
-#pragma GCC ivdep  // an element depends on those of its own index alone, even in place
+#pragma GCC ivdep  // an element depends only on those with the same index, even in place
   for (size_t i = 0; i < count; ++i) {
     const float sum = gamma * x[i] + beta * residual[i];
     const float low = sum < kMost ? sum : kMost;

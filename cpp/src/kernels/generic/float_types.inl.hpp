@@ -1,6 +1,6 @@
 #pragma once
 
-// float32 values of other types of floats.
+// Converts other types of floats to float32.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@ float float_from_bits(uint32_t bits) {
   return value;
 }
 
-// A multiplication puts the exponent right, also that of subnormal numbers.
+// A multiplication by 2^112 adjusts the exponent, also for subnormal numbers.
 float float_from_half(uint16_t half) {
   const uint32_t magnitude = half & 0x7FFFu;
   const float finite = float_from_bits(magnitude << 13) * 0x1p112f;

@@ -1,6 +1,6 @@
 #pragma once
 
-// How often each byte occurs.
+// Counts how often each byte occurs.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,7 +11,8 @@
 namespace gradwire {
 namespace {
 
-// Several tables, because two equal bytes in a row would wait for each other's counter.
+// Uses several tables: in one table, the second of two equal bytes in a row would have to wait
+// for the counter of the first.
 template <typename Counter, unsigned Tables>
 void count_block(const uint8_t* data, size_t size, uint64_t counts[256]) {
   Counter table[Tables][256] = {};
@@ -41,12 +42,12 @@ void count_bytes(const uint8_t* data, size_t size, uint64_t counts[256]) {
   count_block<uint32_t, 8>(data, size, counts);
 }
 
-// Rows of bytes, which compilers keep in the registers of the least processor they build for.
+// 16 bytes: compilers keep them in one register even for the oldest processors they support.
 typedef uint8_t Row __attribute__((vector_size(16)));
-constexpr size_t kBlockRows = 255;  // a counter of one byte counts no further
+constexpr size_t kBlockRows = 255;  // rows of a block; more could overflow counters of one byte
 constexpr size_t kFewValues = 3;
 
-// False, and nothing counted, if a block has other values than these.
+// Counts a block that has only the given values. Otherwise counts nothing and returns false.
 bool count_few(const uint8_t* block, const uint8_t values[kFewValues], uint64_t counts[256]) {
   Row value[kFewValues];
   for (size_t v = 0; v < kFewValues; ++v) value[v] = Row{} + values[v];
@@ -65,7 +66,7 @@ bool count_few(const uint8_t* block, const uint8_t values[kFewValues], uint64_t 
   return true;
 }
 
-// The first block tells which values there may be, and whether they are few.
+// The first block shows which values to expect, and whether they are few enough for count_few().
 void generic_histogram(const uint8_t* data, size_t size, uint64_t counts[256]) {
   constexpr size_t kBlock = kBlockRows * sizeof(Row);
   size_t i = 0;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Loads and stores of words at any address.
+// Loads and stores words at any address, aligned or not.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +25,7 @@ void store64(uint8_t* p, uint64_t word) { memcpy(p, &word, 8); }
 
 void store32(uint8_t* p, uint32_t word) { memcpy(p, &word, 4); }
 
+// Loads 8 bytes; those at or past `end` are not read and count as 0.
 uint64_t load_until(const uint8_t* p, const uint8_t* end) {
   if (end - p >= 8) return load64(p);
   uint64_t word = 0;

@@ -2,31 +2,33 @@
 
 // The passes of the pivot layout (FORMAT.md, section 5.3).
 //
-// Why is this fast? A pass treats 64 elements at once, a bit for each in one register: whether they
-// belong to the node (`members`), and to which child they go. The code words' bits of a node are
-// pext(children, members), and pdep takes them apart again. No element is moved, no branch depends
-// on the data.
+// Why is this fast? A pass treats 64 elements at once, with a bit for each in a register: whether
+// it belongs to the node (`members`), and to which child it goes (`children`). The bits that the
+// node adds to the code words are pext(children, members), and pdep restores `children`. A pass
+// moves no elements and has no branch that depends on the data.
 //
-// What an instruction set does with 64 bytes and a mask with a bit for each of them:
+// What an instruction set does with 64 bytes and a mask with a bit for each byte:
 //
 //   struct Words {
 //     // Whether each byte is at least `least`; and bit `bit` of each byte - `first`.
 //     static uint64_t at_least(const uint8_t* bytes, uint8_t least);
 //     static uint64_t bit(const uint8_t* bytes, uint8_t first, unsigned bit);
 //
-//     // The bits where `mask` has ones, moved together to the lowest places; and back.
+//     // Packs the bits of `bits` at which `mask` is 1 into the lowest places; and the inverse.
 //     static uint64_t extract(uint64_t bits, uint64_t mask);
 //     static uint64_t deposit(uint64_t bits, uint64_t mask);
 //
-//     // kStep bytes in one register; `where` is `delta` where a bit of the mask at `p` is 1, else
-//     0. using Vector = ...; static constexpr size_t kStep = ...; static Vector all(uint8_t byte);
+//     // kStep bytes in one register. `where` gives `delta` for each 1 of the mask at `p`, else 0.
+//     using Vector = ...;
+//     static constexpr size_t kStep = ...;
+//     static Vector all(uint8_t byte);
 //     static Vector load(const uint8_t* p);
 //     static void store(uint8_t* p, Vector v);
 //     static Vector add(Vector a, Vector b);
 //     static Vector where(const uint8_t* p, Vector delta);
 //
-//     // Moves the bytes that `mask` chooses close together, and adds those at `list` to them; and
-//     // what one of these moves costs, in eighths of a pass.
+//     // `gather` packs the bytes that `mask` chooses together; `scatter_add` adds the bytes at
+//     // `list` to them. kMoveCost is the cost of either for a list, in eighths of a pass over it.
 //     static constexpr unsigned kMoveCost = ...;
 //     static void gather(const uint8_t* bytes, uint64_t mask, uint8_t* out);
 //     static void scatter_add(const uint8_t* list, uint64_t mask, uint8_t* bytes);
@@ -43,10 +45,11 @@
 namespace gradwire {
 namespace {
 
-// A node with two children needs to know who belongs to which; one with two leaves does not.
+// A pass over a node whose children are leaves need not write `below` nor count the ones.
 enum class Children { kLeaves, kNodes };
 
-// Passes work on copies of what they are given: stores to masks might change anything else.
+// Passes work on local copies of their arguments: as far as the compiler knows, a store to a mask
+// might change any other object.
 
 template <Children Below>
 struct MaskWriter {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Where runs of equal elements begin.
+// Finds where runs of equal elements begin.
 
 #include <stddef.h>
 #include <stdint.h>

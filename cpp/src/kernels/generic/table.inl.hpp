@@ -1,6 +1,6 @@
 #pragma once
 
-// The kernels in plain C++: what an instruction set has unless it overrides it by name.
+// The kernels in plain C++. An instruction set has all of these unless it overrides some by name.
 
 #include <stddef.h>
 #include <stdint.h>

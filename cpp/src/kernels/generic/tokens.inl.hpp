@@ -1,7 +1,7 @@
 #pragma once
 
-// Bytes to tokens and back. `Steps` has what an instruction set does with a window of bytes: see
-// GenericTokenSteps.
+// Turns bytes into tokens and back. `Steps` is what an instruction set does with a window of bytes;
+// its contract stands above tokenize().
 
 #include <stddef.h>
 #include <stdint.h>
@@ -13,16 +13,16 @@
 namespace gradwire {
 namespace {
 
-constexpr size_t kTokenWindow = 16 * kBlockSize;
-constexpr size_t kSparePlaces = 64;  // that steps may write past the last one
+constexpr size_t kTokenWindow = 16 * kBlockSize;  // bytes
+constexpr size_t kSparePlaces = 64;               // entries that steps may write past the last one
 
-// Some blocks one behind the other, of which the last may be shorter.
+// Some blocks in a row; the last one may be shorter.
 struct TokenWindow {
   const uint8_t* bytes;
   size_t size;
 };
 
-// Numbered blocks are copied to `room`.
+// The window that begins at byte `base` of the sequence. Numbered blocks are copied to `room`.
 TokenWindow window_at(const Blocks& blocks, size_t base, uint8_t room[kTokenWindow]) {
   const size_t size = blocks.size - base < kTokenWindow ? blocks.size - base : kTokenWindow;
   if (blocks.numbers == nullptr) return {blocks.data + base, size};
@@ -36,14 +36,14 @@ TokenWindow window_at(const Blocks& blocks, size_t base, uint8_t room[kTokenWind
   return {room, size};
 }
 
-// Bytes of a window that are not 0.
+// The bytes of a window that are not 0.
 struct NonZeros {
   uint16_t place[kTokenWindow + kSparePlaces];
   uint8_t value[kTokenWindow + kSparePlaces];
-  uint8_t first[kTokenWindow + kSparePlaces];  // of TokenTable
+  uint8_t first[kTokenWindow + kSparePlaces];  // TokenTable::first of the value
 };
 
-// Adds those from byte i on to the ones found so far.
+// Adds the nonzero bytes from byte i on to the `found` ones so far; returns the new number.
 size_t nonzeros_from(const TokenWindow& window, size_t i, NonZeros& nonzeros, size_t found) {
   for (; i < window.size; ++i) {
     const uint8_t byte = window.bytes[i];
@@ -57,16 +57,15 @@ size_t nonzeros_from(const TokenWindow& window, size_t i, NonZeros& nonzeros, si
 // What an instruction set does with a window:
 //
 //   struct Steps {
-//     // Finds the bytes that are not 0, about `expected` of them; returns how many they are.
+//     // Finds the bytes that are not 0, about `expected` of them, and returns their number.
 //     static size_t find(const TokenWindow& window, size_t expected, NonZeros& nonzeros);
 //
-//     // Fills `first` from `begin` up to a value that has no token, and returns where that is.
-//     There
-//     // are `end` values; what is behind them may be overwritten.
+//     // Fills `first` from `begin` up to the first value without a token, and returns the index of
+//     // that value, or `end` if there is none. Entries from `end` on may be overwritten.
 //     static size_t look_up(const TokenTable& table, NonZeros& nonzeros, size_t begin, size_t end);
 //
-//     // Writes the tokens of as many values as it likes from `begin` on, moves `next` behind them,
-//     // and returns how many values these are. The value before `begin` has its token.
+//     // Writes the tokens of any number of values from `begin` on, advances `next` past them, and
+//     // returns that number. The value before `begin` already has its token.
 //     static size_t run(const NonZeros& nonzeros, size_t begin, size_t end, size_t max_zeros,
 //                       uint8_t zeros_token, uint8_t*& next);
 //   };
@@ -78,15 +77,15 @@ TokenCounts tokenize(const TokenTable* table_of, const Blocks* sequence, uint8_t
   NonZeros nonzeros;
   uint8_t room[kTokenWindow];
   const size_t size = blocks.size;
-  const size_t max_zeros = table.max_zeros;  // not a member: bytes may alias that
+  const size_t max_zeros = table.max_zeros;  // a copy, because stores of bytes may alias the table
   const uint8_t zeros_token = table.zeros;
   uint8_t* next = tokens;
   uint32_t* next_unknown = unknown;
-  size_t covered = 0;  // bytes that have tokens
+  size_t covered = 0;  // number of bytes that the tokens so far stand for
   size_t found = 0;
   for (size_t base = 0; base < size; base += kTokenWindow) {
     found = Steps::find(window_at(blocks, base, room), found, nonzeros);
-    size_t known = 0;  // those before have `first`
+    size_t known = 0;  // `first` is filled for the values before this one
     for (size_t k = 0; k < found; ++k) {
       const size_t place = base + nonzeros.place[k];
       if (k == known) {
@@ -122,14 +121,14 @@ struct ManyBlocks {
   uint8_t* at(size_t i) const {
     return data + size_t{numbers[i / kBlockSize]} * kBlockSize + i % kBlockSize;
   }
-  void zero(size_t, size_t) const {}  // they are
+  void zero(size_t, size_t) const {}  // the caller has zeroed them
 };
 
 template <typename Out>
 bool expand_to(const Out& out, size_t size, const ExpandTable& table, const uint8_t* tokens,
                size_t count) {
   constexpr size_t kStep = 4;
-  constexpr size_t kAhead = 4096;  // zeroed a little ahead, while it is in the cache
+  constexpr size_t kAhead = 4096;  // bytes that are zeroed at once, just before they are needed
   size_t zeroed = 0;
   size_t place = 0;
   size_t i = 0;
@@ -149,7 +148,7 @@ bool expand_to(const Out& out, size_t size, const ExpandTable& table, const uint
   for (; i < count; ++i) {
     const uint32_t entry = table.entry[tokens[i]];
     const size_t run = entry >> 16;
-    if (run > size - place) {  // only zeros may pass the end, and only from within
+    if (run > size - place) {  // only a last token of zeros that begins inside may pass the end
       return (entry & 255) == 0 && place < size && i + 1 == count;
     }
     *out.at(place + run - 1) = static_cast<uint8_t>(entry);

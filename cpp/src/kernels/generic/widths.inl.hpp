@@ -1,6 +1,6 @@
 #pragma once
 
-// Elements of 1, 2, 4 or 8 bytes, as unsigned bits, in loops that compilers turn into vector code.
+// Treats elements of 1, 2, 4 or 8 bytes as unsigned integers, in loops that compilers vectorize.
 
 #include <stddef.h>
 #include <stdint.h>

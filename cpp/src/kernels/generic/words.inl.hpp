@@ -1,6 +1,6 @@
 #pragma once
 
-// 64 bytes and a bit for each, eight bytes at a time; see pivot.inl.hpp.
+// Operations on 64 bytes with a bit for each byte, eight bytes at a time; see pivot.inl.hpp.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 namespace gradwire {
 namespace {
 
-// By an 8-bit mask: a byte for each bit, 0 or 1.
+// Indexed by an 8-bit mask: eight bytes, one for each bit, that are 0 or 1.
 struct SpreadTable {
   uint64_t ones[256];
 };
@@ -31,7 +31,7 @@ struct GenericWords {
   static constexpr uint64_t kOnes = 0x0101010101010101;
   static constexpr uint64_t kHighest = 0x8080808080808080;
 
-  // The highest bit of each byte.
+  // The highest bits of eight bytes; the multiplication collects them in the top byte.
   static uint64_t high_bits(uint64_t v) { return ((v & kHighest) >> 7) * 0x0102040810204080 >> 56; }
   template <typename F>
   static uint64_t for_each_eight(const uint8_t* bytes, const F& f) {
@@ -39,7 +39,8 @@ struct GenericWords {
     for (unsigned k = 0; k < 8; ++k) bits |= high_bits(f(load64(bytes + 8 * k))) << (8 * k);
     return bits;
   }
-  // Bytes are compared without their highest bits first, so that none borrows from the next.
+  // Compares the lower 7 bits of the bytes first: with the highest bit set, no byte borrows from
+  // the next one in the subtraction.
   static uint64_t at_least(const uint8_t* bytes, uint8_t least) {
     const uint64_t other = least * kOnes;
     return for_each_eight(bytes, [=](uint64_t v) {
@@ -69,7 +70,7 @@ struct GenericWords {
     return kSpread.ones[*p] * (delta & 255);
   }
 
-  // Bits cost more to take apart than elements to move.
+  // Moving is never too expensive: extracting bits one at a time costs more.
   static constexpr unsigned kMoveCost = 0;
   static void gather(const uint8_t* bytes, uint64_t mask, uint8_t* out) {
     for (; mask != 0; mask &= mask - 1) *out++ = bytes[__builtin_ctzll(mask)];

@@ -1,6 +1,6 @@
 #pragma once
 
-// Signs of blocks, and the class in which each block costs least.
+// Counts the signs of blocks, and finds the class in which each block costs least.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 namespace gradwire {
 namespace {
 
-// A block does not fill counters of one byte; sums of both signs share an integer then.
+// A block is too short to overflow counters of one byte. The sums of both signs share an integer.
 BlockSigns signs_of_block(const uint8_t* block) {
   const __m256i zero = _mm256_setzero_si256();
   __m256i negative = zero;
@@ -33,8 +33,8 @@ BlockSigns signs_of_block(const uint8_t* block) {
   return {static_cast<uint16_t>(both), static_cast<uint16_t>(both >> 16)};
 }
 
-// Often the first to touch the bytes: memory delivers more to several places together than to one
-// after the other.
+// This is often the first pass over the bytes. It reads several places in turn, because memory
+// delivers several streams faster than one.
 void avx2_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
   constexpr size_t kPlaces = 4;
   const size_t each = size / kBlockSize / kPlaces;
@@ -51,8 +51,8 @@ void avx2_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
   }
 }
 
-// Eight blocks at a time: a product of pairs is what negative and positive bytes cost more than
-// zeros, which takes 16 bits.
+// Takes eight blocks at a time. One multiply-add of pairs gives what the negative and positive
+// bytes of a block cost more than zeros would; these differences must fit 16 bits.
 static_assert(kMostCost <= INT16_MAX);
 void avx2_cheapest_classes(const ClassCosts* costs, const BlockSigns* signs, size_t blocks,
                            uint8_t* classes) {

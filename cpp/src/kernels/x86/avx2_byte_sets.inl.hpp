@@ -14,7 +14,8 @@
 namespace gradwire {
 namespace {
 
-// A byte with its highest bit set shuffles to 0: each half of the set has its own shuffle.
+// A shuffle gives 0 for every index byte whose highest bit is set. So each half of the set gets a
+// shuffle of its own, and the two results are ORed.
 size_t avx2_find_outside(const ByteSet* set, const uint8_t* data, size_t size) {
   constexpr uint8_t kBits[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
   const __m256i bits = twice(kBits);
@@ -34,8 +35,8 @@ size_t avx2_find_outside(const ByteSet* set, const uint8_t* data, size_t size) {
   return done + generic_find_outside(set, data + done, size - done);
 }
 
-// One shuffle for each row of 16 bytes: what is not in the row has its highest bit set, and gives
-// 0.
+// Does one shuffle for each row of 16 bytes. A byte outside the row gets an index with the highest
+// bit set, for which a shuffle gives 0.
 template <unsigned Rows>
 void map_rows(const ByteMap& map, const uint8_t* in, size_t size, uint8_t* out) {
   __m256i row[Rows];

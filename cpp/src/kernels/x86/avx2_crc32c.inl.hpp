@@ -1,6 +1,6 @@
 #pragma once
 
-// CRC-32C by its instruction.
+// CRC-32C with the processor's instruction for it.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 namespace gradwire {
 namespace {
 
-// Of polynomials modulo that of the checksum, the bit of x^0 highest.
+// The product of two polynomials modulo the checksum's; the highest bit is the coefficient of x^0.
 constexpr uint32_t crc_multiply(uint32_t a, uint32_t b) {
   uint32_t product = 0;
   for (uint32_t bit = 0x80000000; bit != 0; bit >>= 1) {
@@ -22,7 +22,7 @@ constexpr uint32_t crc_multiply(uint32_t a, uint32_t b) {
   return product;
 }
 
-// x^exponent.
+// x^exponent, modulo the checksum's polynomial.
 constexpr uint32_t crc_power(uint64_t exponent) {
   uint32_t power = 0x40000000;  // x
   uint32_t result = 0x80000000;
@@ -33,7 +33,8 @@ constexpr uint32_t crc_power(uint64_t exponent) {
   return result;
 }
 
-// x^(bits - 33): the factor that a carry-less product and crc32 turn into a shift by `bits`.
+// x^(bits - 33). A carry-less multiplication by this factor, followed by crc32, advances a CRC by
+// `bits` zero bits.
 constexpr uint32_t crc_shift_factor(uint64_t bits) { return crc_power(bits - 33); }
 
 uint32_t crc_shift(uint32_t crc, uint32_t factor) {
@@ -42,7 +43,7 @@ uint32_t crc_shift(uint32_t crc, uint32_t factor) {
   return static_cast<uint32_t>(_mm_crc32_u64(0, static_cast<uint64_t>(_mm_cvtsi128_si64(product))));
 }
 
-// Three sums at once, because crc32 has three cycles of latency and a throughput of one.
+// Computes three CRCs at once, because crc32 takes three cycles but can start in every cycle.
 uint32_t avx2_crc32c(uint32_t crc, const uint8_t* data, size_t size) {
   constexpr size_t kPart = 1024;
   constexpr uint32_t kOne = crc_shift_factor(8 * kPart);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Encoding of bytes, a code word each.
+// Encodes bytes, each as its code word.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -15,11 +15,11 @@
 namespace gradwire {
 namespace {
 
-// Code words of 32 bytes: those of eight neighbours joined, and how many bits these are.
+// The code words of 32 bytes: those of eight neighbors are joined.
 struct JoinedWords {
   uint64_t words[4];
-  uint64_t length[4];
-  bool has_others;  // bytes that have no word in the rows
+  uint64_t length[4];  // in bits
+  bool has_others;     // some bytes have no word in the rows
 };
 
 template <unsigned Rows>
@@ -37,8 +37,8 @@ JoinedWords join_rows(const WordRows& rows, const __m256i* row, __m256i bytes) {
   }
   JoinedWords joined;
   joined.has_others = _mm256_movemask_epi8(_mm256_cmpeq_epi8(length, zero)) != 0;
-  // Two symbols, of 16 bits each, become one of up to 32; two of these one of up to 64; and two of
-  // these one of which the lowest 64 bits are right.
+  // Two words of up to 16 bits are joined to one of up to 32, two of these to one of up to 64, and
+  // two of these to one of which only the lowest 64 bits are computed.
   const __m256i first = _mm256_and_si256(length, _mm256_set1_epi16(0xFF));
   const __m256i of_pair = _mm256_add_epi16(first, _mm256_srli_epi16(length, 8));
   const auto join_half = [&](__m256i words, __m256i first_length, __m256i pair_length,
@@ -54,8 +54,8 @@ JoinedWords join_rows(const WordRows& rows, const __m256i* row, __m256i bytes) {
     const __m256i next = _mm256_sllv_epi64(_mm256_srli_si256(four, 8), bits);
     const __m256i eight = _mm256_or_si256(four, next);
     const __m256i total = _mm256_add_epi64(bits, _mm256_srli_si256(bits, 8));
-    // The unpacking below has put bytes 0 to 15 into the lower halves, 16 to 31 into the upper
-    // ones.
+    // The unpacking below has put bytes 0 to 15 into the lower halves of the registers, and bytes
+    // 16 to 31 into the upper ones.
     const auto store = [&](uint64_t* place, __m256i v) {
       _mm_storel_epi64(reinterpret_cast<__m128i*>(place + half), _mm256_castsi256_si128(v));
       _mm_storel_epi64(reinterpret_cast<__m128i*>(place + half + 2),

@@ -1,6 +1,6 @@
 #pragma once
 
-// Steps of generic/float_*.inl.hpp.
+// The steps of generic/float_*.inl.hpp in AVX2.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -18,8 +18,9 @@ namespace gradwire {
 namespace {
 
 struct Avx2ByteSteps : GenericByteSteps {
-  // 32 elements at a time. Each round sends the even bytes of a run of vectors to its first half
-  // and the odd ones to the second, so that plane k ends at the place of k's bits reversed.
+  // Takes 32 elements at a time. Each round moves the even bytes of a run of vectors to its first
+  // half and the odd ones to its second half. In the end, plane k is the vector whose number has
+  // the bits of k in reverse.
   template <typename T>
   static size_t split_many(const uint8_t* elements, size_t count, uint8_t* const* planes) {
     constexpr size_t kWidth = sizeof(T);
@@ -55,7 +56,8 @@ struct Avx2ByteSteps : GenericByteSteps {
     return i;
   }
 
-  // A word's place among 8, as the places of its two bytes; bytes from 0x80 on give 0.
+  // Turns places of 8 words of 16 bits into the places of their bytes. Places from 0x80 on stay
+  // there, so that a shuffle gives 0 for them.
   static __m128i byte_places(__m128i word_places) {
     const __m128i both = _mm_unpacklo_epi8(word_places, word_places);
     const __m128i doubled = _mm_add_epi8(both, _mm_and_si128(both, _mm_set1_epi8(0x7F)));
@@ -111,7 +113,8 @@ struct Avx2ByteSteps : GenericByteSteps {
       return _mm256_or_si256(_mm256_slli_epi64(v, left), _mm256_srli_epi64(v, kBits - left));
     }
   }
-  // Moves the even bytes of each run of vectors to its first half, and goes on with the halves.
+  // Moves the even bytes of each run of vectors to its first half, then does the same with the
+  // halves.
   template <size_t Run, size_t Width>
   [[gnu::always_inline]] static void split_runs(__m256i* v) {
     const __m256i low = _mm256_set1_epi16(0xFF);
@@ -130,7 +133,7 @@ struct Avx2ByteSteps : GenericByteSteps {
     for (size_t k = 0; k < Width; ++k) v[k] = moved[k];
     if constexpr (Run > 2) split_runs<Run / 2, Width>(v);
   }
-  // The opposite.
+  // The inverse of split_runs().
   template <size_t Run, size_t Width>
   [[gnu::always_inline]] static void join_runs(__m256i* v) {
     __m256i mixed[Width];
@@ -146,7 +149,7 @@ struct Avx2ByteSteps : GenericByteSteps {
     for (size_t k = 0; k < Width; ++k) v[k] = mixed[k];
     if constexpr (Run < Width) join_runs<2 * Run, Width>(v);
   }
-  // The bits of a number below Width in reverse.
+  // Reverses the bits of a number below Width.
   template <size_t Width>
   static constexpr size_t reversed(size_t number) {
     size_t result = 0;
@@ -155,13 +158,13 @@ struct Avx2ByteSteps : GenericByteSteps {
   }
   static __m256i is_zero(__m256i v) { return _mm256_cmpeq_epi32(v, _mm256_setzero_si256()); }
   static __m128i is_zero(__m128i v) { return _mm_cmpeq_epi16(v, _mm_setzero_si128()); }
-  // Elements of 4 or 2 bytes.
+  // One bit for each of 8 elements of 4 or 2 bytes: whether it is not zero.
   template <typename T>
   static uint8_t nonzero_8(const uint8_t* in) {
     if constexpr (sizeof(T) == 4) return static_cast<uint8_t>(~high_bits(is_zero(load256(in))));
     return static_cast<uint8_t>(~high_bits(is_zero(load128(in))));
   }
-  // Comparisons of 8, 16 or 32 elements, narrowed to 4, 2 or 1 bytes each.
+  // Compare 8, 16 or 32 elements with zero, and narrow the results to 4, 2 or 1 bytes each.
   template <typename T>
   [[gnu::always_inline]] static __m256i zeros_8(const uint8_t* in) {
     const __m256i zero = _mm256_setzero_si256();

@@ -1,6 +1,6 @@
 #pragma once
 
-// How often each byte occurs.
+// Counts how often each byte occurs.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -15,20 +15,20 @@
 namespace gradwire {
 namespace {
 
-// So many are compared with; six counters fill the registers.
+// Numbers of frequent values to compare with; six counters fill the registers.
 constexpr unsigned kFewHot = 3;
 constexpr unsigned kMoreHot = 5;
 constexpr unsigned kHot = 6;
 
-// The commonest bytes of a sample, no two equal. Returns how many of them make up nearly all of
-// the sample; kHot if that takes all, or they make up at least half; otherwise 0.
+// Finds the most frequent bytes of a sample, all different. Returns how many of them make up nearly
+// all of the sample. If kHot bytes do not, returns kHot if they make up at least half, otherwise 0.
 unsigned find_hot(const uint8_t* data, size_t size, uint8_t hot[kHot]) {
   constexpr size_t kStep = 16;
   constexpr size_t kMost = 512;
   const size_t step = size / kMost > kStep ? size / kMost : kStep;
   const int sample = static_cast<int>(size / step);
   int counts[256] = {};
-  int odd_counts[256] = {};  // apart, so that none waits for the one before
+  int odd_counts[256] = {};  // a second table, so that no count waits for the one before it
   int i = 0;
   for (; i + 2 <= sample; i += 2) {
     ++counts[data[step * static_cast<size_t>(i)]];
@@ -58,12 +58,12 @@ uint64_t sum_of_bytes(__m256i v) {
          static_cast<uint64_t>(_mm256_extract_epi64(sums, 3));
 }
 
-// Where few values are common, comparing 32 bytes with each of them beats counting one by one.
-// The others are moved to a buffer, and counted there.
+// If few values are frequent, comparing 32 bytes with each of them is faster than counting one by
+// one. All other bytes are moved to a buffer and counted there.
 template <unsigned Compared>
 void count_hot(const uint8_t* data, size_t size, const uint8_t* hot, uint64_t counts[256]) {
   constexpr size_t kOthers = 32768;
-  constexpr size_t kMostSteps = 255;  // a byte counts no further
+  constexpr size_t kMostSteps = 255;  // more could overflow counters of one byte
   uint8_t others[kOthers + 32 * kMostSteps + 8];
   uint8_t* others_end = others;
   __m256i value[Compared];
@@ -93,7 +93,7 @@ void count_hot(const uint8_t* data, size_t size, const uint8_t* hot, uint64_t co
   for (; i < size; ++i) ++counts[data[i]];
 }
 
-// The same for small arrays: a guess from the first 32 bytes, kFewHot or 0.
+// Like find_hot(), for small arrays: guesses from the first 32 bytes, and returns kFewHot or 0.
 unsigned guess_hot(const uint8_t* data, uint8_t hot[kFewHot]) {
   constexpr int kNearlyAll = 28;
   const __m256i first = load256(data);
@@ -101,7 +101,7 @@ unsigned guess_hot(const uint8_t* data, uint8_t hot[kFewHot]) {
   for (unsigned k = 0; k < kFewHot; ++k) {
     if (others != 0) {
       hot[k] = data[_tzcnt_u32(others)];
-    } else {  // any that is not among them yet
+    } else {  // any value that `hot` does not have yet
       hot[k] = hot[0];
       while (memchr(hot, hot[k], k) != nullptr) ++hot[k];
     }

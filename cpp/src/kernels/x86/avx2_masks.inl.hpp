@@ -1,6 +1,6 @@
 #pragma once
 
-// Bytes chosen by the bits of masks.
+// Moves the bytes that the bits of a mask choose.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 namespace gradwire {
 namespace {
 
-// By an 8-bit mask: the places of its ones, as indices for a byte shuffle.
+// Indexed by an 8-bit mask: the places of its ones, as indices for a byte shuffle.
 struct CompressTable {
   uint64_t places[256];
 };
@@ -30,7 +30,8 @@ constexpr CompressTable make_compress_table() {
 
 constexpr CompressTable kCompress = make_compress_table();
 
-// By an 8-bit mask: for each of its ones the number of those below; 0x80, a zero, elsewhere.
+// Indexed by an 8-bit mask: for each of its ones, the number of ones below it; for each of its
+// zeros, 0x80, for which a shuffle gives 0.
 struct ScatterTable {
   uint64_t ranks[256];
 };
@@ -49,7 +50,8 @@ constexpr ScatterTable make_scatter_table() {
 
 constexpr ScatterTable kScatter = make_scatter_table();
 
-// Moves the bytes of `v` that `mask` chooses to `out`, close together; may write 8 bytes more.
+// Packs the bytes of `v` that `mask` chooses together in `out`, and returns their end; may write 8
+// bytes past it.
 uint8_t* compress_bytes(__m256i v, uint32_t mask, uint8_t* out) {
   const uint64_t part[4] = {
       static_cast<uint64_t>(_mm256_extract_epi64(v, 0)),
@@ -67,7 +69,7 @@ uint8_t* compress_bytes(__m256i v, uint32_t mask, uint8_t* out) {
   return out;
 }
 
-// For each byte of the mask: how many ones there are in those below.
+// For each byte of the mask: the number of ones in all bytes below it.
 uint64_t ones_before(uint64_t mask) {
   uint64_t ones = mask - (mask >> 1 & 0x5555555555555555);
   ones = (ones & 0x3333333333333333) + (ones >> 2 & 0x3333333333333333);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Loads and stores of vectors at any address.
+// Loads and stores vectors at any address, aligned or not.
 
 #include <immintrin.h>
 #include <stddef.h>

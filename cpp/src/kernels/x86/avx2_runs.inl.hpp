@@ -1,6 +1,6 @@
 #pragma once
 
-// Where runs of equal elements begin.
+// Finds where runs of equal elements begin.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@ __m256i equal_elements(__m256i a, __m256i b) {
   return _mm256_cmpeq_epi64(a, b);
 }
 
-// Whether each of 64 elements differs from the one before it.
+// One bit for each of 64 elements: whether it differs from the one before it.
 template <size_t Width>
 uint64_t differing(const uint8_t* data) {
   constexpr unsigned kStep = 32 / Width;
@@ -40,8 +40,8 @@ uint64_t differing(const uint8_t* data) {
   return mask;
 }
 
-// The places are moved close together, eight elements at a time; what is stored behind the last
-// one is overwritten.
+// Packs the places of the starts together, eight elements at a time; what is stored past the last
+// start is overwritten later.
 template <size_t Width>
 size_t vector_run_starts(const uint8_t* data, size_t count, uint16_t* starts) {
   if (count == 0) return 0;

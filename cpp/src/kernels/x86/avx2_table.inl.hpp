@@ -1,6 +1,6 @@
 #pragma once
 
-// What AVX2, BMI2 and the CRC-32C instruction do better than plain C++.
+// The kernels that AVX2, BMI2 or the CRC-32C instruction make faster than plain C++.
 
 #include "../generic/table.inl.hpp"
 #include "../kernels.hpp"

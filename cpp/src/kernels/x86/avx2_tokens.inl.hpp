@@ -1,6 +1,6 @@
 #pragma once
 
-// Steps of generic/tokens.inl.hpp.
+// The steps of generic/tokens.inl.hpp in AVX2.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -27,8 +27,8 @@ uint64_t nonzero_bits(const uint8_t* data) {
   return ~(zeros(data) | zeros(data + 32) << 32);
 }
 
-// Where few are expected: four at a time without asking whether there are as many; what is too
-// much is overwritten.
+// For windows with few nonzero bytes. Finds four at a time without checking that there are that
+// many; surplus entries are overwritten later.
 size_t find_few_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
   size_t found = 0;
   size_t i = 0;
@@ -49,7 +49,7 @@ size_t find_few_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
   return nonzeros_from(window, i, nonzeros, found);
 }
 
-// By an 8-bit mask: the places of its ones, as indices for a shuffle of 16-bit elements.
+// Indexed by an 8-bit mask: the places of its ones, as byte indices that shuffle 16-bit elements.
 struct CompressPairs {
   alignas(16) uint8_t places[256][16];
 };
@@ -68,8 +68,8 @@ constexpr CompressPairs make_compress_pairs() {
 
 constexpr CompressPairs kCompressPairs = make_compress_pairs();
 
-// Moves the bytes of a block that are not 0, each below its place, close together. Returns the end
-// of what is written; up to 8 more are overwritten.
+// Writes a pair for each nonzero byte of a block, packed together: its place << 8 | the byte.
+// Returns the end of the pairs; may write 8 more past it.
 uint16_t* find_in_block(const uint8_t* block, uint16_t* pairs) {
   const __m256i zero = _mm256_setzero_si256();
   __m128i places = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -92,8 +92,8 @@ uint16_t* find_in_block(const uint8_t* block, uint16_t* pairs) {
   return pairs;
 }
 
-// Where many are. Pairs are read long after they are written: they overlap, so that a load would
-// have to wait until all of its parts are in the cache.
+// For windows with many nonzero bytes. Pairs are read long after they are written: the stores
+// overlap, and a load soon after them would have to wait until all of them have reached the cache.
 size_t find_many_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
   uint16_t pairs[kTokenWindow + kSparePlaces];
   size_t ends[kTokenWindow / kBlockSize];
@@ -120,7 +120,8 @@ size_t find_many_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
   return nonzeros_from(window, whole * kBlockSize, nonzeros, begin);
 }
 
-// By an 8-bit mask: eight bytes, with byte 8 before each of those whose bit is 1, for a shuffle.
+// Indexed by an 8-bit mask: indices for a byte shuffle that takes bytes 0 to 7 in order and inserts
+// byte 8 before each of those whose bit is 1.
 struct InsertBefore {
   alignas(16) uint8_t places[256][16];
 };
@@ -147,7 +148,7 @@ struct Avx2TokenSteps {
   }
 
   static size_t look_up(const TokenTable& table, NonZeros& nonzeros, size_t begin, size_t end) {
-    // What is behind the last one looks like it, so that no shorter rest is searched one by one.
+    // Copies of the last value fill the last vector, so that no rest is searched byte by byte.
     const char last = static_cast<char>(nonzeros.value[end - 1]);
     store256(nonzeros.value + end, _mm256_set1_epi8(last));
     const size_t whole = (end - begin + 31) / 32 * 32;
@@ -157,8 +158,8 @@ struct Avx2TokenSteps {
     return known < end - begin ? begin + known : end;
   }
 
-  // 16 at a time, up to one after twice too many zeros. What is stored behind the last token is
-  // overwritten.
+  // Treats 16 values at a time and inserts at most one token of zeros before a value; stops at a
+  // value that needs more. What is stored past the last token is overwritten later.
   static size_t run(const NonZeros& nonzeros, size_t begin, size_t end, size_t max_zeros,
                     uint8_t zeros_token, uint8_t*& tokens) {
     const __m256i one = _mm256_set1_epi16(1);

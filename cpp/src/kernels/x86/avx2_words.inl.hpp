@@ -1,6 +1,6 @@
 #pragma once
 
-// 64 bytes and a bit for each; see generic/pivot.inl.hpp.
+// Operations on 64 bytes with a bit for each byte; see generic/pivot.inl.hpp.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ struct Avx2Words {
            uint64_t{at_least_32(load256(bytes + 32), all(least))} << 32;
   }
 
-  // The bit moves to the top of its byte; what comes in from the next byte stays below.
+  // Shifts the bit to the top of its byte. Bits that enter from the neighboring byte stay below it.
   static uint32_t bit_32(__m256i v, uint8_t first, unsigned bit) {
     const __m128i up = _mm_cvtsi32_si128(static_cast<int>(7 - bit));
     return high_bits(_mm256_sll_epi16(_mm256_sub_epi8(v, all(first)), up));
@@ -55,7 +55,8 @@ struct Avx2Words {
     return _mm256_and_si256(ones, delta);
   }
 
-  // In eighths of a pass: twice 8 loads, shuffles and stores for 64 elements.
+  // In eighths of a pass: moving 64 elements takes 8 shuffles and 8 stores, each with two or three
+  // loads.
   static constexpr unsigned kMoveCost = 24;
   static void gather(const uint8_t* bytes, uint64_t mask, uint8_t* out) {
     const uint64_t before = ones_before(mask);

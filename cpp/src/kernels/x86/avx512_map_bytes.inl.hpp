@@ -14,7 +14,8 @@
 namespace gradwire {
 namespace {
 
-// Two look-ups in 128 bytes, of which the highest bit of a byte chooses one.
+// Each byte is looked up in both halves of the map, of 128 entries each; its highest bit then
+// chooses one of the two results.
 void avx512_map_bytes(const ByteMap* map, const uint8_t* in, size_t size, uint8_t* out) {
   const __m512i table[4] = {Avx512Words::load(map->to), Avx512Words::load(map->to + 64),
                             Avx512Words::load(map->to + 128), Avx512Words::load(map->to + 192)};

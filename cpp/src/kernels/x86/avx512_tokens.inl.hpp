@@ -1,6 +1,6 @@
 #pragma once
 
-// Steps of generic/tokens.inl.hpp.
+// The steps of generic/tokens.inl.hpp in AVX-512.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -17,7 +17,8 @@ namespace gradwire {
 namespace {
 
 struct Avx512TokenSteps : Avx2TokenSteps {
-  // The places and values of 64 bytes are compressed at once; places take two registers.
+  // Packs the values and places of the nonzero ones among 64 bytes; the places, of 16 bits each,
+  // take two registers.
   static size_t find(const TokenWindow& window, size_t, NonZeros& nonzeros) {
     const __m512i zero = _mm512_setzero_si512();
     const __m512i step = _mm512_set1_epi16(64);

@@ -1,7 +1,7 @@
 #pragma once
 
-// 64 bytes and a bit for each; see generic/pivot.inl.hpp. Members are compressed in a register:
-// doing it on the way to memory is slow on Zen 4.
+// Operations on 64 bytes with a bit for each byte; see generic/pivot.inl.hpp. Members are
+// compressed in a register and then stored: compressing directly to memory is slow on Zen 4.
 
 #include <immintrin.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 """What frames cost besides bytes: microseconds for small arrays, memory for large ones.
 
-    python bench/costs.py [--mib 64]
+    python bench/small_frames.py [--mib 64]
 
 prints, for each codec, the median time of compress + decompress of 1,000 ternary int8 symbols
 through Python and the bytes of that frame, also for entropy with a shared code book; and how much

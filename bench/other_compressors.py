@@ -1,7 +1,7 @@
 """gradwire beside the compressors that people reach for, in Python, on the same arrays.
 
     pip install '.[bench]'
-    python bench/peers.py [FILE.npy ...] [--mib 16] [--threads 1]
+    python bench/other_compressors.py [FILE.npy ...] [--mib 16] [--threads 1]
 
 measures the six synthetic data sets, or the integer arrays of the files: bits per element of what
 would be sent, and GB/s of int8 input, medians of interleaved rounds. Peers are zstandard (level 1),

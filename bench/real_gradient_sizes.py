@@ -1,6 +1,6 @@
 """Bits of whole frames of real gradients, relative to the order-0 entropy of their levels.
 
-    python bench/capture.py FOLDER && python bench/shares.py FOLDER
+    python bench/capture.py FOLDER && python bench/real_gradient_sizes.py FOLDER
 
 For each captured gradient and for QSGD(4, 512), QSGD(16, 512) and TernGrad: the entropy H0 in bits
 per element, each codec's bits relative to it, and the speed of `entropy` on one thread through
