@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import KEYS, ternary
+from cases import KEYS, ternary
 
 import gradwire as gw
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import KEYS, ternary
+from cases import KEYS, ternary
 
 import gradwire as gw
 from gradwire.cli import main

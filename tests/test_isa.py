@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import KEYS
+from cases import KEYS
 
 import gradwire as gw
 
@@ -11,7 +11,7 @@ SCRIPT = """
 import hashlib, sys
 import numpy as np
 import gradwire as gw
-from conftest import CORNER_CASES
+from cases import CORNER_CASES
 assert gw.build_info()["isa"] == sys.argv[1]
 for name, case in CORNER_CASES.items():
     for key in sys.argv[2:]:
@@ -23,9 +23,7 @@ for name, case in CORNER_CASES.items():
 
 def test_same_bytes_on_every_instruction_set(run_python) -> None:
     outputs = {
-        isa: run_python(
-            SCRIPT, isa, *KEYS, GRADWIRE_ISA=isa, PYTHONPATH=__file__.rpartition("/")[0]
-        )
+        isa: run_python(SCRIPT, isa, *KEYS, GRADWIRE_ISA=isa)
         for isa in gw.build_info()["available_isas"]
     }
     assert len(set(outputs.values())) == 1

@@ -131,3 +131,8 @@ def test_adapters_know_no_other_but_exchanges() -> None:
     for path in package.glob("*.py"):
         if path.stem not in ADAPTERS:
             assert not re.search(r"^(from|import) (torch|mpi4py)", path.read_text(), re.MULTILINE)
+
+
+def test_test_files_share_by_way_of_support() -> None:
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert not re.search(r"^(from|import) test_", path.read_text(), re.MULTILINE), path.name

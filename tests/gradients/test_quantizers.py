@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import CORNER_CASES
+from cases import CORNER_CASES
+from gradient_cases import QUANTIZERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -13,21 +14,6 @@ import gradwire as gw
 
 RNG = np.random.default_rng(5)
 FLOATS = ["float16", "float32", "float64"]
-QUANTIZERS = [
-    gw.QSGD(4),
-    gw.QSGD(127, bucket_size=100, norm="max", scale_dtype="float32"),
-    gw.QSGD(1, bucket_size=None, scale_dtype="bfloat16"),
-    gw.TernGrad(),
-    gw.TernGrad(clip=1.0, bucket_size=64, scale_dtype="log8"),
-    gw.Uniform(2),
-    gw.Uniform(8, bucket_size=None, stochastic=True),
-    gw.SignSGD(),
-    gw.EFSignSGD(),
-    gw.EFSignSGD(bucket_size=33),
-    gw.OneBit(),
-    gw.OneBit(bucket_size=None, scale_dtype="float32"),
-    gw.Natural(),
-]
 EVERY_QUANTIZER = pytest.mark.parametrize("quantizer", QUANTIZERS, ids=repr)
 
 
@@ -270,7 +256,7 @@ def test_same_bytes_for_all_threads_and_instruction_sets(run_python) -> None:
 import hashlib
 import numpy as np
 import gradwire as gw
-from test_quantizers import QUANTIZERS
+from gradient_cases import QUANTIZERS
 rng = np.random.default_rng(1)
 x = (rng.laplace(size=600_001) * np.exp(rng.normal(size=600_001))).astype(np.float32)
 
@@ -291,11 +277,7 @@ def digest(threads):
 
 print(*{digest(threads) for threads in (1, 2, 5)})
 """
-    folder = __file__.rpartition("/")[0]
-    printed = {
-        run_python(script, GRADWIRE_ISA=isa, PYTHONPATH=folder)
-        for isa in gw.build_info()["available_isas"]
-    }
+    printed = {run_python(script, GRADWIRE_ISA=isa) for isa in gw.build_info()["available_isas"]}
     assert len(printed) == 1
     assert len(printed.pop().split()) == 1
 

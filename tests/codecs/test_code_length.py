@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import textbook
-from conftest import CORNER_CASES, ternary
+from cases import CORNER_CASES, ternary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

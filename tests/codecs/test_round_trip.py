@@ -6,7 +6,7 @@ import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 import reference
-from conftest import DTYPES, KEYS
+from cases import DTYPES, KEYS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import KEYS, ternary
+from cases import KEYS, ternary
+from gradient_cases import varint
 
 import gradwire as gw
 
@@ -21,14 +22,6 @@ def small_arrays() -> dict[str, np.ndarray]:
 
 
 ARRAYS = small_arrays()
-
-
-def varint(n: int) -> bytes:
-    groups = []
-    while n >= 0x80:
-        groups.append(n & 0x7F | 0x80)
-        n >>= 7
-    return bytes([*groups, n])
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -112,7 +105,7 @@ def test_trailing_bytes_raise(key: str) -> None:
         gw.decompress(frame + b"\0")
 
 
-@pytest.mark.parametrize("codec", range(6))
+@pytest.mark.parametrize("codec", range(len(KEYS)))
 @pytest.mark.parametrize("dtype", range(9))
 def test_a_short_frame_cannot_declare_a_long_array(codec: int, dtype: int) -> None:
     header = bytes([0x47, 0x57, 1, 0, codec, 0, dtype, 20, 1])

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 LONGEST = 240  # seconds
-FOLDER = Path(__file__).parent
+SUPPORT = Path(__file__).parent
+WORKERS = SUPPORT.parent / "adapters"
 
 
 def _free_port() -> int:
@@ -30,10 +31,11 @@ def run_ranks(
         "WORLD_SIZE": str(world),
         "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
+        "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")]),
     }
     processes = [
         subprocess.Popen(
-            [sys.executable, str(FOLDER / script), *arguments],
+            [sys.executable, str(WORKERS / script), *arguments],
             env={**os.environ, **settings, "RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

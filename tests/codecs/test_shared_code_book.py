@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import reference
-from conftest import ternary
+from cases import ternary
 
 import gradwire as gw
 

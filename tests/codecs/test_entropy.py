@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from conftest import CORNER_CASES, ternary
+from cases import CORNER_CASES, ternary
 
 import gradwire as gw
 from gradwire.demo import sample_gradients

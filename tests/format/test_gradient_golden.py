@@ -1,6 +1,6 @@
 """Golden gradient frames: old ones stay readable.
 
-    python tests/test_gradient_golden.py
+    PYTHONPATH=tests/support python tests/format/test_gradient_golden.py
 
 writes the files of golden/gradients/ that are missing, for a new method or a new case.
 """
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_gradients
-from test_gradient_frames import as_returned, bfloat16
+from gradient_cases import as_returned, bfloat16
 
 import gradwire as gw
 
-FOLDER = Path(__file__).parent / "golden" / "gradients"
+FOLDER = Path(__file__).parent.parent / "golden" / "gradients"
 MANIFEST = FOLDER / "manifest.json"
 NO_LONGER_MADE = {"signs", "signs-float32", "signs-pairs-log8"}
 """Frames of gradients with zeros, which were sent as 1 before there were ternary signs."""

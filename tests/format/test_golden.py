@@ -1,6 +1,6 @@
 """Frames that stay readable: the files in golden/ were written once and never change.
 
-    python tests/test_golden.py
+    PYTHONPATH=tests/support python tests/format/test_golden.py
 
 writes the ones that are missing, for a new codec or a new case.
 """
@@ -17,7 +17,7 @@ import reference
 
 import gradwire as gw
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parent.parent / "golden"
 MANIFEST = FOLDER / "manifest.json"
 
 

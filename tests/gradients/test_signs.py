@@ -7,9 +7,7 @@ import struct
 import numpy as np
 import pytest
 import reference_gradients
-from test_gradient_frames import assert_same_bits
-from test_gradient_rules import by_hand, integers
-from test_hostile import varint
+from gradient_cases import assert_same_bits, by_hand, integers, varint
 
 import gradwire as gw
 

@@ -8,23 +8,11 @@ import numpy as np
 import pytest
 import reference
 import reference_gradients
-from test_gradient_damage import UNCHECKED
-from test_gradient_frames import as_returned, assert_same_bits
-from test_hostile import varint
+from gradient_cases import as_returned, assert_same_bits, by_hand, integers, small_frames, varint
 
 import gradwire as gw
 
-
-def by_hand(
-    method: int, parameters: bytes, *parts: bytes, shape: tuple[int, ...] = (4,), kind: int = 0
-) -> bytes:
-    frame = b"GF\1\1" + bytes([method, kind, len(shape)]) + b"".join(map(varint, shape))
-    frame += parameters + b"".join(varint(len(part)) for part in parts)
-    return frame + struct.pack("<I", reference.crc32c(frame)) + b"".join(parts)
-
-
-def integers(values: list[int], dtype: str = "uint8", key: str = "huffman") -> bytes:
-    return gw.compress(np.array(values, dtype), codec=key).tobytes()
+UNCHECKED = small_frames(checksum=False)
 
 
 def floats(*values: float, dtype: str = "float32") -> bytes:

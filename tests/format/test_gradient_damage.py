@@ -7,39 +7,9 @@ import re
 import numpy as np
 import pytest
 import reference_gradients
-from conftest import KEYS
-from test_gradient_frames import as_returned, assert_same_bits
+from gradient_cases import as_returned, assert_same_bits, small_frames
 
 import gradwire as gw
-
-
-def small_frames(checksum: bool) -> dict[str, bytes]:
-    x = np.random.default_rng(11).laplace(size=100).astype(np.float32)
-    dense = x.copy()
-    x[::3] = 0
-    pipelines = {
-        "levels": gw.QSGD(4, 8),
-        "levels, float32": gw.QSGD(4, 8, scale_dtype="float32"),
-        "levels, few scales": gw.TernGrad(bucket_size=40),
-        "signs": gw.SignSGD(),
-        "signs, pairs of scales": gw.OneBit(10),
-        "ternary signs": gw.SignSGD(),
-        "ternary signs, pairs of scales": gw.OneBit(10),
-        "ternary signs, a scale": gw.EFSignSGD(),
-        "powers": gw.Natural(),
-        "planes": gw.Lossless(),
-        "sparse": gw.TopK(0.2, values="bfloat16"),
-        "sparse levels": gw.TopK(0.3, values=gw.QSGD(4, 2)),
-        "random": gw.RandomK(0.1),
-    }
-    gradients = {"planes": x[:20], "signs": dense, "signs, pairs of scales": dense}
-    return {
-        name: gw.Compressor(pipeline, gw.codec(KEYS[i % len(KEYS)], checksum=checksum))
-        .compress(gradients.get(name, x))
-        .tobytes()
-        for i, (name, pipeline) in enumerate(pipelines.items())
-    }
-
 
 CHECKED, UNCHECKED = small_frames(checksum=True), small_frames(checksum=False)
 EVERY_FRAME = pytest.mark.parametrize("name", CHECKED)

@@ -6,30 +6,11 @@ import numpy as np
 import pytest
 import reference
 import reference_gradients
-from conftest import KEYS
+from cases import KEYS
+from gradient_cases import as_returned, assert_same_bits, bfloat16
 from reference_parts import FormatError
 
 import gradwire as gw
-
-
-def bfloat16(x: np.ndarray) -> object:
-    """A torch tensor of the higher halves of float32."""
-    torch = pytest.importorskip("torch", reason="NumPy has no bfloat16, and PyTorch is missing")
-    halves = (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    return torch.from_numpy(halves.view(np.int16)).view(torch.bfloat16)
-
-
-def as_returned(decoded: np.ndarray) -> np.ndarray:
-    """What gradwire returns where the reference decodes this: bfloat16 as float32."""
-    if decoded.dtype == np.uint16:
-        return reference_gradients.to_float32(decoded)
-    return decoded
-
-
-def assert_same_bits(decoded: np.ndarray, wanted: np.ndarray) -> None:
-    assert (decoded.dtype, decoded.shape) == (wanted.dtype, wanted.shape)
-    assert decoded.tobytes() == wanted.tobytes()
-
 
 # The reference decoder.
 
