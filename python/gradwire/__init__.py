@@ -24,7 +24,7 @@ True
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradwire._core import (
     BufferTooSmallError,
@@ -93,6 +93,9 @@ from gradwire.sparsifiers import (
     TopK,
 )
 
+if TYPE_CHECKING:
+    from gradwire import horovod, jax, mpi, tensorflow, torch  # noqa: F401
+
 __version__ = _version()
 
 _ADAPTERS = ("horovod", "jax", "mpi", "tensorflow", "torch")
@@ -103,6 +106,11 @@ def __getattr__(name: str) -> Any:
     if name in _ADAPTERS:
         return importlib.import_module(f"gradwire.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """All names, those of adapters included."""
+    return sorted({*globals(), *_ADAPTERS})
 
 
 __all__ = [

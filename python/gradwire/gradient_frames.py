@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from gradwire import _core
 from gradwire._arrays import as_bytes, check_apart
-from gradwire._floats import BFLOAT16, FLOAT32, NAMES, as_output
+from gradwire._floats import BFLOAT16, FLOAT32, NAMES, Float32Array, FloatArray, as_output
 
+Out = TypeVar("Out")
 _METHODS = ("levels", "signs", "powers", "planes", "sparse", "random", "ternary signs")
 _PLANES = 3
 
@@ -50,6 +51,24 @@ def inspect_gradient(frame: Any) -> GradientInfo:
     return GradientInfo(_METHODS[method], NAMES[number], shape, count, sent, data.nbytes)
 
 
+@overload
+def decompress_gradient(
+    frame: Any,
+    out: None = None,
+    accumulate: bool = False,
+    scale: float = 1.0,
+    max_size: int | None = None,
+    threads: int | None = None,
+) -> FloatArray: ...
+@overload
+def decompress_gradient(
+    frame: Any,
+    out: Out,
+    accumulate: bool = False,
+    scale: float = 1.0,
+    max_size: int | None = None,
+    threads: int | None = None,
+) -> Out: ...
 def decompress_gradient(
     frame: Any,
     out: Any = None,
@@ -114,6 +133,22 @@ def decompress_gradient(
     return target
 
 
+@overload
+def decompress_sum(
+    frames: Sequence[Any],
+    out: None = None,
+    scale: float = 1.0,
+    max_size: int | None = None,
+    threads: int | None = None,
+) -> Float32Array: ...
+@overload
+def decompress_sum(
+    frames: Sequence[Any],
+    out: Out,
+    scale: float = 1.0,
+    max_size: int | None = None,
+    threads: int | None = None,
+) -> Out: ...
 def decompress_sum(
     frames: Sequence[Any],
     out: Any = None,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "base/byte_io.hpp"
 #include "codecs/loaded_code_book.hpp"
@@ -61,9 +62,39 @@ bool is_damaged(std::span<const std::uint8_t> frame) {
   return Crc32c(frame.first(frame.size() - kChecksumBytes)).value() != end.u32();
 }
 
-ParsedFrame parse(std::span<const std::uint8_t> frame) {
-  ByteReader reader(frame);
-  const auto magic = reader.take(2);
+/// Takes a frame apart, part by part, in the order of FORMAT.md, section 2.
+class FrameParser {
+ public:
+  explicit FrameParser(std::span<const std::uint8_t> frame) : frame_(frame), reader_(frame) {}
+
+  ParsedFrame parse() {
+    read_magic();
+    read_format();
+    read_shape();
+    const std::uint64_t code_book_size = read_code_book_size();
+    read_payloads(read_directory());
+    read_tail(code_book_size);
+    return std::move(parsed_);
+  }
+
+ private:
+  void read_magic();
+  void read_format();
+  void read_shape();
+  std::uint64_t read_code_book_size();
+  /// Returns the entries of the chunks, and finds the borders of the chunks on the way.
+  std::vector<std::uint32_t> read_directory();
+  void read_payloads(std::span<const std::uint32_t> entries);
+  void read_tail(std::uint64_t code_book_size);
+
+  std::span<const std::uint8_t> frame_;
+  ByteReader reader_;
+  unsigned chunk_log2_ = 0;
+  ParsedFrame parsed_{};
+};
+
+void FrameParser::read_magic() {
+  const auto magic = reader_.take(2);
   if (magic[0] == kMagic[0] && magic[1] == kGradientMagic) {
     throw CorruptFrameError(
         "this is a gradient frame; decode it with decompress_gradient or a Compressor");
@@ -71,85 +102,103 @@ ParsedFrame parse(std::span<const std::uint8_t> frame) {
   if (magic[0] != kMagic[0] || magic[1] != kMagic[1]) {
     throw CorruptFrameError("not a gradwire frame: the first two bytes are not 'GW'");
   }
-  const std::uint8_t version = reader.byte();
-  if (version != kVersion) unsupported("format version", version);
-  ParsedFrame parsed{};
-  const std::uint8_t flags = reader.byte();
-  if (flags & ~(kChecksumFlag | kSharedBookFlag)) unsupported("flags", flags);
-  parsed.checksum = flags & kChecksumFlag;
-  parsed.shared_code_book = flags & kSharedBookFlag;
-  const std::uint8_t codec = reader.byte();
-  parsed.codec = find_codec(codec);
-  if (parsed.codec == nullptr) unsupported("codec", codec);
-  const std::uint8_t layout = reader.byte();
-  if (layout > (parsed.codec->has_pivot_layout ? 1 : 0)) unsupported("layout", layout);
-  parsed.layout = static_cast<Layout>(layout);
-  const std::uint8_t dtype = reader.byte();
-  if (dtype >= kDTypeCount) unsupported("dtype", dtype);
-  parsed.dtype = static_cast<DType>(dtype);
-  const std::uint8_t chunk_log2 = reader.byte();
-  if (chunk_log2 > kMaxChunkLog2) unsupported("chunk size exponent", chunk_log2);
-  const std::uint8_t dimensions = reader.byte();
-  if (dimensions > kMaxDimensions) unsupported("number of dimensions", dimensions);
+}
 
-  for (unsigned i = 0; i < dimensions; ++i) parsed.shape.push_back(reader.varint());
+void FrameParser::read_format() {
+  const std::uint8_t version = reader_.byte();
+  if (version != kVersion) unsupported("format version", version);
+  const std::uint8_t flags = reader_.byte();
+  if (flags & ~(kChecksumFlag | kSharedBookFlag)) unsupported("flags", flags);
+  parsed_.checksum = flags & kChecksumFlag;
+  parsed_.shared_code_book = flags & kSharedBookFlag;
+  const std::uint8_t codec = reader_.byte();
+  parsed_.codec = find_codec(codec);
+  if (parsed_.codec == nullptr) unsupported("codec", codec);
+  const std::uint8_t layout = reader_.byte();
+  if (layout > (parsed_.codec->has_pivot_layout ? 1 : 0)) unsupported("layout", layout);
+  parsed_.layout = static_cast<Layout>(layout);
+  const std::uint8_t dtype = reader_.byte();
+  if (dtype >= kDTypeCount) unsupported("dtype", dtype);
+  parsed_.dtype = static_cast<DType>(dtype);
+  chunk_log2_ = reader_.byte();
+  if (chunk_log2_ > kMaxChunkLog2) unsupported("chunk size exponent", chunk_log2_);
+}
+
+void FrameParser::read_shape() {
+  const std::uint8_t dimensions = reader_.byte();
+  if (dimensions > kMaxDimensions) unsupported("number of dimensions", dimensions);
+  for (unsigned i = 0; i < dimensions; ++i) parsed_.shape.push_back(reader_.varint());
   try {
-    parsed.count = element_count(parsed.shape, parsed.dtype);
+    parsed_.count = element_count(parsed_.shape, parsed_.dtype);
   } catch (const std::length_error&) {
     throw CorruptFrameError("frame declares an array of more than 2^62 bytes");
   }
-  const std::uint64_t code_book_size = reader.varint();
-  if (parsed.shared_code_book &&
-      (!parsed.codec->shares_code_books || code_book_size != kBookNameBytes)) {
-    throw CorruptFrameError(
-        "frame has an invalid shared code book name: only entropy may have one, of 8 bytes");
-  }
+}
 
+std::uint64_t FrameParser::read_code_book_size() {
+  const std::uint64_t size = reader_.varint();
+  if (parsed_.shared_code_book && !parsed_.codec->shares_code_books) {
+    throw CorruptFrameError("frame names a shared code book, which its codec does not take");
+  }
+  if (parsed_.shared_code_book && size != kBookNameBytes) {
+    throw CorruptFrameError("the name of a shared code book has " + std::to_string(size) +
+                            " bytes, but must have 8");
+  }
+  return size;
+}
+
+std::vector<std::uint32_t> FrameParser::read_directory() {
   // Every chunk has an entry, so that a short frame cannot declare a long array.
-  const std::uint64_t chunks =
-      (parsed.count >> chunk_log2) + ((parsed.count & ((std::uint64_t{1} << chunk_log2) - 1)) != 0);
-  if (chunks > reader.left() / kChunkEntryBytes) {
-    throw TruncatedFrameError("frame is truncated: it declares " + std::to_string(parsed.count) +
+  const std::uint64_t rest = parsed_.count & ((std::uint64_t{1} << chunk_log2_) - 1);
+  const std::uint64_t chunks = (parsed_.count >> chunk_log2_) + (rest != 0);
+  if (chunks > reader_.left() / kChunkEntryBytes) {
+    throw TruncatedFrameError("frame is truncated: it declares " + std::to_string(parsed_.count) +
                               " elements in " + std::to_string(chunks) + " chunks, but has only " +
-                              std::to_string(reader.left()) + " bytes left");
+                              std::to_string(reader_.left()) + " bytes left");
   }
   std::vector<std::uint64_t> overhangs(chunks == 0 ? 0 : chunks - 1);
-  if (parsed.codec->whole_runs) {
-    for (std::uint64_t& overhang : overhangs) overhang = reader.varint();
+  if (parsed_.codec->whole_runs) {
+    for (std::uint64_t& overhang : overhangs) overhang = reader_.varint();
   }
-  parsed.borders = chunk_borders(parsed.count, chunk_log2, overhangs);
+  parsed_.borders = chunk_borders(parsed_.count, chunk_log2_, overhangs);
   std::vector<std::uint32_t> entries(chunks);
-  for (std::uint32_t& entry : entries) entry = reader.u32();
-  parsed.head = frame.first(frame.size() - reader.left());
-  for (std::size_t i = 0; i < chunks; ++i) {
+  for (std::uint32_t& entry : entries) entry = reader_.u32();
+  return entries;
+}
+
+void FrameParser::read_payloads(std::span<const std::uint32_t> entries) {
+  parsed_.head = frame_.first(frame_.size() - reader_.left());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
     const bool raw = entries[i] & kRawChunkFlag;
-    const auto payload = reader.take(entries[i] & ~kRawChunkFlag);
+    const auto payload = reader_.take(entries[i] & ~kRawChunkFlag);
     const std::uint64_t raw_size =
-        (parsed.borders[i + 1] - parsed.borders[i]) * item_size(parsed.dtype);
+        (parsed_.borders[i + 1] - parsed_.borders[i]) * item_size(parsed_.dtype);
     const bool possible = raw_size == 0 ? entries[i] == 0
                           : raw         ? payload.size() == raw_size
                                         : payload.size() < raw_size;
     if (!possible) {
       throw CorruptFrameError("chunk " + std::to_string(i) + " has an invalid size");
     }
-    parsed.chunks.push_back({payload, raw});
+    parsed_.chunks.push_back({payload, raw});
   }
-  const std::size_t tail_size = reader.left();
-  parsed.code_book = reader.take(code_book_size);
-  parsed.code_length = reader.varint();
-  parsed.tail = frame.last(tail_size).first(tail_size - reader.left());
-  if (parsed.checksum) parsed.stored_crc = reader.u32();
-  if (reader.left() != 0) {
-    throw CorruptFrameError(std::to_string(reader.left()) + " bytes follow the end of the frame");
+}
+
+void FrameParser::read_tail(std::uint64_t code_book_size) {
+  const std::size_t tail_size = reader_.left();
+  parsed_.code_book = reader_.take(code_book_size);
+  parsed_.code_length = reader_.varint();
+  parsed_.tail = frame_.last(tail_size).first(tail_size - reader_.left());
+  if (parsed_.checksum) parsed_.stored_crc = reader_.u32();
+  if (reader_.left() != 0) {
+    throw CorruptFrameError(std::to_string(reader_.left()) + " bytes follow the end of the frame");
   }
-  return parsed;
 }
 
 }  // namespace
 
 ParsedFrame parse_frame(std::span<const std::uint8_t> frame) {
   try {
-    return parse(frame);
+    return FrameParser(frame).parse();
   } catch (const UnsupportedFormatError&) {
     if (is_damaged(frame)) throw CorruptFrameError(kDamaged);
     throw;
