@@ -24,8 +24,8 @@ import workloads
 from namespaces import LINKS, network, run_ranks
 from network_worker import GRADWIRE, PLAIN
 
-from gradwire.progress import Progress
-from gradwire.tables import print_table
+from gradwire.tools.progress import Progress
+from gradwire.tools.tables import print_table
 
 WORKER = Path(__file__).parent / "convergence_worker.py"
 STEPS = {"cnn": 600, "lstm": 100}

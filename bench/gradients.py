@@ -41,9 +41,9 @@ import numpy as np
 import torch
 
 import gradwire as gw
-from gradwire.demo import sample_gradients
-from gradwire.progress import Progress
-from gradwire.tables import print_table
+from gradwire.tools.demo import sample_gradients
+from gradwire.tools.progress import Progress
+from gradwire.tools.tables import print_table
 
 BUCKET = 512
 LEVELS = 4

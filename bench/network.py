@@ -23,7 +23,7 @@ import workloads
 from namespaces import LINKS, network, run_ranks
 from network_worker import METHODS, NOTHING, PLAIN
 
-from gradwire.tables import print_table
+from gradwire.tools.tables import print_table
 
 WORKER = Path(__file__).parent / "network_worker.py"
 

@@ -26,7 +26,7 @@ import zstandard
 from tqdm import tqdm
 
 import gradwire as gw
-from gradwire.tables import print_table
+from gradwire.tools.tables import print_table
 
 ROUNDS = 7
 Method = tuple[Callable[[np.ndarray], Any], Callable[[Any], Any]]

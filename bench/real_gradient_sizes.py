@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import gradwire as gw
-from gradwire.progress import Progress
-from gradwire.tables import print_table
+from gradwire.tools.progress import Progress
+from gradwire.tools.tables import print_table
 
 CODECS = ("entropy", "rlh", "shs", "elias", "huffman")
 SECONDS = 0.4  # of each measurement, or FEWEST rounds

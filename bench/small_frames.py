@@ -20,7 +20,7 @@ import datasets
 import numpy as np
 
 import gradwire as gw
-from gradwire.tables import print_table
+from gradwire.tools.tables import print_table
 
 ROUNDS = 3000
 

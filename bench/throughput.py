@@ -18,7 +18,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from gradwire.tables import print_table
+from gradwire.tools.tables import print_table
 
 PEERS = ("huff0", "rans32x16")
 CODERS = ("entropy", "huffman", "sh", "shs", "rlh", "elias", "rle", *PEERS)

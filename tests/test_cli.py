@@ -12,8 +12,8 @@ import pytest
 from cases import KEYS, ternary
 
 import gradwire as gw
-from gradwire.cli import main
-from gradwire.demo import sample_gradients
+from gradwire.tools.cli import main
+from gradwire.tools.demo import sample_gradients
 
 
 @pytest.fixture

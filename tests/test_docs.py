@@ -18,14 +18,19 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 ADAPTERS = ["horovod", "jax", "tensorflow"]  # their packages are installed by tests/adapters
-MODULES = [m.name for m in pkgutil.iter_modules(gradwire.__path__) if m.name != "__main__"]
+MODULES = [
+    m.name[len("gradwire.") :]
+    for m in pkgutil.walk_packages(gradwire.__path__, "gradwire.")
+    if m.name != "gradwire.__main__"
+]
 NEEDS = {"torch": "torch", "mpi": "mpi4py"}
 
 
 @pytest.mark.parametrize("name", ["", *(name for name in MODULES if name not in ADAPTERS)])
 def test_docstrings(name: str) -> None:
-    if name in NEEDS:
-        pytest.importorskip(NEEDS[name])
+    package = name.split(".")[0]
+    if package in NEEDS:
+        pytest.importorskip(NEEDS[package])
     module = importlib.import_module(f"gradwire.{name}" if name else "gradwire")
     assert doctest.testmod(module).failed == 0
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "cpp" / "src"
 TABLE = Path("codecs") / "codec_table.hpp"
 LAYERS = ("kernels", "base", "prefix", "codecs", "frame", "gradients")  # each uses those before
-ADAPTERS = {"horovod", "jax", "mpi", "tensorflow"}
+ADAPTERS = {"horovod", "jax", "mpi", "tensorflow", "torch"}
 BUILT_ON = {"horovod": "torch", "jax": "mpi", "tensorflow": "mpi"}
 
 
@@ -73,63 +73,60 @@ def test_files_stay_readable() -> None:
     assert not long
 
 
+def python_imports() -> dict[str, set[str]]:
+    """What each module of the package imports of it, by names such as exchange.averaging."""
+    package = ROOT / "python" / "gradwire"
+    names = {
+        ".".join(p.relative_to(package).with_suffix("").parts): p for p in package.rglob("*.py")
+    }
+    found = {}
+    for name, path in names.items():
+        pattern = r"^ *from gradwire(?:\.([\w.]+))? import (.+)$"
+        lines = re.findall(pattern, path.read_text().replace("(\n", ""), re.MULTILINE)
+        whole = {f"{m}.{n}".strip(".") for m, many in lines for n in re.findall(r"\w+", many)}
+        found[name] = {n for n in whole | {m for m, _ in lines} if n in names} - {name}
+    return found
+
+
+def kind_of(module: str) -> str:
+    """The layer of a Python module: "modules", "exchange", "tools" or "adapters"."""
+    first = module.split(".")[0]
+    if first in ADAPTERS:
+        return "adapters"
+    return first if first in ("exchange", "tools") else "modules"
+
+
 def test_python_imports_point_downward() -> None:
-    order = [
-        "_extras",
-        "_core",
-        "_tensors",
-        "_arrays",
-        "_floats",
-        "frames",
-        "encodings",
-        "codecs",
-        "entropy",
-        "runtime",
-    ]
-    order += [
-        "_quantizer",
-        "_sparsifier",
-        "_sidco",
-        "quantizers",
-        "sparsifiers",
-        "_memory",
-        "memory",
-        "gradient_frames",
-        "compressor",
-        "exchange",
-        "agreement",
-        "averaging",
-        "sharded",
-        "algorithms",
-        "checkpoint",
-        "adapter",
-        "tuner",
-        "factory",
-        "tables",
-        "progress",
-        "bench",
-        "gradient_bench",
-        "demo",
-        "cli",
-        "__main__",
-    ]
-    for path in (ROOT / "python" / "gradwire").glob("*.py"):
-        used = re.findall(r"^from gradwire(?:\.(\w+))? import", path.read_text(), re.MULTILINE)
-        if path.stem not in ADAPTERS | {"__init__"}:
-            rank = order.index(path.stem)
-            assert all(order.index(name or "_core") < rank for name in used), path.name
+    below = {
+        "modules": {"modules"},
+        "exchange": {"modules", "exchange"},
+        "tools": {"modules", "tools"},
+        "adapters": {"modules", "exchange", "adapters"},
+    }
+    imports = python_imports()
+    assert len(imports) > 40 and "exchange.averaging" in imports["mpi"]
+    for module, used in imports.items():
+        if module not in ("__init__", "__main__"):
+            wrong = {name for name in used if kind_of(name) not in below[kind_of(module)]}
+            assert not wrong, f"{module} imports {wrong}"
+
+
+def test_python_modules_form_no_circle() -> None:
+    imports = {m: set(used) for m, used in python_imports().items() if m != "__init__"}
+    while leaves := {m for m, used in imports.items() if not used & imports.keys()}:
+        imports = {m: used for m, used in imports.items() if m not in leaves}
+    assert not imports
 
 
 def test_adapters_know_no_other_but_exchanges() -> None:
+    for module, used in python_imports().items():
+        own = module.split(".")[0]
+        if own in ADAPTERS:
+            others = {name.split(".")[0] for name in used} & ADAPTERS
+            assert others <= {own, BUILT_ON.get(own, own)}, module
     package = ROOT / "python" / "gradwire"
-    files = [p for p in package.rglob("*.py") if p.parent.name == "torch" or p.stem in ADAPTERS]
-    for path in files:
-        used = re.findall(r"^ *from gradwire\.(\w+)", path.read_text(), re.MULTILINE)
-        own = "torch" if path.parent.name == "torch" else path.stem
-        allowed = {own, BUILT_ON.get(own, own)}
-        assert not set(used) & ((ADAPTERS | {"torch"}) - allowed), path
-    for path in package.glob("*.py"):
-        if path.stem not in ADAPTERS:
+    for path in package.rglob("*.py"):
+        if path.parent.name != "torch" and path.stem not in ADAPTERS:
             assert not re.search(r"^(from|import) (torch|mpi4py)", path.read_text(), re.MULTILINE)
 
 

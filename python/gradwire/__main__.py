@@ -2,6 +2,6 @@
 
 import sys
 
-from gradwire.cli import main
+from gradwire.tools.cli import main
 
 sys.exit(main())

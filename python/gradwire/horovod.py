@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from gradwire import checkpoint
 from gradwire._arrays import ByteArray
 from gradwire._core import CorruptFrameError
 from gradwire._extras import needs
-from gradwire.algorithms import make_averager
-from gradwire.averaging import Allgather, largest_frame
 from gradwire.compressor import Compressor
-from gradwire.exchange import Exchange, check_sizes
+from gradwire.exchange import checkpoint
+from gradwire.exchange.algorithms import make_averager
+from gradwire.exchange.interface import Exchange, check_sizes
 
 with needs("horovod", "torch"):
     import torch
@@ -141,8 +140,7 @@ class _Gradients:
         loss_scale: Callable[[], float] | None,
     ) -> None:
         self._parameters = parameters
-        self._exchange = HorovodExchange()
-        self.averager = make_averager(compressor, self._exchange, algorithm, loss_scale)
+        self.averager = make_averager(compressor, HorovodExchange(), algorithm, loss_scale)
         self._pending: dict[str, Callable[[], torch.Tensor]] = {}
         self._accumulating = False
         self._synchronized = False
@@ -228,23 +226,14 @@ class _Gradients:
         return partial(hvd.synchronize, hvd.allreduce_async(wide, name=f"gradwire.{name}"))
 
     def _compressed(self, name: str, flat: torch.Tensor) -> Callable[[], torch.Tensor]:
-        averager = self.averager
-        out = averager.room_for(flat)
-        frames = averager.compress(flat.cpu(), name)
-        if not isinstance(averager, Allgather):
+        out = self.averager.room_for(flat)
+        finish = self.averager.start(self.averager.compress(flat.cpu(), name), name, out)
 
-            def complete() -> torch.Tensor:
-                averager.complete(frames, name, out)
-                return torch.from_numpy(out)
-
-            return complete
-        arrive = self._exchange.start_allgather(frames[0], largest_frame(out.size), name)
-
-        def finish() -> torch.Tensor:
-            averager.finish(arrive(), name, out)
+        def arrive() -> torch.Tensor:
+            finish()
             return torch.from_numpy(out)
 
-        return finish
+        return arrive
 
 
 def _tensor(data: ByteArray) -> torch.Tensor:

@@ -18,11 +18,11 @@ import numpy as np
 
 from gradwire._arrays import ByteArray
 from gradwire._extras import needs
-from gradwire.adapter import NamedTensors
-from gradwire.algorithms import make_averager
-from gradwire.averaging import Allgather, Output, largest_frame
 from gradwire.compressor import Compressor
-from gradwire.exchange import Exchange, check_sizes
+from gradwire.exchange.adapter import NamedTensors
+from gradwire.exchange.algorithms import make_averager
+from gradwire.exchange.averaging import Output
+from gradwire.exchange.interface import Exchange, check_sizes
 
 with needs("mpi", "mpi4py"):
     from mpi4py import MPI
@@ -45,9 +45,11 @@ class MPIExchange(Exchange):
 
     def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
         """See :meth:`Exchange.allgather`."""
-        return self.start_allgather(data, limit)()
+        return self.start_allgather(data, limit, "")()
 
-    def start_allgather(self, data: ByteArray, limit: int) -> Callable[[], list[ByteArray]]:
+    def start_allgather(
+        self, data: ByteArray, limit: int, name: str
+    ) -> Callable[[], list[ByteArray]]:
         """Starts an :meth:`allgather`; the function that it returns waits for the result."""
         sizes = self.comm.allgather(data.size)
         check_sizes(sizes, limit)
@@ -94,8 +96,8 @@ class Averager(NamedTensors):
         algorithm: str = "auto",
         loss_scale: Callable[[], float] | None = None,
     ) -> None:
-        self._exchange = MPIExchange(_duplicate(comm or MPI.COMM_WORLD))
-        super().__init__(make_averager(compressor, self._exchange, algorithm, loss_scale))
+        exchange = MPIExchange(_duplicate(comm or MPI.COMM_WORLD))
+        super().__init__(make_averager(compressor, exchange, algorithm, loss_scale))
         self._pending: set[str] = set()
         self.traffic = self.averager.traffic
 
@@ -126,28 +128,25 @@ class Averager(NamedTensors):
             name: as for :meth:`average`.
 
         Returns:
-            An object whose ``wait()`` returns what :meth:`average` does.
+            An object whose ``wait()`` returns what :meth:`average` does. Call these in the same
+            order on all ranks.
 
         Raises:
             ValueError: a tensor of this name is being averaged already.
         """
         if name in self._pending:
             raise ValueError(f"tensor {name!r} is being averaged already; call its wait() first")
-        averager, shape = self.averager, tuple(x.shape)
-        out = averager.room_for(x)
-        frames = averager.compress(x.reshape(-1), name)
-        if not isinstance(averager, Allgather):
-            averager.complete(frames, name, out)
-            return Pending(lambda: out.reshape(shape))
-        arrive = self._exchange.start_allgather(frames[0], largest_frame(out.size))
+        shape = tuple(x.shape)
+        out = self.averager.room_for(x)
+        finish = self.averager.start(self.averager.compress(x.reshape(-1), name), name, out)
         self._pending.add(name)
 
-        def finish() -> Output:
+        def arrive() -> Output:
             self._pending.discard(name)
-            averager.finish(arrive(), name, out)
+            finish()
             return out.reshape(shape)
 
-        return Pending(finish)
+        return Pending(arrive)
 
 
 def _duplicate(comm: MPI.Comm) -> MPI.Comm:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from gradwire.tuner import COMPRESSED, PLAIN, Tuner
+from gradwire.exchange.tuner import COMPRESSED, PLAIN, Tuner
 
 
 class Training:

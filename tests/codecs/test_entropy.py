@@ -8,7 +8,7 @@ import reference
 from cases import CORNER_CASES, ternary
 
 import gradwire as gw
-from gradwire.demo import sample_gradients
+from gradwire.tools.demo import sample_gradients
 
 
 def share_of_entropy(array: np.ndarray) -> float:

@@ -182,7 +182,7 @@ def test_lossless_keeps_every_bit(dtype: type, shape: tuple[int, ...]) -> None:
 
 
 def test_lossless_shrinks_real_gradients() -> None:
-    from gradwire.demo import sample_gradients
+    from gradwire.tools.demo import sample_gradients
 
     for gradient in sample_gradients().values():
         x = gradient.astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gradwire._memory import TensorMemory
-from gradwire.averaging import Averager
+from gradwire.exchange.averaging import Averager
 from gradwire.torch.names import ParameterNames
 
 Layout = list[tuple[str, int]]

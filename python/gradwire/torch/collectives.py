@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from gradwire._arrays import ByteArray, as_bytes
-from gradwire.exchange import Exchange, check_sizes
+from gradwire.exchange.interface import Exchange, check_sizes
 
 _ANY_SIZE = 1 << 40  # bytes; more than any frame has
 _TAGS = 0x67770000  # our first message tag, chosen to differ from those of the program

@@ -10,9 +10,9 @@ import torch
 import torch.distributed as dist
 
 from gradwire._tensors import plain_tensor
-from gradwire.adapter import NamedTensors
-from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
+from gradwire.exchange.adapter import NamedTensors
+from gradwire.exchange.algorithms import make_averager
 from gradwire.factory import compressor_from_params
 from gradwire.torch.collectives import GroupExchange
 from gradwire.torch.groups import GroupLease

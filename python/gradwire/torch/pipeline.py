@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gradwire._arrays import ByteArray
-from gradwire.averaging import Averager
+from gradwire.exchange.averaging import Averager
 from gradwire.torch.saturate import copy_saturated
 from gradwire.torch.stage import Stage
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from gradwire import checkpoint
 from gradwire._memory import TensorMemory
-from gradwire.adapter import Closing
-from gradwire.algorithms import make_averager
 from gradwire.compressor import Compressor
+from gradwire.exchange import checkpoint
+from gradwire.exchange.adapter import Closing
+from gradwire.exchange.algorithms import make_averager
+from gradwire.exchange.tuner import Tuner
 from gradwire.memory import NoMemory, Residual
 from gradwire.quantizers import QSGD
 from gradwire.torch.buckets import Buckets
@@ -26,7 +27,6 @@ from gradwire.torch.regroup import Bucket, Regrouping
 from gradwire.torch.saturate import copy_saturated, is_finite
 from gradwire.torch.stage import Stage
 from gradwire.torch.steps import Steps
-from gradwire.tuner import Tuner
 
 _SATURATED = "averaged elements were too large for their dtype and became its largest number"
 

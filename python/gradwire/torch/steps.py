@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradwire.averaging import Averager
+from gradwire.exchange.averaging import Averager
 from gradwire.torch.names import ParameterNames
 from gradwire.torch.pipeline import Pipeline
 

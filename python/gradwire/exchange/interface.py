@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from gradwire._arrays import ByteArray
 from gradwire._core import CorruptFrameError
@@ -23,6 +24,18 @@ class Exchange(ABC):
     @abstractmethod
     def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
         """Sends ``data`` to all ranks; returns the data of all ranks in rank order."""
+
+    def start_allgather(
+        self, data: ByteArray, limit: int, name: str
+    ) -> Callable[[], list[ByteArray]]:
+        """An :meth:`allgather` that may go on until the function that it returns is called.
+
+        Args:
+            data: as for :meth:`allgather`.
+            limit: as for :meth:`allgather`.
+            name: of the tensor, for frameworks that match calls of ranks by it.
+        """
+        return partial(self.allgather, data, limit)
 
     @abstractmethod
     def alltoall(self, data: Sequence[ByteArray], limit: int) -> list[ByteArray]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradwire import _core
 from gradwire.compressor import Compressor
-from gradwire.exchange import Exchange
+from gradwire.exchange.interface import Exchange
 from gradwire.memory import Memory
 
 _LONGEST = 1 << 20

@@ -1,8 +1,8 @@
 """Averages gradients over ranks by exchanging compressed frames. Independent of frameworks.
 
-There are two algorithms: :class:`Allgather` and :class:`~gradwire.sharded.Sharded`. Both give all
-ranks the same bits: a rank always adds in the order of ranks, and decodes its frames like those of
-other ranks.
+There are two algorithms: :class:`Allgather` and :class:`~gradwire.exchange.sharded.Sharded`. Both
+give all ranks the same bits: a rank always adds in the order of ranks, and decodes its frames like
+those of other ranks.
 
 Signs (:class:`~gradwire.quantizers.SignSGD`) are votes: with both algorithms, the average is the
 sign of their sum, and 0 for a tie (Bernstein et al., "signSGD with majority vote", ICLR 2019). With
@@ -14,8 +14,9 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from gradwire._core import CorruptFrameError, MissingCodeBookError
 from gradwire._floats import as_floats, to_float32
 from gradwire._memory import Ranges, TensorMemory
 from gradwire.compressor import Compressor
-from gradwire.exchange import Exchange
+from gradwire.exchange.interface import Exchange
 from gradwire.gradient_frames import decompress_gradient, decompress_sum
 from gradwire.memory import NoMemory
 from gradwire.quantizers import Lossless
@@ -121,6 +122,13 @@ class Averager(ABC):
 
         If a gradient was not finite, the average is NaN and the step is undone in memory.
         """
+
+    def start(self, frames: Sequence[ByteArray], name: str, out: Output) -> Callable[[], None]:
+        """Begins :meth:`complete`; call the function that it returns to finish.
+
+        All ranks must call these functions in the same order.
+        """
+        return partial(self.complete, frames, name, out)
 
     def compressors(self) -> list[Compressor]:
         """All compressors that hold state."""
@@ -245,10 +253,14 @@ class Allgather(Averager):
 
     def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
         """See :meth:`Averager.complete`."""
-        self.finish(self._allgather(frames[0], largest_frame(out.size)), name, out)
+        self._finish(self._allgather(frames[0], largest_frame(out.size)), name, out)
 
-    def finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
-        """The part of :meth:`complete` that follows once the frames of all ranks have arrived."""
+    def start(self, frames: Sequence[ByteArray], name: str, out: Output) -> Callable[[], None]:
+        """See :meth:`Averager.start`. Frames travel until it is finished, in any order."""
+        arrive = self.exchange.start_allgather(frames[0], largest_frame(out.size), name)
+        return lambda: self._finish(arrive(), name, out)
+
+    def _finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
         self.add_up(received, out)
         self._scale_votes(out)
         self._note_nonfinite(received, name)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from gradwire import checkpoint
-from gradwire.averaging import Averager
+from gradwire.exchange import checkpoint
+from gradwire.exchange.averaging import Averager
 
 Self = TypeVar("Self", bound="Closing")
 

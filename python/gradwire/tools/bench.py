@@ -15,9 +15,9 @@ from gradwire._arrays import IntegerArray
 from gradwire.codecs import codec
 from gradwire.entropy import shannon_entropy
 from gradwire.frames import decompress, inspect
-from gradwire.progress import Progress
 from gradwire.quantizers import QSGD
-from gradwire.tables import print_table
+from gradwire.tools.progress import Progress
+from gradwire.tools.tables import print_table
 
 ROUNDS = 7
 MIN_SECONDS = 0.05

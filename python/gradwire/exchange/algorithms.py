@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from gradwire.agreement import agree, settings_of
-from gradwire.averaging import Allgather, Averager
 from gradwire.compressor import Compressor
-from gradwire.exchange import Exchange
-from gradwire.sharded import Sharded
+from gradwire.exchange.agreement import agree, settings_of
+from gradwire.exchange.averaging import Allgather, Averager
+from gradwire.exchange.interface import Exchange
+from gradwire.exchange.sharded import Sharded
 
 ALGORITHMS = ("allgather", "sharded")
 FEW_RANKS = 3

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from gradwire._quantizer import Quantizer
 from gradwire._sparsifier import Sparsifier
-from gradwire.bench import describe, measure, print_measurements
-from gradwire.gradient_bench import print_compressors
-from gradwire.progress import Progress
 from gradwire.quantizers import QSGD, Lossless, SignSGD, TernGrad
 from gradwire.sparsifiers import SIDCoExponential, TopK
+from gradwire.tools.bench import describe, measure, print_measurements
+from gradwire.tools.gradient_bench import print_compressors
+from gradwire.tools.progress import Progress
 
-SAMPLE = Path(__file__).parent / "data" / "gradients.npz"
+SAMPLE = Path(__file__).parent.parent / "data" / "gradients.npz"
 LEVELS = 4
 PIPELINES: dict[str, Callable[[], Quantizer | Sparsifier]] = {
     "QSGD(4)": lambda: QSGD(LEVELS),

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from gradwire import _core
-from gradwire.bench import bench_files
 from gradwire.codecs import codec, codecs
-from gradwire.demo import run_demo
 from gradwire.entropy import shannon_entropy
 from gradwire.frames import decompress, inspect
-from gradwire.gradient_bench import bench_sparsifiers
+from gradwire.tools.bench import bench_files
+from gradwire.tools.demo import run_demo
+from gradwire.tools.gradient_bench import bench_sparsifiers
 
 EXIT_USAGE = 2
 EXIT_FILE = 3

@@ -15,7 +15,6 @@ from gradwire._quantizer import Quantizer
 from gradwire._sparsifier import Sparsifier
 from gradwire.compressor import Compressor
 from gradwire.gradient_frames import decompress_gradient, inspect_gradient
-from gradwire.progress import Progress
 from gradwire.sparsifiers import (
     DGC,
     GaussianK,
@@ -27,7 +26,8 @@ from gradwire.sparsifiers import (
     SIDCoPareto,
     TopK,
 )
-from gradwire.tables import print_table
+from gradwire.tools.progress import Progress
+from gradwire.tools.tables import print_table
 
 ROUNDS = 10
 WARM_UP = 10  # calls before measuring, in which SIDCo adapts

@@ -15,10 +15,10 @@ import numpy as np
 
 from gradwire._floats import as_floats, to_float32
 from gradwire._memory import TensorMemory
-from gradwire.averaging import Averager
 from gradwire.compressor import Compressor
-from gradwire.exchange import Exchange
-from gradwire.sharded import SECOND_STAGE
+from gradwire.exchange.averaging import Averager
+from gradwire.exchange.interface import Exchange
+from gradwire.exchange.sharded import SECOND_STAGE
 
 _LONGEST = 1 << 28
 """Largest size in bytes of the description of one rank's checkpoints."""

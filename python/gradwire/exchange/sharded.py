@@ -16,9 +16,9 @@ import numpy as np
 
 from gradwire._arrays import ByteArray
 from gradwire._memory import Ranges, TensorMemory
-from gradwire.averaging import Averager, Output, decode, is_zero, largest_frame
 from gradwire.compressor import Compressor
-from gradwire.exchange import Exchange
+from gradwire.exchange.averaging import Averager, Output, decode, is_zero, largest_frame
+from gradwire.exchange.interface import Exchange
 from gradwire.memory import NoMemory, Residual
 from gradwire.quantizers import SignSGD
 

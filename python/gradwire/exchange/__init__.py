@@ -1,0 +1,1 @@
+"""What ranks exchange: averages of gradients as frames. Independent of frameworks."""
