@@ -145,14 +145,14 @@ class Memory:
         """
         with self._lock:
             before = self._tensors.get(name)
+            old = {} if before is None else before.arrays
+            for array in old.values():
+                if array.size != count:
+                    raise ValueError(
+                        f"tensor {name!r} had {array.size} elements and has {count} now; "
+                        "give each tensor a unique name"
+                    )
             spare = self._before.pop(name, None) or self._spare.pop(name, None)
-        old = {} if before is None else before.arrays
-        for array in old.values():
-            if array.size != count:
-                raise ValueError(
-                    f"tensor {name!r} had {array.size} elements and has {count} now; "
-                    "give each tensor a unique name"
-                )
         if spare is None or any(array.size != count for array in spare.arrays.values()):
             spare = TensorMemory({})
         return Draft(

@@ -128,7 +128,7 @@ class Compressor:
         if former is not None or (self._owner is None and self.memory.names()):
             raise ValueError(
                 "this compressor is in use already, and two users would mix their memories; create "
-                "one for each user, or if nothing uses it any more, call compressor.reset()"
+                "one for each user, or close() its user, or if it has none, call compressor.reset()"
             )
         if self._owner is not None:
             self.reset()

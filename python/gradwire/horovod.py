@@ -149,6 +149,18 @@ class _Gradients:
 
     def synchronize(self) -> None:
         """Replaces all gradients with their averages."""
+        try:
+            self._average_all()
+        except BaseException:
+            self.averager.end_step(applied=False)
+            raise
+        if self.averager.step_is_void:
+            self.averager.end_step(applied=False)
+        else:
+            self.averager.go_on()
+        self._synchronized = True
+
+    def _average_all(self) -> None:
         for name, parameter in self._parameters.items():
             if name not in self._pending:
                 self._start(name, parameter)
@@ -157,17 +169,13 @@ class _Gradients:
             copy_saturated(pending[name]().view_as(parameter), parameter.grad)
             if not is_finite(parameter.grad):
                 self.averager.step_is_void = True
-        if self.averager.step_is_void:
-            self.averager.end_step(applied=False)
-        else:
-            self.averager.go_on()
-        self._synchronized = True
 
     def skip_step(self) -> None:
         """Undoes in memory all that followed the last ``step()``."""
-        if self._pending:
+        if not self._synchronized:
             self.synchronize()
         self.averager.end_step(applied=False)
+        self._synchronized = False
 
     def after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """The hook that runs after ``step`` has updated the parameters."""
@@ -202,6 +210,7 @@ class _Gradients:
         self._synchronized = False
 
     def _ready(self, name: str, parameter: torch.Tensor) -> None:
+        self._synchronized = False
         if self._accumulating:
             return
         if name in self._pending:
@@ -209,7 +218,6 @@ class _Gradients:
                 f"parameter {name} has a second gradient without a step in between; "
                 "accumulate gradients within optimizer.no_sync()"
             )
-        self._synchronized = False
         self._start(name, parameter)
 
     def _start(self, name: str, parameter: torch.Tensor) -> None:

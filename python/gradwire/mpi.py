@@ -143,7 +143,11 @@ class Averager(NamedTensors):
 
         def arrive() -> Output:
             self._pending.discard(name)
-            finish()
+            try:
+                finish()
+            except BaseException:
+                self.averager.take_back([name])
+                raise
             return out.reshape(shape)
 
         return Pending(arrive)
@@ -167,7 +171,10 @@ class Pending:
 
     def __init__(self, finish: Callable[[], Output]) -> None:
         self._finish = finish
+        self._average: Output | None = None
 
     def wait(self) -> Output:
         """Waits for the average and returns it; see :meth:`Averager.average`."""
-        return self._finish()
+        if self._average is None:
+            self._average = self._finish()
+        return self._average

@@ -133,6 +133,7 @@ def check_overlap() -> None:
     expected = np.mean([gradient(r) for r in range(COMM.size)], axis=0)
     for factor, average in zip((1, 2, 3), pending):
         np.testing.assert_allclose(average.wait(), factor * expected, atol=1e-5)
+        assert average.wait() is average.wait()
 
 
 def check_settings() -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 import nothing_lost_behavior
+import nothing_lost_ends
 import nothing_lost_runs
 import nothing_lost_steps
 import torch.distributed as dist
@@ -37,7 +38,7 @@ def counted_cases(world: int) -> dict[str, Case]:
 
 def cases_for(world: int) -> dict[str, Case]:
     """By name, in the order in which they run."""
-    modules = (nothing_lost_behavior, nothing_lost_runs, nothing_lost_steps)
+    modules = (nothing_lost_behavior, nothing_lost_runs, nothing_lost_steps, nothing_lost_ends)
     others = (module.cases_for(world) for module in modules)
     return {name: case for cases in (counted_cases(world), *others) for name, case in cases.items()}
 

@@ -1,4 +1,4 @@
-"""Where steps end: several backward passes, skips and errors in a step; and where states end.
+"""Where steps end: several backward passes, skips and errors in a step.
 
 Cases of test_nothing_lost.py, on all ranks.
 """
@@ -6,17 +6,13 @@ Cases of test_nothing_lost.py, on all ranks.
 from __future__ import annotations
 
 import copy
-import gc
-import os
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from nothing_lost_training import LOST, Count, Weights, gradients_of, wrapped
+from nothing_lost_training import LOST, Count, Weights, gradients_of, top_k, wrapped
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch_training import ALGORITHMS, data, expect, hooked, network, train, wrap
@@ -24,10 +20,6 @@ from torch_training import ALGORITHMS, data, expect, hooked, network, train, wra
 import gradwire as gw
 
 Case = Callable[[], float]
-
-
-def top_k() -> gw.Compressor:
-    return gw.Compressor(gw.TopK(0.05), memory=gw.Residual())
 
 
 def pair(algorithm: str) -> tuple[list[Any], list[DistributedDataParallel], Any]:
@@ -39,10 +31,13 @@ def pair(algorithm: str) -> tuple[list[Any], list[DistributedDataParallel], Any]
     return models, both, state
 
 
-def case_two_passes(algorithm: str) -> float:
-    """Two backward passes before each update, as of a GAN; overflow in one skips both."""
+def case_two_passes(algorithm: str, fused: bool) -> float:
+    """Two backward passes before each update, as of a GAN; overflow in one skips both.
+
+    Fused optimizers leave no trace in the versions of parameters.
+    """
     models, both, state = pair(algorithm)
-    optimizers = [torch.optim.SGD(model.parameters(), 1e-3) for model in models]
+    optimizers = [torch.optim.SGD(model.parameters(), 1e-3, fused=fused) for model in models]
     count = Count([name for name, _ in models[0].named_parameters()])
     unused = {name: 0.01 * p.detach() for name, p in models[0].named_parameters()}
     for step in range(40):
@@ -87,6 +82,103 @@ def case_skips_by_hand(algorithm: str) -> float:
         state.close()
     assert worst < LOST, worst
     return worst
+
+
+def case_updates_that_do_not_show() -> float:
+    """By way of parameter.data: each pass is a step, also after one change that shows."""
+    models, both, state = pair("allgather")
+    count = Count([name for name, _ in models[0].named_parameters()])
+    for step in range(40):
+        gradients = gradients_of(step, 1.0)
+        if step % 10 == 9 and dist.get_rank() == 0:
+            gradients["head"][3, 4] = torch.inf
+        for ddp in both:
+            ddp.zero_grad()
+            ddp(gradients).backward()
+        if step % 10 == 9:
+            continue
+        count.add(*models, 1.0)
+        for p in models[1].parameters():
+            p.data -= 1e-3 * (0 if p.grad is None else p.grad)
+        if step == 10:
+            with torch.no_grad():
+                models[1].small.clamp_(-5, 5)
+    lost = count.lost(state, 1.0)
+    state.close()
+    assert lost < LOST, lost
+    return lost
+
+
+class Failing(torch.autograd.Function):
+    """Raises in the backward pass when it is told to."""
+
+    fails = False
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        if Failing.fails:
+            raise RuntimeError("out of memory")
+        return gradient
+
+
+def case_an_error_in_the_backward_pass() -> float:
+    """Memory is as before the step, also that of buckets that have been averaged."""
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(100, 100), nn.Linear(100, 100)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(Failing.apply(self.first(x)))
+
+    ddp, state = hooked(Model(), top_k())
+    optimizer = torch.optim.SGD(ddp.parameters(), 1e-3)
+    for _ in range(4):
+        optimizer.zero_grad()
+        ddp(data(dist.get_rank())[0]).square().sum().backward()
+        optimizer.step()
+    before = copy.deepcopy(state.state_dict())
+    Failing.fails = True
+    expect(
+        RuntimeError,
+        ["out of memory"],
+        lambda: ddp(data(dist.get_rank())[0]).square().sum().backward(),
+    )
+    Failing.fails = False
+    after = state.state_dict()
+    for name, tensor in before["tensors"].items():
+        assert torch.equal(tensor["arrays"][""], after["tensors"][name]["arrays"][""]), name
+    state.close()
+    return 0.0
+
+
+def case_overflow_after_a_flush() -> float:
+    """Two plain passes: the first takes along what memory holds, the second overflows."""
+    model = nn.Linear(100, 100, bias=False)
+    state = gw.torch.CompressionState(None, top_k())
+    compressed = [True]
+    state.tuner.compresses = lambda bucket: compressed[0]
+    ddp = wrap(model)
+    ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    x = data(dist.get_rank())[0]
+    for _ in range(4):
+        optimizer.zero_grad()
+        ddp(x).square().sum().backward()
+        optimizer.step()
+    before = copy.deepcopy(state.state_dict()["tensors"]["weight"]["arrays"][""])
+    compressed[0] = False
+    for factor in (1.0, torch.inf):
+        (factor * ddp(x).square().sum()).backward()
+    after = state.state_dict()["tensors"]["weight"]["arrays"][""]
+    state.close()
+    assert torch.equal(before, after)
+    return 0.0
 
 
 def case_an_error_in_a_bucket() -> float:
@@ -159,104 +251,19 @@ def case_votes_and_loss_scale(algorithm: str) -> float:
     return worst
 
 
-def case_closed() -> float:
-    """What is closed says so, and keeps neither threads nor descriptors."""
-
-    def descriptors() -> int:
-        gc.collect()
-        return len(os.listdir("/proc/self/fd"))
-
-    kept: list[Any] = []
-
-    def use() -> None:
-        ddp, state = hooked(nn.Linear(70, 70), top_k())
-        ddp(torch.ones(3, 70)).sum().backward()
-        communicator = gw.torch.Communicator(top_k())
-        communicator.step(torch.ones(9), "x")
-        for one in (state, communicator):
-            one.close()
-            one.close()
-        kept.extend([ddp, state, communicator])
-
-    use()
-    before = descriptors()
-    for _ in range(30):
-        use()
-    assert descriptors() <= before, (descriptors(), before)
-    _, state, communicator = kept[:3]
-    for work in (
-        state.state_dict,
-        state.skip_step,
-        communicator.state_dict,
-        lambda: communicator.step(torch.ones(9), "x"),
-        lambda: communicator.skip_step(["x"]),
-        lambda: communicator.load_state_dict({"tensors": {}}),
-    ):
-        expect(RuntimeError, ["was closed"], work)
-    return 0.0
-
-
-def case_largest_numbers_by_fallback() -> float:
-    """What memory adds to a plain bucket does not make it infinite."""
-    model = nn.Linear(100, 100, bias=False)
-    state = gw.torch.CompressionState(None, top_k())
-    choice = [True]
-    state.tuner.compresses = lambda bucket: choice[0]
-    ddp = wrap(model)
-    ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
-    x = torch.eye(100)
-    for compressed in (True, True, False):
-        choice[0] = compressed
-        ddp.zero_grad()
-        ddp(x).backward(torch.full((100, 100), 3e38))
-        assert model.weight.grad.isfinite().all()
-    assert state.saturated > 0
-    state.close()
-    return 0.0
-
-
-def case_users_of_communicators() -> float:
-    """Tensors that are none, ranks that have no part, compressors that have been used."""
-    used = top_k()
-    used.compress(np.ones(100, np.float32))
-    expect(ValueError, ["in use already", "reset()"], lambda: gw.torch.Communicator(used))
-    used.reset()
-    group = dist.new_group([0])
-    if dist.get_rank() > 0:
-        expect(
-            ValueError, ["not in this process group"], lambda: gw.torch.Communicator(used, group)
-        )
-    with gw.torch.Communicator(used) as communicator:
-        for tensor, text in (
-            (torch.eye(50).to_sparse(), "to_dense()"),
-            (torch.empty(5, device="meta"), "no elements"),
-        ):
-            expect(TypeError, [text], partial(communicator.step, tensor, "x"))
-        expect(TypeError, ["pass ['x']"], lambda: communicator.skip_step("x"))
-        communicator.step(torch.ones(100), "x")
-        saved = communicator.state_dict()
-        tensors = {
-            name: {**held, "arrays": {k: torch.from_numpy(a) for k, a in held["arrays"].items()}}
-            for name, held in saved["tensors"].items()
-        }
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            communicator.load_state_dict({**saved, "tensors": tensors})
-    return 0.0
-
-
 def cases_for(world: int) -> dict[str, Case]:
     """By name, in the order in which they run."""
     if world != 2:
         return {}
     cases: dict[str, Case] = {}
     for algorithm in ALGORITHMS:
-        cases[f"two-passes-{algorithm}"] = partial(case_two_passes, algorithm)
+        cases[f"two-passes-{algorithm}"] = partial(case_two_passes, algorithm, False)
+        cases[f"fused-two-passes-{algorithm}"] = partial(case_two_passes, algorithm, True)
         cases[f"skips-by-hand-{algorithm}"] = partial(case_skips_by_hand, algorithm)
         cases[f"votes-and-loss-scale-{algorithm}"] = partial(case_votes_and_loss_scale, algorithm)
+    cases["updates-that-do-not-show"] = case_updates_that_do_not_show
+    cases["error-in-the-backward-pass"] = case_an_error_in_the_backward_pass
+    cases["overflow-after-a-flush"] = case_overflow_after_a_flush
     cases["error-in-a-bucket"] = case_an_error_in_a_bucket
     cases["refused-checkpoint"] = case_a_refused_checkpoint
-    cases["closed"] = case_closed
-    cases["largest-numbers"] = case_largest_numbers_by_fallback
-    cases["users-of-communicators"] = case_users_of_communicators
     return cases

@@ -113,6 +113,8 @@ def test_steps_can_be_taken_back(pair: str) -> None:
     compressor.compress(gradient(3), "x")
     compressor.compress(gradient(3), "first seen in this step")
     assert pickle.dumps(compressor.memory.state_dict()) != before
+    with pytest.raises(ValueError, match="had 20000 elements and has 10 now"):
+        compressor.compress(gradient(4)[:10], "x")
     compressor.skip_step(["x", "first seen in this step"])
     assert pickle.dumps(compressor.memory.state_dict()) == before
     compressor.skip_step(["x"])  # there is no older step

@@ -46,6 +46,11 @@ PIPELINES: dict[str, Callable[[], gw.Compressor]] = {
 Gradients = dict[str, torch.Tensor]
 
 
+def top_k() -> gw.Compressor:
+    """A compressor whose memory holds much."""
+    return gw.Compressor(gw.TopK(0.05), memory=gw.Residual())
+
+
 class Weights(nn.Module):
     """Parameters whose gradients are given to ``forward``; it does not use those that have none."""
 

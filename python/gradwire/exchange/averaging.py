@@ -92,7 +92,12 @@ class Averager(ABC):
         """
         if out is None:
             out = self.room_for(x)
-        self.complete(self.compress(x.reshape(-1), name), name, out)
+        frames = self.compress(x.reshape(-1), name)
+        try:
+            self.complete(frames, name, out)
+        except BaseException:
+            self._take_back(name)
+            raise
         return out
 
     def keeps_float64(self, x: Any) -> bool:

@@ -54,6 +54,11 @@ class ParameterNames:
         living = {name: reference() for name, reference in self._parameters.items()}
         return {name: tuple(p.shape) for name, p in living.items() if p is not None}
 
+    def knows(self, parameter: torch.Tensor) -> bool:
+        """Whether a parameter is one of the model's."""
+        name = self._names.get(id(parameter))
+        return name is not None and self._parameters[name]() is parameter
+
     def versions(self) -> int:
         """A number that grows whenever a known parameter is modified in place."""
         return sum(p._version for r in self._parameters.values() if (p := r()) is not None)

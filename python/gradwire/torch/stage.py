@@ -24,8 +24,13 @@ class Stage:
             self._thread.start()
         self._work.put(work)
 
-    def end(self) -> None:
-        """Ends the thread once all work is done; does not wait for it."""
+    def end(self, then: Callable[[], None] | None = None) -> None:
+        """Ends the thread once all work is done, and calls ``then`` last; does not wait for it."""
+        if then is not None:
+            if self._thread is None:
+                then()
+            else:
+                self._work.put(then)
         self._work.put(None)
 
     def join(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -270,17 +269,13 @@ class CompressionState(Closing):
     def _begin_pass(self) -> None:
         self.steps += 1
         self._pipeline.begin_step()
-        self._steps.begin_pass()
+        goes_on = self._steps.begin_pass()
         if self.fallback:
             self.tuner.begin_step()
         choices = self.choices()
-        memory = self.compressor.memory
-        has_work = bool(memory.names()) or not choices or any(choices.values())
-        self._watches = has_work and not isinstance(memory, NoMemory)
-        # DDP turns errors of futures into RuntimeErrors; this callback raises them before that.
-        # Outside a backward pass there is no queue: a rank that has joined sends zeros.
-        with contextlib.suppress(RuntimeError):
-            torch.autograd.Variable._execution_engine.queue_callback(self._pipeline.wait)
+        held = any(c.memory.names() for c in self.averager.compressors())
+        watches = held or not choices or any(choices.values()) or (goes_on and self._watches)
+        self._watches = watches and not isinstance(self.compressor.memory, NoMemory)
 
     def _is_small(self, count: int) -> bool:
         return count < SMALLEST and self.compressor.estimates_gradient
@@ -340,6 +335,6 @@ class CompressionState(Closing):
 
 def _end(stages: Sequence[Stage], lease: GroupLease) -> None:
     """Ends the resources of a state. Must not refer to the state itself."""
-    for stage in stages:
-        stage.end()
+    compress, exchange = stages
+    compress.end(exchange.end)  # which may get work until then
     lease.end()
