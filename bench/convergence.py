@@ -6,8 +6,8 @@
 trains on ranks in network namespaces joined by such links, with plain DDP and with gradwire's hook.
 `time` is the training time until the test is as good as plain DDP's in the end; tests are not
 counted. cnn is tested by its accuracy on 10,000 images, lstm by its loss on held-out words. With
---seeds the same is trained from so many starts, without limits on the links and without fallback;
-the table has the mean of the final tests, and of their differences to plain DDP of the same start.
+--seeds N each is trained from N starts, without limits on the links and without fallback; the table
+has the mean of the final tests, and of their differences from plain DDP with the same start.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def need(*programs: str) -> None:
     missing = [p for p in programs if shutil.which(p) is None]
     if missing:
         pytest.skip(
-            f"the C++ library outside Python is tested with {', '.join(missing)}: install it"
+            f"the C++ library outside Python is tested with {', '.join(missing)}, which pip does "
+            "not bring: install it with the system's package manager"
         )
 
 

@@ -13,7 +13,10 @@ import pytest
 pytest.importorskip("mpi4py", reason="needs mpi4py: pip install '.[mpi]'")
 
 
-@pytest.mark.skipif(shutil.which("mpirun") is None, reason="needs mpirun, e.g. of Open MPI")
+@pytest.mark.skipif(
+    shutil.which("mpirun") is None,
+    reason="needs mpirun, which pip does not bring: install Open MPI",
+)
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_averages(ranks: int) -> None:
     command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(ranks)]

@@ -8,7 +8,7 @@ using namespace gradwire;
 
 namespace {
 
-/// Blocks with about so many bytes that are not 0, each for itself.
+/// `count` blocks for each number in `nonzeros`, each with about that many bytes that are not 0.
 std::vector<BlockSigns> blocks_like(std::initializer_list<unsigned> nonzeros, std::size_t count) {
   std::mt19937 random(8);
   std::vector<BlockSigns> blocks;

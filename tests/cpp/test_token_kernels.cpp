@@ -36,7 +36,7 @@ TEST_CASE("the cheapest class, and the lower one of two equals") {
   costs.size = 8;
   std::fill_n(costs.label, costs.size, 1 << 24);
   for (const int k : {2, 5, 7}) costs.label[k] = 100;
-  costs.negative[7] = 1;  // like 5, but for negative bytes
+  costs.negative[7] = 1;  // class 7 costs more than class 5 for negative bytes only
   costs.positive[2] = 1;
   const BlockSigns signs[] = {{0, 0}, {0, 9}, {9, 0}, {9, 9}};
   for (const Kernels* kernels : all_kernels()) {

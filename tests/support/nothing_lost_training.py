@@ -121,7 +121,7 @@ def backward(ddp: DistributedDataParallel, gradients: Gradients) -> None:
 def counted_run(
     pipeline: str, algorithm: str, fallback: bool, steps: int, events: bool = True
 ) -> float:
-    """The share that is lost over a run with all that may happen; 0 but for rounding.
+    """The share that is lost over a run with all that may happen: 0, up to rounding.
 
     Events: the loss scale changes up and down, steps are skipped because one rank overflows, and
     half way a checkpoint goes on in another model, with buckets of other sizes.

@@ -73,7 +73,7 @@ def decode_pairs(codec, data, count, elements, book, layout) -> tuple[list[int],
 
 
 def read_nodes(bits: Bits, size: int, prefix: str, book: Book) -> list[str]:
-    """The code words of so many elements, all of which begin with `prefix`."""
+    """The code words of `size` elements, all of which begin with `prefix`."""
     if size == 0 or prefix in book:
         return [prefix] * size
     depths = {len(word) - len(prefix) for word in book if word.startswith(prefix)}
@@ -86,7 +86,7 @@ def read_nodes(bits: Bits, size: int, prefix: str, book: Book) -> list[str]:
 
 
 def read_code_words(data: bytes, count: int, book: Book, layout: int):  # 5.3
-    """What so many code words stand for, and the bits of all."""
+    """What `count` code words stand for, and the number of their bits."""
     source = Bytes(data)
     if layout == 1:
         bits, words = Bits(source.take(len(data))), []

@@ -146,7 +146,7 @@ class Tuner:
         self._ahead = [base, kind] * _REPEATS
 
     def _rest(self, seconds: float) -> None:
-        """Pauses for so many steps of ``seconds`` that trials lose little of the total time."""
+        """Pauses long enough, in steps of ``seconds``, for trials to lose little of all time."""
         self._pause = max(_SHORTEST_PAUSE, round(self._lost / seconds / _SHARE))
         self._lost = 0.0
         self._times = {}
