@@ -202,6 +202,21 @@ class Memory:
             self.forget(name)
         self._set(name, memory)
 
+    def is_in_step(self, name: str) -> bool:
+        """Whether a tensor has had a step that can be undone."""
+        return name in self._before or name in self._first
+
+    def at_start(self, name: str) -> TensorMemory | None:
+        """The state of a tensor when the step began, not a copy; None if it had none."""
+        for steps in (self._first, self._before):
+            if name in steps:
+                return steps[name]
+        return self._tensors.get(name)
+
+    def set_start(self, name: str, memory: TensorMemory | None) -> None:
+        """Replaces the state to which a tensor returns if this step is undone."""
+        self._first[name] = memory
+
     def names(self) -> set[str]:
         """The names of all tensors that have state."""
         return set(self._tensors)

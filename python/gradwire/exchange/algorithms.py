@@ -8,7 +8,8 @@ from typing import Any
 
 from gradwire.compressor import Compressor
 from gradwire.exchange.agreement import agree, settings_of
-from gradwire.exchange.averaging import Allgather, Averager
+from gradwire.exchange.allgather import Allgather
+from gradwire.exchange.averaging import Averager
 from gradwire.exchange.interface import Exchange
 from gradwire.exchange.sharded import Sharded
 

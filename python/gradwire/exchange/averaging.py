@@ -1,8 +1,8 @@
 """Averages gradients over ranks by exchanging compressed frames. Independent of frameworks.
 
-There are two algorithms: :class:`Allgather` and :class:`~gradwire.exchange.sharded.Sharded`. Both
-give all ranks the same bits: a rank always adds in the order of ranks, and decodes its frames like
-those of other ranks.
+There are two algorithms: :class:`~gradwire.exchange.allgather.Allgather` and
+:class:`~gradwire.exchange.sharded.Sharded`. Both give all ranks the same bits: a rank always adds
+in the order of ranks, and decodes its frames like those of other ranks.
 
 Signs (:class:`~gradwire.quantizers.SignSGD`) are votes: with both algorithms, the average is the
 sign of their sum, and 0 for a tie (Bernstein et al., "signSGD with majority vote", ICLR 2019). With
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from gradwire._arrays import ByteArray
 from gradwire._core import CorruptFrameError, MissingCodeBookError
 from gradwire._floats import as_floats, to_float32
-from gradwire._memory import Ranges, TensorMemory
+from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange.interface import Exchange
 from gradwire.gradient_frames import decompress_gradient, decompress_sum
@@ -177,19 +177,36 @@ class Averager(ABC):
             return []
         return [(begin, end) for begin, end in self.parts.get(name, ()) if is_zero(x[begin:end])]
 
-    @abstractmethod
     def held(self, name: str) -> TensorMemory | None:
         """The memory of a tensor; None if it has none."""
+        return self._join([memory.held(part) for memory, part in self._places(name)], name)
 
-    @abstractmethod
+    def is_in_step(self, name: str) -> bool:
+        """Whether the memory of a tensor has changed in a step that can be undone."""
+        return any(memory.is_in_step(part) for memory, part in self._places(name))
+
+    def at_start(self, name: str) -> TensorMemory | None:
+        """The memory of a tensor when the step began; None if it had none."""
+        return self._join([memory.at_start(part) for memory, part in self._places(name)], name)
+
     def keep(
         self, name: str, memory: TensorMemory | None, count: int, as_step: bool = False
     ) -> None:
         """Replaces the memory of a tensor; with ``as_step``, as a step that can be undone."""
+        self.counts[name] = count
+        for (store, part), piece in zip(self._places(name), self._split(memory, count)):
+            store.replace(part, piece, as_step)
 
-    @abstractmethod
+    def set_start(self, name: str, memory: TensorMemory | None, count: int) -> None:
+        """Replaces the memory to which a tensor returns if this step is undone."""
+        self.counts[name] = count
+        for (store, part), piece in zip(self._places(name), self._split(memory, count)):
+            store.set_start(part, piece)
+
     def forget(self, name: str) -> None:
         """Drops the memory of a tensor; this cannot be undone."""
+        for memory, part in self._places(name):
+            memory.forget(part)
 
     @abstractmethod
     def left_out(self, memory: TensorMemory) -> TensorMemory:
@@ -203,8 +220,20 @@ class Averager(ABC):
         """Bytes that this rank sends of the frames of a gradient."""
 
     @abstractmethod
+    def _places(self, name: str) -> Sequence[tuple[Memory, str]]:
+        """Where the memory of a tensor is: memories, and the names of its pieces in them."""
+
+    @abstractmethod
+    def _join(self, pieces: Sequence[TensorMemory | None], name: str) -> TensorMemory | None:
+        """The memory of a tensor from the pieces of its places."""
+
+    @abstractmethod
+    def _split(self, memory: TensorMemory | None, count: int) -> Sequence[TensorMemory | None]:
+        """The pieces of the memory of a tensor of ``count`` elements."""
+
     def _take_back(self, name: str) -> None:
-        """Undoes the last step of a tensor in memory."""
+        for memory, part in self._places(name):
+            memory.take_back(part)
 
     def _frame(
         self, compressor: Compressor, x: Any, name: str, untouched: Ranges = ()
@@ -245,52 +274,6 @@ class Averager(ABC):
         if votes:
             np.sign(out, out=out)
         self.traffic.add("decompress", time.perf_counter() - begin)
-
-
-class Allgather(Averager):
-    """Sends the frame of each rank to all ranks."""
-
-    def _compress(self, x: Any, name: str, untouched: Ranges) -> list[ByteArray]:
-        return [self._frame(self.compressor, x, name, untouched)]
-
-    def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
-        return self.exchange.traffic_of_allgather(frames[0].nbytes)
-
-    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
-        """See :meth:`Averager.complete`."""
-        self._finish(self._allgather(frames[0], largest_frame(out.size)), name, out)
-
-    def start(self, frames: Sequence[ByteArray], name: str, out: Output) -> Callable[[], None]:
-        """See :meth:`Averager.start`. Frames travel until it is finished, in any order."""
-        arrive = self.exchange.start_allgather(frames[0], largest_frame(out.size), name)
-        return lambda: self._finish(arrive(), name, out)
-
-    def _finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
-        self.add_up(received, out)
-        self._scale_votes(out)
-        self._note_nonfinite(received, name)
-
-    def held(self, name: str) -> TensorMemory | None:
-        """See :meth:`Averager.held`."""
-        return self.compressor.memory.held(name)
-
-    def keep(
-        self, name: str, memory: TensorMemory | None, count: int, as_step: bool = False
-    ) -> None:
-        """See :meth:`Averager.keep`."""
-        self.counts[name] = count
-        self.compressor.memory.replace(name, memory, as_step)
-
-    def forget(self, name: str) -> None:
-        """See :meth:`Averager.forget`."""
-        self.compressor.memory.forget(name)
-
-    def left_out(self, memory: TensorMemory) -> TensorMemory:
-        """See :meth:`Averager.left_out`."""
-        return memory
-
-    def _take_back(self, name: str) -> None:
-        self.compressor.memory.take_back(name)
 
 
 def largest_frame(count: int) -> int:

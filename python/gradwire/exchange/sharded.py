@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradwire._arrays import ByteArray
-from gradwire._memory import Ranges, TensorMemory
+from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange.averaging import Averager, Output, decode, is_zero, largest_frame
 from gradwire.exchange.interface import Exchange
@@ -68,53 +68,6 @@ class Sharded(Averager):
         self._note_nonfinite(averages, name)
         self.traffic.add("decompress", time.perf_counter() - start)
 
-    def held(self, name: str) -> TensorMemory | None:
-        """See :meth:`Averager.held`. Joins the arrays of the shards."""
-        count = self.counts.get(name, 0)
-        borders = self._borders(count)
-        pieces = [self.compressor.memory.held(_piece(name, r)) for r in range(len(borders))]
-        second = self.second.memory.held(name)
-        known = [piece for piece in (*pieces, second) if piece is not None]
-        if not known:
-            return None
-        whole = TensorMemory({}, known[0].scale)
-        for piece, (begin, end) in zip(pieces, borders):
-            for kind, array in {} if piece is None else piece.at(whole.scale).items():
-                whole.arrays.setdefault(kind, np.zeros(count, np.float32))[begin:end] = array
-        if second is not None:
-            begin, end = borders[self.exchange.rank]
-            whole.arrays[SECOND_STAGE] = np.zeros(count, np.float32)
-            whole.arrays[SECOND_STAGE][begin:end] = second.at(whole.scale)[""]
-        return whole
-
-    def keep(
-        self, name: str, memory: TensorMemory | None, count: int, as_step: bool = False
-    ) -> None:
-        """See :meth:`Averager.keep`. Moves second-stage residuals of other shards to stage one."""
-        self.counts[name] = count
-        borders = self._borders(count)
-        begin, end = borders[self.exchange.rank]
-        own = None
-        if memory is not None and SECOND_STAGE in memory.arrays:
-            others = memory.arrays[SECOND_STAGE].copy()
-            own = TensorMemory({"": others[begin:end].copy()}, memory.scale)
-            others[begin:end] = 0
-            memory = TensorMemory({**memory.arrays, SECOND_STAGE: others}, memory.scale)
-            memory = self.left_out(memory)
-        for r, (b, e) in enumerate(borders):
-            piece = None
-            if memory is not None:
-                piece = TensorMemory({k: a[b:e].copy() for k, a in memory.arrays.items()})
-                piece.scale = memory.scale
-            self.compressor.memory.replace(_piece(name, r), piece, as_step)
-        self.second.memory.replace(name, own, as_step)
-
-    def forget(self, name: str) -> None:
-        """See :meth:`Averager.forget`."""
-        for r in range(self.exchange.world_size):
-            self.compressor.memory.forget(_piece(name, r))
-        self.second.memory.forget(name)
-
     def left_out(self, memory: TensorMemory) -> TensorMemory:
         """See :meth:`Averager.left_out`. What an average lacks counts once for each rank."""
         arrays = dict(memory.arrays)
@@ -125,10 +78,47 @@ class Sharded(Averager):
             arrays[unsent] = first + np.float32(self.exchange.world_size) * second
         return TensorMemory(arrays, memory.scale)
 
-    def _take_back(self, name: str) -> None:
-        for r in range(self.exchange.world_size):
-            self.compressor.memory.take_back(_piece(name, r))
-        self.second.memory.take_back(name)
+    def _places(self, name: str) -> Sequence[tuple[Memory, str]]:
+        first = [(self.compressor.memory, _piece(name, r)) for r in range(self.exchange.world_size)]
+        return [*first, (self.second.memory, name)]
+
+    def _join(self, pieces: Sequence[TensorMemory | None], name: str) -> TensorMemory | None:
+        *first, second = pieces
+        known = [piece for piece in pieces if piece is not None]
+        if not known:
+            return None
+        count = self.counts[name]
+        borders = self._borders(count)
+        whole = TensorMemory({}, known[0].scale)
+        for piece, (begin, end) in zip(first, borders):
+            for kind, array in {} if piece is None else piece.at(whole.scale).items():
+                whole.arrays.setdefault(kind, np.zeros(count, np.float32))[begin:end] = array
+        if second is not None:
+            begin, end = borders[self.exchange.rank]
+            whole.arrays[SECOND_STAGE] = np.zeros(count, np.float32)
+            whole.arrays[SECOND_STAGE][begin:end] = second.at(whole.scale)[""]
+        return whole
+
+    def _split(self, memory: TensorMemory | None, count: int) -> Sequence[TensorMemory | None]:
+        """Second-stage residuals of other ranks' shards become those of the first stage."""
+        borders = self._borders(count)
+        if memory is None:
+            return [None] * (len(borders) + 1)
+        second = None
+        if SECOND_STAGE in memory.arrays:
+            begin, end = borders[self.exchange.rank]
+            others = memory.arrays[SECOND_STAGE].copy()
+            second = TensorMemory({"": others[begin:end].copy()}, memory.scale)
+            others[begin:end] = 0
+            memory = self.left_out(
+                TensorMemory({**memory.arrays, SECOND_STAGE: others}, memory.scale)
+            )
+        arrays = memory.arrays
+        first = [
+            TensorMemory({kind: array[b:e].copy() for kind, array in arrays.items()}, memory.scale)
+            for b, e in borders
+        ]
+        return [*first, second]
 
     def _borders(self, count: int) -> list[tuple[int, int]]:
         world = self.exchange.world_size

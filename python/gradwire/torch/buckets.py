@@ -28,6 +28,7 @@ class Buckets:
         self.names = ParameterNames()
         self._layouts: dict[int, Layout] = {}
         self._loose: dict[str, TensorMemory] = {}
+        self._loose_at_start: dict[str, TensorMemory | None] = {}  # same, when the step began
         self._unchecked: dict[str, tuple[int, ...]] = {}  # shapes in a checkpoint, by name
 
     def layout_of(self, parameters: Sequence[torch.Tensor]) -> Layout:
@@ -83,6 +84,18 @@ class Buckets:
         self._unchecked = {} if self.names.is_complete else dict(shapes)
         self._take_apart(list(self._layouts))
         self._loose = dict(tensors)
+        self._loose_at_start.clear()
+
+    def end_step(self, applied: bool) -> None:
+        """Ends a step. If its averages are not ``applied``, undoes it in memory."""
+        if not applied:
+            for name, memory in self._loose_at_start.items():
+                if memory is None:
+                    self._loose.pop(name, None)
+                else:
+                    self._loose[name] = memory
+        self._loose_at_start.clear()
+        self._averager.end_step(applied)
 
     def check(self, shapes: Shapes) -> None:
         """Raises ValueError if the model is known and lacks parameters of these shapes."""
@@ -99,9 +112,12 @@ class Buckets:
 
     def _take_apart(self, indices: list[int]) -> None:
         for index in indices:
-            layout = self._layouts.pop(index)
-            self._loose.update(_split(self._averager.held(str(index)), layout))
-            self._averager.forget(str(index))
+            layout, bucket = self._layouts.pop(index), str(index)
+            self._loose.update(_split(self._averager.held(bucket), layout))
+            if self._averager.is_in_step(bucket):
+                at_start = _split(self._averager.at_start(bucket), layout)
+                self._loose_at_start.update({name: at_start.get(name) for name, _ in layout})
+            self._averager.forget(bucket)
 
     def _put_together(self, index: int) -> None:
         layout = self._layouts[index]
@@ -109,10 +125,14 @@ class Buckets:
             return
         ends = np.cumsum([count for _, count in layout]).tolist()
         self._averager.parts[str(index)] = list(zip([0, *ends[:-1]], ends))
-        pieces = [self._loose.pop(name, None) for name, _ in layout]
-        known = [piece for piece in pieces if piece is not None]
-        if known:
-            self._averager.keep(str(index), _joined(pieces, layout, known[0].scale), ends[-1])
+        names = [name for name, _ in layout]
+        is_in_step = not self._loose_at_start.keys().isdisjoint(names)
+        at_start = [self._loose_at_start.pop(n, self._loose.get(n)) for n in names]
+        memory = _joined([self._loose.pop(name, None) for name in names], layout)
+        if memory is not None:
+            self._averager.keep(str(index), memory, ends[-1])
+        if is_in_step:
+            self._averager.set_start(str(index), _joined(at_start, layout), ends[-1])
 
 
 def _count(layout: Layout) -> int:
@@ -131,10 +151,13 @@ def _split(memory: TensorMemory | None, layout: Layout) -> dict[str, TensorMemor
     return parts
 
 
-def _joined(pieces: Sequence[TensorMemory | None], layout: Layout, scale: float) -> TensorMemory:
+def _joined(pieces: Sequence[TensorMemory | None], layout: Layout) -> TensorMemory | None:
     """The memory of the parameters of a bucket as that of the bucket, at one loss scale."""
-    scaled = [{} if piece is None else piece.at(scale) for piece in pieces]
-    whole = TensorMemory({}, scale)
+    known = [piece for piece in pieces if piece is not None]
+    if not known:
+        return None
+    whole = TensorMemory({}, known[0].scale)
+    scaled = [{} if piece is None else piece.at(whole.scale) for piece in pieces]
     for kind in sorted({kind for arrays in scaled for kind in arrays}):
         arrays = [a.get(kind, np.zeros(n, np.float32)) for a, (_, n) in zip(scaled, layout)]
         whole.arrays[kind] = np.concatenate(arrays)

@@ -110,7 +110,7 @@ class CompressionState(Closing):
         self.steps = 0
         self._buckets = Buckets(self.averager)
         self._pipeline = Pipeline(self.averager, self.tuner.end)
-        self._steps = Steps(self.averager, self._buckets.names, self._pipeline)
+        self._steps = Steps(self.averager, self._buckets, self._pipeline)
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, _end, self._pipeline.stages, lease)
         self._plain_bytes = 0

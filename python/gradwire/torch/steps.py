@@ -10,7 +10,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from gradwire.exchange.averaging import Averager
-from gradwire.torch.names import ParameterNames
+from gradwire.torch.buckets import Buckets
 from gradwire.torch.pipeline import Pipeline
 
 _MOST_PASSES = 8
@@ -26,9 +26,10 @@ class Steps:
     for several passes, each backward pass is a step.
     """
 
-    def __init__(self, averager: Averager, names: ParameterNames, pipeline: Pipeline) -> None:
+    def __init__(self, averager: Averager, buckets: Buckets, pipeline: Pipeline) -> None:
         self._averager = averager
-        self._names = names
+        self._buckets = buckets
+        self._names = buckets.names
         self._pipeline = pipeline
         self._versions = 0  # when the last backward pass began
         self._optimizer_steps = 0
@@ -55,7 +56,7 @@ class Steps:
         if goes_on:
             self._averager.go_on()
         else:
-            self._averager.end_step(applied=not void)
+            self._buckets.end_step(applied=not void)
         self._is_open = is_backward
         return goes_on
 
@@ -77,7 +78,7 @@ class Steps:
         """Ends the step if its averages are not applied: a loss scaler skips all of it if one is
         not finite, and after an error it cannot be finished."""
         if self._is_void():
-            self._averager.end_step(applied=False)
+            self._buckets.end_step(applied=False)
             self._is_open = False
 
     def note_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
