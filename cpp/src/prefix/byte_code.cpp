@@ -51,13 +51,13 @@ std::vector<std::span<const std::uint8_t>> read_streams(std::span<const std::uin
 }
 
 ByteEncoder::ByteEncoder(const PrefixCode& code, std::span<const std::uint8_t> bytes,
-                         std::span<const std::uint64_t> weights, std::uint64_t total,
+                         std::span<const std::uint64_t> weights, ExpectedWords expected,
                          Layouts layouts) {
   if (code.max_length() == 0) return;
-  if (total >= kTablesFrom && layouts == Layouts::kAny && pivot_pays(code, weights)) {
+  if (expected >= kTablesFrom && layouts == Layouts::kAny && pivot_pays(code, weights)) {
     pivot_.emplace(code, bytes);
   } else {
-    table_ = code.byte_encode_table(bytes, total);
+    table_ = code.byte_encode_table(bytes, expected);
   }
 }
 
@@ -92,14 +92,14 @@ std::uint64_t ByteEncoder::encode_stream(std::span<const std::uint8_t> bytes,
 }
 
 ByteDecoder::ByteDecoder(const PrefixCode& code, std::span<const std::uint8_t> bytes, Layout layout,
-                         std::uint64_t total)
+                         ExpectedWords expected)
     : code_(code), bytes_(bytes.begin(), bytes.end()) {
   if (layout == Layout::kPivot) {
     if (code.max_length() == 0) {
       throw CorruptFrameError("a code book with a single symbol does not fit the pivot layout");
     }
     pivot_.emplace(code, bytes);
-  } else if (code.max_length() > 0 && total >= kTablesFrom) {
+  } else if (code.max_length() > 0 && expected >= kTablesFrom) {
     table_ = code.byte_decode_table(bytes);
   }
 }

@@ -39,9 +39,9 @@ std::vector<std::span<const std::uint8_t>> read_streams(std::span<const std::uin
 class ByteEncoder {
  public:
   /// Symbol i of the code stands for bytes[i]; any other byte gets the code word of one of these.
-  /// `weights`: frequencies of the symbols; `total`: number of bytes that will be coded.
+  /// `weights`: frequencies of the symbols.
   ByteEncoder(const PrefixCode& code, std::span<const std::uint8_t> bytes,
-              std::span<const std::uint64_t> weights, std::uint64_t total, Layouts layouts);
+              std::span<const std::uint64_t> weights, ExpectedWords expected, Layouts layouts);
 
   Layout layout() const { return pivot_ ? Layout::kPivot : Layout::kClassic; }
 
@@ -60,7 +60,7 @@ class ByteDecoder {
  public:
   /// Throws CorruptFrameError if the code does not fit the layout.
   ByteDecoder(const PrefixCode& code, std::span<const std::uint8_t> bytes, Layout layout,
-              std::uint64_t total);
+              ExpectedWords expected);
 
   /// Decodes `count` bytes to `out`. Throws CorruptFrameError unless they use up `payload` exactly.
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,

@@ -9,38 +9,6 @@
 namespace gradwire {
 namespace {
 
-bool differ_in_low_bits(std::span<const std::uint8_t> bytes) {
-  unsigned seen = 0;
-  for (const unsigned byte : bytes) {
-    const unsigned bit = 1u << (byte & 7);
-    if (seen & bit) return false;
-    seen |= bit;
-  }
-  return true;
-}
-
-void make_groups(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes) {
-  std::uint64_t of_low_bits[8] = {};  // entry of the byte with these lowest 3 bits
-  for (const unsigned byte : bytes) of_low_bits[byte & 7] = table.word[byte];
-  table.groups = std::make_unique<std::uint32_t[]>(kGroups);
-  table.group = table.groups.get();
-  for (std::uint32_t i = 0; i < kGroups; ++i) {
-    std::uint64_t words = 0;
-    unsigned length = 0;
-    bool all_used = true;
-    for (unsigned shift = 0; shift < 12; shift += 3) {
-      const std::uint64_t entry = of_low_bits[(i >> shift) & 7];
-      all_used = all_used && entry != 0;
-      const unsigned own = entry & 63;
-      if (all_used && length + own <= kGroupBits) words |= entry >> (64 - own) << length;
-      length += own;
-    }
-    if (all_used && length <= kGroupBits) {
-      table.groups[i] = static_cast<std::uint32_t>(words) | length << kGroupBits;
-    }
-  }
-}
-
 void make_pairs(OwnedEncodeTable& table) {
   std::uint32_t word[256];
   std::uint32_t length[256];
@@ -58,7 +26,7 @@ void make_pairs(OwnedEncodeTable& table) {
     for (unsigned first = 0; first < 256; ++first) {
       const std::uint32_t words = word[first] | word[second] * up[first];
       const std::uint32_t bits = length[first] + length[second];
-      *pair++ = bits <= kGroupBits ? words | bits << kGroupBits : kTooLong << kGroupBits;
+      *pair++ = bits <= kPairBits ? words | bits << kPairBits : kTooLong << kPairBits;
     }
   }
 }
@@ -172,10 +140,9 @@ void make_rows(OwnedEncodeTable& table, std::span<const std::uint8_t> bytes,
 }  // namespace
 
 std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const std::uint8_t> bytes,
-                                                                std::uint64_t to_write) const {
+                                                                ExpectedWords to_write) const {
   // Least number of code words to write for which making each table pays off.
   constexpr std::uint64_t kRowsFrom = 1024;
-  constexpr std::uint64_t kGroupsFrom = std::uint64_t{1} << 13;
   constexpr std::uint64_t kPairsFrom = std::uint64_t{1} << 20;
   auto table = std::make_unique_for_overwrite<OwnedEncodeTable>();
   table->mean_length = mean_length();
@@ -184,13 +151,8 @@ std::unique_ptr<OwnedEncodeTable> PrefixCode::byte_encode_table(std::span<const 
   };
   std::fill_n(table->word, 256, entry(order_[0]));
   for (std::uint32_t i = 0; i < size(); ++i) table->word[bytes[i]] = entry(i);
-  table->group = nullptr;
   table->pair = nullptr;
   table->rows = nullptr;
-  if (differ_in_low_bits(bytes)) {
-    if (to_write >= kGroupsFrom) make_groups(*table, bytes);
-    return table;
-  }
   if (to_write >= kRowsFrom && table->mean_length <= kMostMeanLength &&
       kernels().codes.encodes_rows) {
     make_rows(*table, bytes, lengths_);

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
 #include "base/byte_tables.hpp"
+#include "base/scratch.hpp"
 #include "gradwire/error.hpp"
 
 namespace gradwire {
@@ -14,18 +14,13 @@ constexpr std::size_t kMaskWords = kPivotBlock / 64;
 constexpr std::size_t kListBytes = kPivotBlock + 64;
 constexpr std::size_t kLevels = kMaxCodeLength + 1;
 
-/// Masks and lists, one level for each node on the path from the root.
+/// Masks and lists, one level for each node on the path from the root: about 0.5 MiB, of which
+/// little is touched.
 struct Workspace {
   std::uint64_t below[kLevels][kMaskWords];
   std::uint64_t above[kLevels][kMaskWords];
   std::uint8_t list[kLevels + 1][kListBytes];
 };
-
-/// About 0.5 MiB, of which little is touched. Each thread reuses it for its next chunk.
-Workspace& workspace() {
-  thread_local const std::unique_ptr<Workspace> own = std::make_unique_for_overwrite<Workspace>();
-  return *own;
-}
 
 /// The elements that a pass works on: members of a list of bytes.
 struct Place {
@@ -122,7 +117,8 @@ class BlockEncoder {
   std::uint8_t* end_;
   PivotWriter writer_;
   bool fits_ = true;
-  Workspace& space_ = workspace();
+  Scratch scratch_{sizeof(Workspace)};
+  Workspace& space_ = *scratch_.as<Workspace>();
 };
 
 class BlockDecoder {
@@ -226,7 +222,8 @@ class BlockDecoder {
   const std::uint8_t* values_;
   std::uint64_t bits_;
   PivotReader reader_;
-  Workspace& space_ = workspace();
+  Scratch scratch_{sizeof(Workspace)};
+  Workspace& space_ = *scratch_.as<Workspace>();
 };
 
 /// Estimated cycles per element to encode and decode, with AVX2 on a Zen 3 core.

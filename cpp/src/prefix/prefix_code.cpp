@@ -29,7 +29,7 @@ unsigned worthwhile_bits(std::uint64_t symbols) {
 
 }  // namespace
 
-PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read)
+PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, ExpectedWords to_read)
     : lengths_(std::move(lengths)), lookup_bits_(worthwhile_bits(to_read)) {
   std::uint64_t kraft = 0;
   for (const unsigned length : lengths_) {

@@ -10,22 +10,23 @@
 
 namespace gradwire {
 
-/// A ByteEncodeTable that owns its groups, pairs or rows, if it has any.
+/// A ByteEncodeTable that owns its pairs or rows, if it has any.
 struct OwnedEncodeTable : ByteEncodeTable {
-  std::unique_ptr<std::uint32_t[]> groups;
   std::unique_ptr<std::uint32_t[]> pairs;
   std::unique_ptr<WordRows> word_rows;
 };
+
+/// About how many code words will be coded: many justify tables that take longer to make.
+using ExpectedWords = std::uint64_t;
 
 /// A canonical prefix code, built from its lengths alone (FORMAT.md, section 4).
 class PrefixCode {
  public:
   /// Value for `to_read` if read() and byte_decode_table() will not be called.
-  static constexpr std::uint64_t kNeverRead = ~std::uint64_t{0};
+  static constexpr ExpectedWords kNeverRead = ~ExpectedWords{0};
 
-  /// Throws CorruptFrameError unless the Kraft sum is exactly 1. `to_read`: about how many code
-  /// words will be read, which limits the size of tables.
-  PrefixCode(std::vector<std::uint8_t> lengths, std::uint64_t to_read);
+  /// Throws CorruptFrameError unless the Kraft sum is exactly 1.
+  PrefixCode(std::vector<std::uint8_t> lengths, ExpectedWords to_read);
 
   std::size_t size() const { return lengths_.size(); }
   unsigned length(std::size_t symbol) const { return lengths_[symbol]; }
@@ -45,11 +46,10 @@ class PrefixCode {
   std::uint32_t read(BitReader& reader) const;
 
   /// Tables for symbols that are bytes: symbol i of the code stands for bytes[i]. The code needs
-  /// two or more symbols. `to_write`: about how many code words will be written; many of them
-  /// justify tables that take longer to make.
+  /// two or more symbols.
   std::unique_ptr<ByteDecodeTable> byte_decode_table(std::span<const std::uint8_t> bytes) const;
   std::unique_ptr<OwnedEncodeTable> byte_encode_table(std::span<const std::uint8_t> bytes,
-                                                      std::uint64_t to_write) const;
+                                                      ExpectedWords to_write) const;
 
  private:
   void assign_words();

@@ -1,6 +1,7 @@
 #include "prefix/value_code.hpp"
 
 #include "base/narrow.hpp"
+#include "base/scratch.hpp"
 #include "gradwire/error.hpp"
 #include "prefix/code_lengths.hpp"
 #include "prefix/exception_list.hpp"
@@ -21,13 +22,6 @@ std::vector<std::uint8_t> low_bytes(const CodeBook& book, DType dtype) {
     bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, dtype)));
   }
   return bytes;
-}
-
-/// Room for the elements of a chunk as bytes. Each thread reuses it for its next chunk.
-std::uint8_t* chunk_bytes(std::size_t count) {
-  thread_local std::vector<std::uint8_t> own;
-  if (own.size() < count) own.resize(count);
-  return own.data();
 }
 
 class ValueEncoder final : public Encoder {
@@ -68,9 +62,9 @@ class ValueEncoder final : public Encoder {
                            });
     }
     if (chunk.width() == 1) return bytes_->encode({chunk.data, chunk.count}, out);
-    std::uint8_t* const bytes = chunk_bytes(chunk.count);
-    kernels().bytes.narrow(chunk.data, chunk.count, chunk.width(), 0, bytes);
-    return bytes_->encode({bytes, chunk.count}, out);
+    const Scratch bytes(chunk.count);
+    kernels().bytes.narrow(chunk.data, chunk.count, chunk.width(), 0, bytes.data());
+    return bytes_->encode({bytes.data(), chunk.count}, out);
   }
 
   /// Writes the code words that fit into `out`; returns the number of bits of all of them.
@@ -131,9 +125,9 @@ class ValueDecoder final : public Decoder {
     } else if (item_size(dtype_) == 1) {
       bytes_->decode(payload, readable_end, out, count);
     } else {
-      std::uint8_t* const bytes = chunk_bytes(count);
-      bytes_->decode(payload, readable_end, bytes, count);
-      widen(bytes, count, book_.symbols.front().key, dtype_, out);
+      const Scratch bytes(count);
+      bytes_->decode(payload, readable_end, bytes.data(), count);
+      widen(bytes.data(), count, book_.symbols.front().key, dtype_, out);
     }
   }
 

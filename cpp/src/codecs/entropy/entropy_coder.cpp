@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/scratch.hpp"
 #include "codecs/entropy/token_code.hpp"
 #include "gradwire/error.hpp"
 #include "prefix/exception_list.hpp"
@@ -10,28 +11,9 @@
 namespace gradwire {
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
-
-/// Memory for one chunk, which each thread reuses: fresh pages cost more time than the coding.
-struct Workspace {
-  Bytes bytes;  // one for each element, in order
-  Payload payload;
-  TokenBuffer tokens;
-};
-
-Workspace& workspace() {
-  thread_local Workspace own;
-  return own;
-}
-
-std::uint8_t* sized(Bytes& buffer, std::size_t size) {
-  if (buffer.size() < size) buffer.resize(size);
-  return buffer.data();
-}
-
 class EntropyEncoder final : public Encoder {
  public:
-  EntropyEncoder(EntropyModel model, DType dtype, std::uint64_t expected)
+  EntropyEncoder(EntropyModel model, DType dtype, ExpectedWords elements)
       : model_(std::move(model)) {
     book_bytes_.push_back(static_cast<std::uint8_t>(model_.classes.size |
                                                     (model_.has_exceptions ? kExceptionsFlag : 0)));
@@ -40,7 +22,7 @@ class EntropyEncoder final : public Encoder {
     }
     book_bytes_.push_back(model_.background);
     for (CodeBook& book : model_.books) {
-      coders_.emplace_back(std::move(book), expected / model_.classes.size);
+      coders_.emplace_back(std::move(book), elements / model_.classes.size);
       const auto bytes = coders_.back().code_book();
       append_varint(book_bytes_, bytes.size());
       book_bytes_.insert(book_bytes_.end(), bytes.begin(), bytes.end());
@@ -50,49 +32,43 @@ class EntropyEncoder final : public Encoder {
   std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    Workspace& work = workspace();
-    work.payload.begin(out);
+    Payload payload(out);
     std::uint64_t code_length = 0;
-    const std::span<const std::uint8_t> bytes = bytes_of(chunk, work);
+    const std::uint8_t zero = model_.zero(chunk.dtype);
+    const bool are_bytes = chunk.width() == 1 && zero == 0;
+    const Scratch room(are_bytes ? 0 : chunk.count);
+    if (!are_bytes) to_bytes(chunk, zero, room.data());
+    const std::span bytes(are_bytes ? chunk.data : room.data(), chunk.count);
     ExceptionList exceptions = coders_.size() == 1
-                                   ? encode_whole(chunk, bytes, work, code_length)
-                                   : encode_classes(chunk, bytes, work, code_length);
-    if (model_.has_exceptions) {
-      work.payload.append(exceptions.bytes(code_length));
-    }
-    const auto payload = work.payload.bytes();
-    if (payload.size() > out.size()) return {std::nullopt, code_length};
-    if (payload.data() != out.data()) std::copy(payload.begin(), payload.end(), out.begin());
-    return {payload.size(), code_length};
+                                   ? encode_whole(chunk, bytes, payload, code_length)
+                                   : encode_classes(chunk, bytes, payload, code_length);
+    if (model_.has_exceptions) payload.append(exceptions.bytes(code_length));
+    const auto written = payload.bytes();
+    if (written.size() > out.size()) return {std::nullopt, code_length};
+    if (written.data() != out.data()) std::copy(written.begin(), written.end(), out.begin());
+    return {written.size(), code_length};
   }
 
  private:
-  std::span<const std::uint8_t> bytes_of(const Elements& chunk, Workspace& work) const {
-    if (chunk.width() == 1 && model_.zero(chunk.dtype) == 0) return {chunk.data, chunk.count};
-    to_bytes(chunk, model_.zero(chunk.dtype), sized(work.bytes, chunk.count));
-    return {work.bytes.data(), chunk.count};
-  }
-
   ExceptionList encode_whole(const Elements& chunk, std::span<const std::uint8_t> bytes,
-                             Workspace& work, std::uint64_t& code_length) const {
+                             Payload& payload, std::uint64_t& code_length) const {
     ExceptionList exceptions(chunk.dtype);
-    for (const std::uint32_t place : coders_[0].encode({bytes.data(), nullptr, bytes.size()},
-                                                       work.tokens, work.payload, code_length)) {
+    for (const std::uint32_t place :
+         coders_[0].encode({bytes.data(), nullptr, bytes.size()}, payload, code_length)) {
       exceptions.add(chunk, place);
     }
     return exceptions;
   }
 
   ExceptionList encode_classes(const Elements& chunk, std::span<const std::uint8_t> bytes,
-                               Workspace& work, std::uint64_t& code_length) const {
+                               Payload& payload, std::uint64_t& code_length) const {
     const std::vector<BlockSigns> signs = block_signs(bytes);
     const ClassOrder order(assign_classes(model_.classes, signs), coders_.size(), bytes.size());
     const TokenEncoder labels(make_token_book(order.classes(), count_bytes(order.classes()), true),
                               0);
-    append_varint(work.payload, labels.code_book().size());
-    work.payload.append(labels.code_book());
-    labels.encode({order.classes().data(), nullptr, order.classes().size()}, work.tokens,
-                  work.payload, code_length);
+    append_varint(payload, labels.code_book().size());
+    payload.append(labels.code_book());
+    labels.encode({order.classes().data(), nullptr, order.classes().size()}, payload, code_length);
 
     std::vector<std::size_t> unknown;
     for (std::size_t k = 0; k < coders_.size(); ++k) {
@@ -102,8 +78,8 @@ class EntropyEncoder final : public Encoder {
         find_nonzeros(bytes, blocks, signs, unknown);
         continue;
       }
-      for (const std::uint32_t place : coders_[k].encode(order.blocks_of(bytes.data(), k),
-                                                         work.tokens, work.payload, code_length)) {
+      for (const std::uint32_t place :
+           coders_[k].encode(order.blocks_of(bytes.data(), k), payload, code_length)) {
         unknown.push_back(blocks[place / kBlockSize] * kBlockSize + place % kBlockSize);
       }
     }
@@ -128,7 +104,7 @@ class EntropyEncoder final : public Encoder {
 
   EntropyModel model_;
   std::vector<TokenEncoder> coders_;
-  Bytes book_bytes_;
+  std::vector<std::uint8_t> book_bytes_;
 };
 
 class EntropyDecoder final : public Decoder {
@@ -145,13 +121,13 @@ class EntropyDecoder final : public Decoder {
 
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
               std::uint8_t* out, std::size_t count) const override {
-    Workspace& work = workspace();
     ByteReader reader(payload);
-    std::uint8_t* const bytes = item_size(dtype_) == 1 ? out : sized(work.bytes, count);
+    const Scratch room(item_size(dtype_) == 1 ? 0 : count);
+    std::uint8_t* const bytes = item_size(dtype_) == 1 ? out : room.data();
     if (coders_.size() == 1) {
-      coders_[0].decode(reader, readable_end, work.tokens, {bytes, nullptr, count});
+      coders_[0].decode(reader, readable_end, {bytes, nullptr, count});
     } else {
-      decode_classes(reader, readable_end, work, {bytes, count});
+      decode_classes(reader, readable_end, {bytes, count});
     }
     from_bytes(bytes, count, smallest_, background_, dtype_, out);
     auto rest = payload.last(reader.left());
@@ -160,11 +136,11 @@ class EntropyDecoder final : public Decoder {
   }
 
  private:
-  void decode_classes(ByteReader& reader, const std::uint8_t* readable_end, Workspace& work,
+  void decode_classes(ByteReader& reader, const std::uint8_t* readable_end,
                       std::span<std::uint8_t> bytes) const {
     std::vector<std::uint8_t> classes(block_count(bytes.size()));
     const TokenDecoder labels(reader.take(reader.varint()), classes.size());
-    labels.decode(reader, readable_end, work.tokens, {classes.data(), nullptr, classes.size()});
+    labels.decode(reader, readable_end, {classes.data(), nullptr, classes.size()});
     if (*std::max_element(classes.begin(), classes.end()) >= coders_.size()) {
       throw CorruptFrameError("a block has a class that is not in the code book");
     }
@@ -176,8 +152,7 @@ class EntropyDecoder final : public Decoder {
     for (std::size_t k = 0; k < coders_.size(); ++k) {
       const auto blocks = order.blocks(k);
       if (blocks.empty()) continue;
-      coders_[k].decode(reader, readable_end, work.tokens,
-                        {bytes.data(), blocks.data(), order.size(k)});
+      coders_[k].decode(reader, readable_end, {bytes.data(), blocks.data(), order.size(k)});
     }
   }
 
@@ -191,8 +166,8 @@ class EntropyDecoder final : public Decoder {
 }  // namespace
 
 std::unique_ptr<Encoder> make_entropy_encoder(EntropyModel model, DType dtype,
-                                              std::uint64_t expected) {
-  return std::make_unique<EntropyEncoder>(std::move(model), dtype, expected);
+                                              ExpectedWords elements) {
+  return std::make_unique<EntropyEncoder>(std::move(model), dtype, elements);
 }
 
 std::unique_ptr<Decoder> make_entropy_decoder(const EntropyBook& book, DType dtype,

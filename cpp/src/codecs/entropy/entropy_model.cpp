@@ -5,6 +5,7 @@
 
 #include "base/block_copy.hpp"
 #include "base/byte_io.hpp"
+#include "base/scratch.hpp"
 #include "codecs/entropy/token_book.hpp"
 #include "gradwire/error.hpp"
 #include "prefix/value_counts.hpp"
@@ -21,12 +22,6 @@ constexpr std::uint64_t kMostEnlarged = 4096;  // groups of a sample that was en
 /// A sample is enlarged until this many of its bytes differ from the most frequent one.
 constexpr std::uint64_t kFewestOthers = 256;
 
-/// Memory for a sample, which each thread reuses: fresh pages cost more time than the fitting.
-struct SampleSpace {
-  std::vector<std::uint8_t> bytes;
-  std::vector<std::uint8_t> of_class;
-};
-
 /// Upper bound on the key that bytes are counted from, so that no byte stands for more than the
 /// largest key.
 std::uint64_t last_smallest(DType dtype) {
@@ -42,20 +37,19 @@ void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t
 }
 
 /// Takes `taken` groups of elements, spread evenly over the array, or the whole array if it has at
-/// most twice as many groups.
-void sample_groups(const ChunkedArray& array, std::uint64_t taken,
-                   std::vector<std::uint8_t>& bytes) {
+/// most twice as many groups. Returns the number of elements.
+std::size_t sample_groups(const ChunkedArray& array, std::uint64_t taken, std::uint8_t* bytes) {
   const Elements& all = array.elements;
   const std::uint64_t groups = all.count / kGroup;
   if (2 * taken >= groups) {
-    bytes.resize(all.count);
-    return bytes_between(array, 0, all.count, bytes.data());
+    bytes_between(array, 0, all.count, bytes);
+    return all.count;
   }
-  bytes.resize(taken * kGroup);
   for (std::uint64_t i = 0; i < taken; ++i) {
     const std::uint64_t begin = (groups / taken * i + groups % taken * i / taken) * kGroup;
-    bytes_between(array, begin, begin + kGroup, &bytes[i * kGroup]);
+    bytes_between(array, begin, begin + kGroup, bytes + i * kGroup);
   }
+  return taken * kGroup;
 }
 
 /// The largest count. std::max_element would wait for a load after each comparison.
@@ -67,20 +61,24 @@ std::uint64_t largest(const ByteCounts& counts) {
 
 /// Takes a sample and enlarges it, up to a limit, until it has enough rare bytes: in some
 /// gradients, only a few rows are not zero.
-ByteCounts take_sample(const ChunkedArray& array, std::vector<std::uint8_t>& bytes) {
+struct Sample {
+  std::span<std::uint8_t> bytes;  // in `room`
+  ByteCounts histogram;
+};
+Sample take_sample(const ChunkedArray& array, const Scratch& room) {
   constexpr std::uint64_t kMore = 4;
   constexpr std::uint64_t kSmall = 2 * kMostGroups * kGroup;  // elements that may all be sampled
   const std::uint64_t first =
       std::clamp(array.elements.count / kGroup / kShare, kFewestGroups, kMostGroups);
   for (std::uint64_t taken = first;; taken = std::min(kMore * taken, kMostEnlarged)) {
-    sample_groups(array, taken, bytes);
+    const std::span bytes(room.data(), sample_groups(array, taken, room.data()));
     const ByteCounts histogram = count_bytes(bytes);
     const std::uint64_t others = bytes.size() - largest(histogram);
     const std::uint64_t all = array.elements.count;
     const bool seems_constant = others == 0 && taken > first && all > kSmall;
     if (others >= kFewestOthers || seems_constant || taken == kMostEnlarged ||
         bytes.size() == all) {
-      return histogram;
+      return {bytes, histogram};
     }
   }
 }
@@ -124,12 +122,12 @@ EntropyBook read_entropy_book(std::span<const std::uint8_t> code_book, DType dty
 
 namespace {
 
-EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitted,
-                 SampleSpace& space) {
+EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitted) {
   EntropyModel model{};
   model.smallest = std::min(smallest, last_smallest(array.elements.dtype));
-  std::vector<std::uint8_t>& sample = space.bytes;
-  ByteCounts histogram = take_sample(array, sample);
+  const Scratch room(
+      std::min<std::uint64_t>(array.elements.count, (2 * kMostEnlarged + 1) * kGroup));
+  auto [sample, histogram] = take_sample(array, room);
   const bool is_whole = sample.size() == array.elements.count && fitted == Fitted::kForThisArray;
   model.has_exceptions = !is_whole;
   const auto most_frequent = std::find(histogram.begin(), histogram.end(), largest(histogram));
@@ -151,11 +149,11 @@ EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitte
     return model;
   }
   const ClassOrder order(assign_classes(model.classes, signs), model.classes.size, sample.size());
-  space.of_class.resize(sample.size());
+  const Scratch of_class(sample.size());
   for (std::size_t k = 0; k < model.classes.size; ++k) {
     static constexpr std::uint8_t kZero[1] = {0};
-    gather(order.blocks_of(sample.data(), k), space.of_class.data());
-    std::span<const std::uint8_t> blocks(space.of_class.data(), order.size(k));
+    gather(order.blocks_of(sample.data(), k), of_class.data());
+    std::span<const std::uint8_t> blocks(of_class.data(), order.size(k));
     if (blocks.empty()) blocks = kZero;  // after classes were joined, this one has no block left
     model.books.push_back(make_token_book(blocks, count_bytes(blocks), is_whole));
   }
@@ -167,10 +165,7 @@ EntropyModel fit(const ChunkedArray& array, std::uint64_t smallest, Fitted fitte
 std::optional<EntropyModel> fit_entropy_model(const ChunkedArray& array, Fitted fitted) {
   const KeyRange range = key_range(array);
   if (!range.fits_a_byte()) return std::nullopt;
-  thread_local SampleSpace space;
-  EntropyModel model = fit(array, range.smallest, fitted, space);
-  if (space.bytes.size() > kMostKept) space = {};
-  return model;
+  return fit(array, range.smallest, fitted);
 }
 
 }  // namespace gradwire

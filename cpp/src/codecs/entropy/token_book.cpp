@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/byte_tables.hpp"
+#include "base/scratch.hpp"
 #include "gradwire/error.hpp"
 #include "prefix/code_lengths.hpp"
 #include "prefix/prefix_code.hpp"
@@ -105,13 +106,11 @@ Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histo
       candidate.book.symbols.push_back({key, run});
     }
   }
-  thread_local std::vector<std::uint8_t> tokens;
-  tokens.resize(std::max(tokens.size(), sample.size() + kSpareTokens));
+  const Scratch tokens(sample.size() + kSpareTokens);
   const TokenTable table = token_table(candidate.book.symbols);
   const Blocks blocks{sample.data(), nullptr, sample.size()};
   const TokenCounts found = kernels().tokens.tokenize(&table, &blocks, tokens.data(), nullptr);
   const ByteCounts counts = count_bytes({tokens.data(), found.tokens});
-  if (tokens.size() > kMostKept) tokens = {};
   const std::vector<double> expected = expected_counts(candidate.book.symbols, longest, histogram,
                                                        static_cast<double>(sample.size()));
   choose_lengths(candidate, {counts.data(), expected.size()}, expected, allowance);

@@ -18,9 +18,6 @@ inline constexpr std::size_t kMaxTokens = 256;
 /// Decoding tables and short code words do not pay off for sequences of fewer bytes.
 inline constexpr std::size_t kTokenTablesFrom = std::size_t{1} << 14;
 
-/// Upper bound, in bytes, on the memory for samples that a thread keeps from call to call.
-inline constexpr std::size_t kMostKept = std::size_t{16} << 20;
-
 constexpr std::uint8_t byte_of(const Symbol& symbol) {
   return static_cast<std::uint8_t>(from_key(symbol.key, kBytes));
 }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/block_copy.hpp"
+#include "base/scratch.hpp"
 #include "gradwire/error.hpp"
 #include "prefix/streams.hpp"
 
@@ -23,7 +24,7 @@ std::vector<std::uint8_t> coded_bytes(const CodeBook& book, bool plain) {
 
 /// Number of tokens in `bytes` bytes if tokens are as frequent as their code words suggest; at
 /// least 1.
-std::uint64_t expected_tokens(const CodeBook& book, std::uint64_t bytes) {
+ExpectedWords expected_tokens(const CodeBook& book, ExpectedWords bytes) {
   constexpr std::uint64_t kOne = std::uint64_t{1} << kMaxCodeLength;
   std::uint64_t mean_run = 0;  // times kOne
   for (std::size_t i = 0; i < book.symbols.size(); ++i) {
@@ -36,34 +37,33 @@ std::uint64_t expected_tokens(const CodeBook& book, std::uint64_t bytes) {
 
 }  // namespace
 
-TokenEncoder::TokenEncoder(CodeBook book, std::uint64_t expected)
+TokenEncoder::TokenEncoder(CodeBook book, ExpectedWords bytes)
     : book_bytes_(write_code_book(book, kBytes, Runs::kListed)),
       code_(book.lengths, PrefixCode::kNeverRead),
       plain_(is_plain(book)),
       only_byte_(byte_of(book.symbols[0])),
       tokens_(token_table(book.symbols)) {
   if (code_.max_length() > 0) {
-    table_ = code_.byte_encode_table(coded_bytes(book, plain_), expected_tokens(book, expected));
+    table_ = code_.byte_encode_table(coded_bytes(book, plain_), expected_tokens(book, bytes));
   }
 }
 
-std::span<const std::uint32_t> TokenEncoder::encode(const Blocks& blocks, TokenBuffer& buffer,
-                                                    Payload& payload,
-                                                    std::uint64_t& code_length) const {
+std::vector<std::uint32_t> TokenEncoder::encode(const Blocks& blocks, Payload& payload,
+                                                std::uint64_t& code_length) const {
   std::span<const std::uint8_t> tokens{blocks.data, blocks.size};
-  std::span<const std::uint32_t> unknown;
+  std::vector<std::uint32_t> unknown;
+  const Scratch room(blocks.size + kSpareTokens);
   if (!plain_) {
-    std::uint8_t* const room = buffer.tokens_for(blocks.size);
-    std::uint32_t* const places = buffer.unknown_for(blocks.size);
-    const TokenCounts counts = kernels().tokens.tokenize(&tokens_, &blocks, room, places);
-    tokens = {room, counts.tokens};
-    unknown = {places, counts.unknown};
+    const Scratch scratch(blocks.size * sizeof(std::uint32_t));
+    auto* const places = scratch.as<std::uint32_t>();
+    const TokenCounts counts = kernels().tokens.tokenize(&tokens_, &blocks, room.data(), places);
+    tokens = {room.data(), counts.tokens};
+    unknown.assign(places, places + counts.unknown);
   }
   if (!table_) return unknown;
   if (plain_ && blocks.numbers != nullptr) {
-    std::uint8_t* const room = buffer.tokens_for(blocks.size);
-    gather(blocks, room);
-    tokens = {room, blocks.size};
+    gather(blocks, room.data());
+    tokens = {room.data(), blocks.size};
   }
   if (blocks.size < kShortSequence) {
     write_short(tokens, payload, code_length);
@@ -119,8 +119,8 @@ EncodedChunk TokenEncoder::streams_in(std::span<std::uint8_t> room,
   return result;
 }
 
-TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected)
-    : book_(read_token_book(book)), code_(book_.lengths, expected_tokens(book_, expected)) {
+TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, ExpectedWords bytes)
+    : book_(read_token_book(book)), code_(book_.lengths, expected_tokens(book_, bytes)) {
   for (std::size_t i = 0; i < book_.symbols.size(); ++i) {
     const std::uint64_t run = book_.symbols[i].run;
     expand_.entry[i] =
@@ -128,18 +128,19 @@ TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t exp
   }
   plain_ = is_plain(book_);
   bytes_ = coded_bytes(book_, plain_);
-  if (code_.max_length() > 0 && expected >= kTokenTablesFrom) {
+  if (code_.max_length() > 0 && bytes >= kTokenTablesFrom) {
     table_ = code_.byte_decode_table(bytes_);
   }
 }
 
 void TokenDecoder::decode(ByteReader& payload, const std::uint8_t* readable_end,
-                          TokenBuffer& buffer, const OutBlocks& out) const {
+                          const OutBlocks& out) const {
   if (code_.max_length() == 0) return fill(out);
   const bool is_short = out.size < kShortSequence;
-  if (!plain_ && !is_short) return read_tokens(payload, readable_end, buffer, out);
+  if (!plain_ && !is_short) return read_tokens(payload, readable_end, out);
   const bool in_place = out.numbers == nullptr;
-  const std::span<std::uint8_t> bytes{in_place ? out.data : buffer.bytes_for(out.size), out.size};
+  const Scratch room(in_place ? 0 : out.size);
+  const std::span<std::uint8_t> bytes{in_place ? out.data : room.data(), out.size};
   if (is_short) {
     read_short(payload, bytes);
   } else {
@@ -159,11 +160,11 @@ void TokenDecoder::fill(const OutBlocks& out) const {
 }
 
 void TokenDecoder::read_tokens(ByteReader& payload, const std::uint8_t* readable_end,
-                               TokenBuffer& buffer, const OutBlocks& out) const {
+                               const OutBlocks& out) const {
   const std::uint64_t count = payload.varint();
   if (count > out.size) throw CorruptFrameError("a sequence has more tokens than bytes");
-  const std::span<std::uint8_t> tokens{buffer.tokens_for(out.size),
-                                       static_cast<std::size_t>(count)};
+  const Scratch room(out.size);
+  const std::span<std::uint8_t> tokens{room.data(), static_cast<std::size_t>(count)};
   read_streams(payload, readable_end, tokens);
   if (!kernels().tokens.expand(&expand_, tokens.data(), tokens.size(), &out)) {
     throw CorruptFrameError("the tokens of a sequence do not fill it exactly");

@@ -15,34 +15,12 @@ namespace gradwire {
 
 /// Coding of sequences of bytes with token books (FORMAT.md, section 5.5).
 
-/// Memory for coding, reused from one sequence to the next.
-struct TokenBuffer {
-  std::vector<std::uint8_t> tokens;
-  std::vector<std::uint8_t> bytes;     // for decoders
-  std::vector<std::uint32_t> unknown;  // for encoders
-
-  std::uint8_t* tokens_for(std::size_t bytes) {
-    if (tokens.size() < bytes + kSpareTokens) tokens.resize(bytes + kSpareTokens);
-    return tokens.data();
-  }
-  std::uint8_t* bytes_for(std::size_t size) {
-    if (bytes.size() < size) bytes.resize(size);
-    return bytes.data();
-  }
-  std::uint32_t* unknown_for(std::size_t bytes) {
-    if (unknown.size() < bytes) unknown.resize(bytes);
-    return unknown.data();
-  }
-};
-
-/// A growing sequence of bytes, written to a given place or, if that is too small, to memory that
-/// is reused.
+/// A growing sequence of bytes, written to a given place or, if that is too small, to memory of its
+/// own.
 class Payload {
  public:
-  void begin(std::span<std::uint8_t> place) {
-    place_ = place;
-    size_ = 0;
-  }
+  explicit Payload(std::span<std::uint8_t> place) : place_(place) {}
+
   std::span<const std::uint8_t> bytes() const { return place_.first(size_); }
   /// Room where more bytes may be written; call grow() with the number of bytes written.
   std::span<std::uint8_t> rest() const { return place_.subspan(size_); }
@@ -73,18 +51,16 @@ class Payload {
 /// Immutable after construction.
 class TokenEncoder {
  public:
-  /// `expected`: about how many bytes will be encoded.
-  TokenEncoder(CodeBook book, std::uint64_t expected);
+  TokenEncoder(CodeBook book, ExpectedWords bytes);
 
   std::span<const std::uint8_t> code_book() const { return book_bytes_; }
   /// Whether the only bytes that can be coded are zeros, which take no bits.
   bool has_only_zeros() const { return !table_ && only_byte_ == 0; }
 
   /// Appends the code of a sequence, which must not be empty, and adds its bits to `code_length`.
-  /// Returns the places of the bytes that cannot be coded; other bytes are coded instead. The
-  /// places are stored in `buffer`.
-  std::span<const std::uint32_t> encode(const Blocks& blocks, TokenBuffer& buffer, Payload& payload,
-                                        std::uint64_t& code_length) const;
+  /// Returns the places of the bytes that cannot be coded; other bytes are coded instead.
+  std::vector<std::uint32_t> encode(const Blocks& blocks, Payload& payload,
+                                    std::uint64_t& code_length) const;
 
  private:
   void write_short(std::span<const std::uint8_t> tokens, Payload& payload,
@@ -104,19 +80,17 @@ class TokenEncoder {
 /// Immutable after construction.
 class TokenDecoder {
  public:
-  /// `expected`: about how many bytes will be decoded. Throws CorruptFrameError if the book is
-  /// damaged.
-  TokenDecoder(std::span<const std::uint8_t> book, std::uint64_t expected);
+  /// Throws CorruptFrameError if the book is damaged.
+  TokenDecoder(std::span<const std::uint8_t> book, ExpectedWords bytes);
 
   /// Whether numbered blocks must be filled with zeros before decoding.
   bool wants_zeros() const { return !plain_ || code_.max_length() == 0; }
 
   /// Takes one sequence off the payload and fills `out`, which must not be empty.
-  void decode(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
-              const OutBlocks& out) const;
+  void decode(ByteReader& payload, const std::uint8_t* readable_end, const OutBlocks& out) const;
 
  private:
-  void read_tokens(ByteReader& payload, const std::uint8_t* readable_end, TokenBuffer& buffer,
+  void read_tokens(ByteReader& payload, const std::uint8_t* readable_end,
                    const OutBlocks& out) const;
   void fill(const OutBlocks& out) const;
   void read_short(ByteReader& payload, std::span<std::uint8_t> out) const;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/byte_io.hpp"
+#include "base/scratch.hpp"
 #include "codecs/runs/run_fill.hpp"
 #include "codecs/runs/run_index.hpp"
 #include "gradwire/error.hpp"
@@ -20,28 +21,6 @@ std::vector<std::uint8_t> token_numbers(std::size_t count) {
   std::iota(numbers.begin(), numbers.end(), std::uint8_t{0});
   return numbers;
 }
-
-/// Room for the tokens of a chunk. Each thread reuses it for its next chunk, unless a long run
-/// makes a chunk unusually large.
-class TokenRoom {
- public:
-  explicit TokenRoom(std::size_t count) {
-    constexpr std::size_t kMostKept = std::size_t{1} << 20;
-    thread_local std::vector<std::uint8_t> kept;
-    if (count > kMostKept) {
-      large_ = std::make_unique_for_overwrite<std::uint8_t[]>(count);
-      bytes_ = large_.get();
-      return;
-    }
-    if (kept.size() < count) kept.resize(count);
-    bytes_ = kept.data();
-  }
-  std::uint8_t* bytes() { return bytes_; }
-
- private:
-  std::unique_ptr<std::uint8_t[]> large_;
-  std::uint8_t* bytes_;
-};
 
 /// A run that follows an escape: the bits of its value, and its length.
 struct EscapedRun {
@@ -69,7 +48,8 @@ class RunEncoder final : public Encoder {
         code_(book.lengths, PrefixCode::kNeverRead),
         index_(book.symbols, model.max_run, dtype, model.range) {
     if (code_.size() > kMostRunTokens) return;
-    tokens_.emplace(code_, token_numbers(code_.size()), model.weights, model.total, Layouts::kAny);
+    tokens_.emplace(code_, token_numbers(code_.size()), model.weights, model.expected,
+                    Layouts::kAny);
   }
 
   std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
@@ -81,8 +61,8 @@ class RunEncoder final : public Encoder {
 
  private:
   EncodedChunk encode_tokens(const Elements& chunk, std::span<std::uint8_t> out) const {
-    TokenRoom room(chunk.count + RunIndex::kMostCopies);
-    std::uint8_t* const tokens = room.bytes();
+    const Scratch room(chunk.count + RunIndex::kMostCopies);
+    std::uint8_t* const tokens = room.data();
     std::uint8_t* next = tokens;
     std::vector<EscapedRun> escaped;
     index_.for_each_symbol(
@@ -201,8 +181,8 @@ class RunDecoder final : public Decoder {
     const std::uint64_t size = reader.varint();
     if (size > count) throw CorruptFrameError("a chunk has more tokens than elements");
     const std::size_t token_count = static_cast<std::size_t>(size);
-    TokenRoom room(token_count);
-    std::uint8_t* const tokens = room.bytes();
+    const Scratch room(token_count);
+    std::uint8_t* const tokens = room.data();
     tokens_->decode(reader.take(reader.left()), readable_end, tokens, token_count);
     RunFill<T> fill(out, count);
     for (std::size_t i = 0; i < token_count; ++i) {

@@ -5,6 +5,7 @@
 
 #include "codecs/codec_table.hpp"
 #include "prefix/code_book.hpp"
+#include "prefix/prefix_code.hpp"
 #include "prefix/value_counts.hpp"
 
 namespace gradwire {
@@ -22,8 +23,8 @@ struct RunModel {
   std::uint64_t escape_weight = 0;     ///< 0: no escape, every run is in the book
   /// Most zeros in a run; other values are coded one by one. 0: runs of all values are whole.
   std::uint64_t max_run = 0;
-  std::uint64_t total = 0;  ///< estimated number of code words
-  KeyRange range{};         ///< keys of the array's values
+  ExpectedWords expected = 0;
+  KeyRange range{};  ///< keys of the array's values
 };
 
 std::unique_ptr<Encoder> make_run_encoder(RunModel model, DType dtype);

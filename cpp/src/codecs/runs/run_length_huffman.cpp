@@ -164,7 +164,7 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
   RunModel model;
   model.escape_weight = drop_rare(pairs, dtype);
   model.escape_weight += drop_beyond_tokens(pairs, model.escape_weight > 0, dtype);
-  model.total = model.escape_weight;
+  model.expected = model.escape_weight;
   model.range = range;
   if (pairs.empty()) return nullptr;
   std::sort(pairs.begin(), pairs.end(),
@@ -172,7 +172,7 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
   for (const PairCount& p : pairs) {
     model.symbols.push_back(p.pair);
     model.weights.push_back(p.count);
-    model.total += p.count;
+    model.expected += p.count;
   }
   return make_run_encoder(std::move(model), dtype);
 }

@@ -65,50 +65,56 @@ std::uint64_t useful_run(std::uint64_t max_run, std::uint64_t count, double p0,
   return unlikely ? std::min(max_run, room) : max_run;
 }
 
+/// Numbers of elements of a sample.
+struct SampleSize {
+  double all = 0;
+  double zeros = 0;
+  double seen_once = 0;  // elements whose value no other element has
+};
+
+SampleSize size_of(const Sample& sample, std::uint64_t zero_key) {
+  SampleSize size;
+  for (const ValueCount& value : sample.values) {
+    const auto count = static_cast<double>(value.count);
+    size.all += count;
+    if (value.count == 1) size.seen_once += 1;
+    if (value.key == zero_key) size.zeros = count;
+  }
+  return size;
+}
+
 std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& options) {
-  std::uint64_t max_run = options.max_run;
-  if (max_run == 0 || max_run > kLargestMaxRun) {
+  if (options.max_run == 0 || options.max_run > kLargestMaxRun) {
     throw std::invalid_argument("max_run must be 1 to " + std::to_string(kLargestMaxRun) +
-                                ", not " + std::to_string(max_run));
+                                ", not " + std::to_string(options.max_run));
   }
   const auto sample = sample_values(array, options);
   if (!sample) return nullptr;
   const DType dtype = array.elements.dtype;
   const std::uint64_t zero_key = to_key(0, dtype);
-  std::uint64_t size = 0;
-  std::uint64_t seen_once = 0;
-  std::uint64_t zeros = 0;
-  for (const ValueCount& value : sample->values) {
-    size += value.count;
-    seen_once += value.count == 1;
-    if (value.key == zero_key) zeros = value.count;
-  }
-  max_run =
-      useful_run(max_run, array.elements.count,
-                 static_cast<double>(zeros) / static_cast<double>(size), sample->values.size());
+  const SampleSize size = size_of(*sample, zero_key);
+  RunModel model;
+  model.max_run = useful_run(options.max_run, array.elements.count, size.zeros / size.all,
+                             sample->values.size());
   Weights book;
   for (const ValueCount& value : sample->values) {
-    const double share = static_cast<double>(value.count) / static_cast<double>(size);
+    const double share = static_cast<double>(value.count) / size.all;
     if (value.key == zero_key) {
-      book.add_zero_runs(zero_key, share, max_run);
+      book.add_zero_runs(zero_key, share, model.max_run);
     } else {
       book.add({value.key, 1}, share);
     }
   }
   // The share of elements with values seen once estimates that of elements with unseen values
   // (Good, Biometrika 40, 1953).
-  std::uint64_t escape = 0;
   if (!sample->complete) {
-    const double unseen = static_cast<double>(seen_once) / static_cast<double>(size);
-    escape = static_cast<std::uint64_t>(std::max(Weights::kFloor, unseen * Weights::kOne));
+    model.escape_weight = static_cast<std::uint64_t>(
+        std::max(Weights::kFloor, size.seen_once / size.all * Weights::kOne));
   }
-  RunModel model;
-  model.total =
+  model.expected =
       static_cast<std::uint64_t>(book.per_element() * static_cast<double>(array.elements.count));
   model.symbols = std::move(book.symbols);
   model.weights = std::move(book.weights);
-  model.escape_weight = escape;
-  model.max_run = max_run;
   model.range = key_range(array);
   return make_run_encoder(std::move(model), dtype);
 }

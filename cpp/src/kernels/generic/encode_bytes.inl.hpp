@@ -2,9 +2,6 @@
 
 // Encodes bytes, each as its code word.
 
-#ifdef __BMI2__
-#include <immintrin.h>
-#endif
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -108,42 +105,7 @@ bool encode_any(const ByteEncodeTable& table, const uint8_t* data, size_t size, 
                                 : encode_singles<3>(table.word, data, size, pending, out_end);
 }
 
-// Packs the lowest 3 bits of eight bytes into two indices of 12 bits.
-uint64_t pack_low_bits(uint64_t symbols) {
-#ifdef __BMI2__
-  return _pext_u64(symbols, 0x0707070707070707);
-#else
-  symbols &= 0x0707070707070707;
-  symbols = (symbols | symbols >> 5) & 0x003F003F003F003F;
-  symbols = (symbols | symbols >> 10) & 0x00000FFF00000FFF;
-  return symbols | symbols >> 20;
-#endif
-}
-
-constexpr uint32_t kGroupWords = (1u << kGroupBits) - 1;
-
-// Encodes four symbols per look-up, eight per step.
-bool encode_groups(const ByteEncodeTable& table, const uint8_t* data, size_t size, Pending* shared,
-                   const uint8_t* out_end) {
-  Pending pending = *shared;
-  size_t i = 0;
-  for (; i + 8 <= size && out_end - pending.out >= 32; i += 8) {
-    const uint64_t index = pack_low_bits(load64(data + i));
-    const uint32_t a = table.group[index & 0xFFF];
-    const uint32_t b = table.group[(index >> 12) & 0xFFF];
-    if (a == 0 || b == 0) {
-      Pending rare = pending;
-      if (!encode_any(table, data + i, 8, &rare, out_end)) return false;
-      pending = rare;
-      continue;
-    }
-    const unsigned length = a >> kGroupBits;
-    pending.put((a & kGroupWords) | uint64_t{b & kGroupWords} << length,
-                length + (b >> kGroupBits));
-  }
-  *shared = pending;
-  return encode_any(table, data + i, size - i, shared, out_end);
-}
+constexpr uint32_t kPairWords = (1u << kPairBits) - 1;
 
 // Encodes two symbols per look-up.
 template <unsigned Pairs>
@@ -159,8 +121,8 @@ bool encode_pairs(const ByteEncodeTable& table, const uint8_t* data, size_t size
       unsigned length = 0;
       for (unsigned k = 0; k < Pairs; ++k) {
         const uint32_t entry = pair[load16(data + 2 * k)];
-        words |= uint64_t{entry & kGroupWords} << (length & 63);
-        length += entry >> kGroupBits;
+        words |= uint64_t{entry & kPairWords} << (length & 63);
+        length += entry >> kPairBits;
       }
       if (length <= kMostPut) {
         pending.put(words, length);
@@ -182,8 +144,7 @@ size_t finish(const Pending& pending, const uint8_t* out, const uint8_t* out_end
 size_t generic_encode_bytes(const ByteEncodeTable* table, const uint8_t* data, size_t size,
                             uint8_t* out, uint8_t* out_end) {
   Pending pending{0, 0, out};
-  const auto encode = table->group != nullptr   ? encode_groups
-                      : table->pair == nullptr  ? encode_any
+  const auto encode = table->pair == nullptr    ? encode_any
                       : table->mean_length <= 5 ? encode_pairs<4>
                                                 : encode_pairs<3>;
   const bool fits = encode(*table, data, size, &pending, out_end);

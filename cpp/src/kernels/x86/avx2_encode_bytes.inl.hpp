@@ -22,25 +22,34 @@ struct JoinedWords {
   bool has_others;     // some bytes have no word in the rows
 };
 
+// Code words of 32 bytes: the low and the high byte of each, and its length.
+struct SplitWords {
+  __m256i low;
+  __m256i high;
+  __m256i length;
+};
+
 template <unsigned Rows>
-JoinedWords join_rows(const WordRows& rows, const __m256i* row, __m256i bytes) {
+SplitWords look_up(const WordRows& rows, const __m256i* row, __m256i bytes) {
   const __m256i past_row = _mm256_set1_epi8(0x70);
-  const __m256i zero = _mm256_setzero_si256();
-  __m256i low = zero;
-  __m256i high = zero;
-  __m256i length = zero;
+  SplitWords words{};
   for (unsigned k = 0; k < Rows; ++k) {
     const __m256i place = _mm256_adds_epu8(_mm256_xor_si256(bytes, row[k]), past_row);
-    low = _mm256_or_si256(low, _mm256_shuffle_epi8(twice(rows.low[k]), place));
-    high = _mm256_or_si256(high, _mm256_shuffle_epi8(twice(rows.high[k]), place));
-    length = _mm256_or_si256(length, _mm256_shuffle_epi8(twice(rows.length[k]), place));
+    words.low = _mm256_or_si256(words.low, _mm256_shuffle_epi8(twice(rows.low[k]), place));
+    words.high = _mm256_or_si256(words.high, _mm256_shuffle_epi8(twice(rows.high[k]), place));
+    words.length = _mm256_or_si256(words.length, _mm256_shuffle_epi8(twice(rows.length[k]), place));
   }
+  return words;
+}
+
+// Two words of up to 16 bits are joined to one of up to 32, two of these to one of up to 64, and
+// two of these to one of which only the lowest 64 bits are computed.
+JoinedWords join_words(const SplitWords& split) {
+  const __m256i zero = _mm256_setzero_si256();
   JoinedWords joined;
-  joined.has_others = _mm256_movemask_epi8(_mm256_cmpeq_epi8(length, zero)) != 0;
-  // Two words of up to 16 bits are joined to one of up to 32, two of these to one of up to 64, and
-  // two of these to one of which only the lowest 64 bits are computed.
-  const __m256i first = _mm256_and_si256(length, _mm256_set1_epi16(0xFF));
-  const __m256i of_pair = _mm256_add_epi16(first, _mm256_srli_epi16(length, 8));
+  joined.has_others = _mm256_movemask_epi8(_mm256_cmpeq_epi8(split.length, zero)) != 0;
+  const __m256i first = _mm256_and_si256(split.length, _mm256_set1_epi16(0xFF));
+  const __m256i of_pair = _mm256_add_epi16(first, _mm256_srli_epi16(split.length, 8));
   const auto join_half = [&](__m256i words, __m256i first_length, __m256i pair_length,
                              size_t half) {
     const __m256i even = _mm256_and_si256(words, _mm256_set1_epi32(0xFFFF));
@@ -64,9 +73,9 @@ JoinedWords join_rows(const WordRows& rows, const __m256i* row, __m256i bytes) {
     store(joined.words, eight);
     store(joined.length, total);
   };
-  join_half(_mm256_unpacklo_epi8(low, high), _mm256_unpacklo_epi16(first, zero),
+  join_half(_mm256_unpacklo_epi8(split.low, split.high), _mm256_unpacklo_epi16(first, zero),
             _mm256_unpacklo_epi16(of_pair, zero), 0);
-  join_half(_mm256_unpackhi_epi8(low, high), _mm256_unpackhi_epi16(first, zero),
+  join_half(_mm256_unpackhi_epi8(split.low, split.high), _mm256_unpackhi_epi16(first, zero),
             _mm256_unpackhi_epi16(of_pair, zero), 1);
   return joined;
 }
@@ -82,7 +91,7 @@ bool encode_rows(const ByteEncodeTable& table, const uint8_t* data, size_t size,
   Pending pending = *shared;
   size_t i = 0;
   for (; i + 32 <= size && out_end - pending.out >= kMostBytesOut; i += 32) {
-    const JoinedWords joined = join_rows<Rows>(*table.rows, row, load256(data + i));
+    const JoinedWords joined = join_words(look_up<Rows>(*table.rows, row, load256(data + i)));
     if (joined.has_others) {
       pending = put_each(table.word, data + i, 32, pending);
       continue;
@@ -101,9 +110,7 @@ bool encode_rows(const ByteEncodeTable& table, const uint8_t* data, size_t size,
 
 size_t avx2_encode_bytes(const ByteEncodeTable* table, const uint8_t* data, size_t size,
                          uint8_t* out, uint8_t* out_end) {
-  if (table->group != nullptr || table->rows == nullptr) {
-    return generic_encode_bytes(table, data, size, out, out_end);
-  }
+  if (table->rows == nullptr) return generic_encode_bytes(table, data, size, out, out_end);
   Pending pending{0, 0, out};
   const unsigned rows = table->rows->rows;
   const auto encode = rows == 2 ? encode_rows<2> : rows == 4 ? encode_rows<4> : encode_rows<8>;

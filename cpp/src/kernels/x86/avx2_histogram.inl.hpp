@@ -17,7 +17,6 @@ namespace {
 
 // Numbers of frequent values to compare with; six counters fill the registers.
 constexpr unsigned kFewHot = 3;
-constexpr unsigned kMoreHot = 5;
 constexpr unsigned kHot = 6;
 
 // Finds the most frequent bytes of a sample, all different. Returns how many of them make up nearly
@@ -45,7 +44,7 @@ unsigned find_hot(const uint8_t* data, size_t size, uint8_t hot[kHot]) {
     covered += best / 256;
     counts[hot[k]] = -1;
     if (enough == 0 && covered >= sample - sample / 64) enough = k + 1;
-    if (enough != 0 && (k == kFewHot - 1 || k == kMoreHot - 1)) break;
+    if (enough != 0 && k == kFewHot - 1) break;
   }
   return enough != 0 ? enough : covered >= sample / 2 ? kHot : 0;
 }
@@ -122,8 +121,6 @@ void avx2_histogram(const uint8_t* data, size_t size, uint64_t counts[256]) {
     count_bytes(data, size, counts);
   } else if (enough <= kFewHot) {
     count_hot<kFewHot>(data, size, hot, counts);
-  } else if (enough <= kMoreHot) {
-    count_hot<kMoreHot>(data, size, hot, counts);
   } else {
     count_hot<kHot>(data, size, hot, counts);
   }
