@@ -44,7 +44,7 @@ SplitWords look_up(const WordRows& rows, const __m256i* row, __m256i bytes) {
 
 // Two words of up to 16 bits are joined to one of up to 32, two of these to one of up to 64, and
 // two of these to one of which only the lowest 64 bits are computed.
-JoinedWords join_words(const SplitWords& split) {
+[[gnu::always_inline]] inline JoinedWords join_words(const SplitWords& split) {
   const __m256i zero = _mm256_setzero_si256();
   JoinedWords joined;
   joined.has_others = _mm256_movemask_epi8(_mm256_cmpeq_epi8(split.length, zero)) != 0;
