@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "gradwire/error.hpp"
@@ -16,30 +17,26 @@ void append_varint(Bytes& out, std::uint64_t n) {
   out.push_back(static_cast<std::uint8_t>(n));
 }
 
-/// Calls f on a part of a frame that is known to be complete: if f finds that it ends early, the
-/// part is damaged, not truncated.
-template <typename F>
-decltype(auto) damage_not_truncation(F&& f) {
-  try {
-    return f();
-  } catch (const TruncatedFrameError&) {
-    throw CorruptFrameError("frame is damaged: one of its parts ends too early");
-  }
-}
+/// What bytes are. A frame that ends too early is truncated. A part of a frame that is known to be
+/// complete is damaged if it ends too early.
+enum class Extent : bool { kPart, kFrame };
 
-/// Takes bytes off the front of a frame. Throws TruncatedFrameError instead of reading past its
-/// end.
+/// Takes bytes off the front of a frame or a part. Throws instead of reading past its end.
 class ByteReader {
  public:
-  explicit ByteReader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  explicit ByteReader(std::span<const std::uint8_t> bytes, Extent extent = Extent::kPart)
+      : bytes_(bytes), extent_(extent) {}
 
   std::size_t left() const { return bytes_.size(); }
+  [[noreturn]] void ends_too_early(const std::string& truncated) const {
+    if (extent_ == Extent::kFrame) throw TruncatedFrameError("frame is truncated: " + truncated);
+    throw CorruptFrameError("frame is damaged: one of its parts ends too early");
+  }
 
   std::span<const std::uint8_t> take(std::uint64_t count) {
     if (count > bytes_.size()) {
-      throw TruncatedFrameError("frame is truncated: " + std::to_string(count) +
-                                " more bytes are needed, but only " +
-                                std::to_string(bytes_.size()) + " are left");
+      ends_too_early(std::to_string(count) + " more bytes are needed, but only " +
+                     std::to_string(bytes_.size()) + " are left");
     }
     const auto taken = bytes_.first(static_cast<std::size_t>(count));
     bytes_ = bytes_.subspan(taken.size());
@@ -72,6 +69,7 @@ class ByteReader {
 
  private:
   std::span<const std::uint8_t> bytes_;
+  Extent extent_;
 };
 
 }  // namespace gradwire

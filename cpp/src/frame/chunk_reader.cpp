@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/byte_io.hpp"
 #include "base/executor.hpp"
 #include "codecs/loaded_code_book.hpp"
 #include "gradwire/error.hpp"
@@ -23,14 +22,13 @@ std::shared_ptr<const Decoder> decoder_of(const ParsedFrame& parsed) {
     }
     return {book, &book->decoder()};
   }
-  return damage_not_truncation(
-      [&] { return parsed.codec->make_decoder(parsed.code_book, parsed.array()); });
+  return parsed.codec->make_decoder(parsed.code_book, parsed.array());
 }
 
 }  // namespace
 
-ChunkReader::ChunkReader(std::span<const std::uint8_t> frame, Checksum checksum)
-    : readable_end_(frame.data() + frame.size()), parsed_(parse_frame(frame)) {
+ChunkReader::ChunkReader(std::span<const std::uint8_t> frame, Checksum checksum, Extent extent)
+    : readable_end_(frame.data() + frame.size()), parsed_(parse_frame(frame, extent)) {
   if (checksum == Checksum::kVerified) verify_checksum(frame, parsed_);
   decoder_ = decoder_of(parsed_);
 }
@@ -44,11 +42,16 @@ void ChunkReader::decode(std::size_t i, std::uint8_t* out) const {
   } else if (decoder_ == nullptr) {
     throw CorruptFrameError("a chunk needs a code book, but the frame has none");
   } else {
-    damage_not_truncation([&] { decoder_->decode(chunk.payload, readable_end_, out, count); });
+    decoder_->decode(chunk.payload, readable_end_, out, count);
   }
   if (parsed_.dtype == DType::kBool && !are_bools(out, count)) {
     throw CorruptFrameError("an element of a bool array is neither 0 nor 1");
   }
+}
+
+void ChunkReader::decode_all(std::uint8_t* out, int threads) const {
+  for_each(chunks(), usable_threads(threads),
+           [&](std::size_t i) { decode(i, out + parsed_.borders[i] * item_size(parsed_.dtype)); });
 }
 
 const std::uint8_t* ChunkReader::read(std::size_t i, std::vector<std::uint8_t>& buffer) const {

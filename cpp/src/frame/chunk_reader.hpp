@@ -16,9 +16,10 @@ namespace gradwire {
 /// it.
 class ChunkReader {
  public:
-  /// Unless the checksum is ignored, reads the whole frame to verify it.
-  explicit ChunkReader(std::span<const std::uint8_t> frame,
-                       Checksum checksum = Checksum::kVerified);
+  /// Unless the checksum is ignored, reads the whole frame to verify it. `extent` is kPart if the
+  /// frame is a part of another frame.
+  explicit ChunkReader(std::span<const std::uint8_t> frame, Checksum checksum = Checksum::kVerified,
+                       Extent extent = Extent::kFrame);
 
   const ParsedFrame& frame() const { return parsed_; }
   std::size_t chunks() const { return parsed_.chunks.size(); }
@@ -27,6 +28,8 @@ class ChunkReader {
   }
   /// Decodes chunk i to `out`.
   void decode(std::size_t i, std::uint8_t* out) const;
+  /// Decodes all chunks to `out`, on several threads.
+  void decode_all(std::uint8_t* out, int threads) const;
   /// The elements of chunk i, either in the frame itself or decoded to `buffer`, which grows as
   /// needed.
   const std::uint8_t* read(std::size_t i, std::vector<std::uint8_t>& buffer) const;

@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "base/byte_io.hpp"
 #include "codecs/loaded_code_book.hpp"
 
 namespace gradwire {
@@ -65,7 +64,8 @@ bool is_damaged(std::span<const std::uint8_t> frame) {
 /// Takes a frame apart, part by part, in the order of FORMAT.md, section 2.
 class FrameParser {
  public:
-  explicit FrameParser(std::span<const std::uint8_t> frame) : frame_(frame), reader_(frame) {}
+  FrameParser(std::span<const std::uint8_t> frame, Extent extent)
+      : frame_(frame), reader_(frame, extent) {}
 
   ParsedFrame parse() {
     read_magic();
@@ -152,9 +152,9 @@ std::vector<std::uint32_t> FrameParser::read_directory() {
   const std::uint64_t rest = parsed_.count & ((std::uint64_t{1} << chunk_log2_) - 1);
   const std::uint64_t chunks = (parsed_.count >> chunk_log2_) + (rest != 0);
   if (chunks > reader_.left() / kChunkEntryBytes) {
-    throw TruncatedFrameError("frame is truncated: it declares " + std::to_string(parsed_.count) +
-                              " elements in " + std::to_string(chunks) + " chunks, but has only " +
-                              std::to_string(reader_.left()) + " bytes left");
+    reader_.ends_too_early("it declares " + std::to_string(parsed_.count) + " elements in " +
+                           std::to_string(chunks) + " chunks, but has only " +
+                           std::to_string(reader_.left()) + " bytes left");
   }
   std::vector<std::uint64_t> overhangs(chunks == 0 ? 0 : chunks - 1);
   if (parsed_.codec->whole_runs) {
@@ -196,9 +196,9 @@ void FrameParser::read_tail(std::uint64_t code_book_size) {
 
 }  // namespace
 
-ParsedFrame parse_frame(std::span<const std::uint8_t> frame) {
+ParsedFrame parse_frame(std::span<const std::uint8_t> frame, Extent extent) {
   try {
-    return FrameParser(frame).parse();
+    return FrameParser(frame, extent).parse();
   } catch (const UnsupportedFormatError&) {
     if (is_damaged(frame)) throw CorruptFrameError(kDamaged);
     throw;

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/byte_io.hpp"
 #include "base/crc32c.hpp"
 #include "codecs/codec_table.hpp"
 
@@ -52,7 +53,7 @@ struct ParsedFrame {
 
 /// Parses what sections 2, 3 and 6 of FORMAT.md describe; decodes nothing. Uses the checksum only
 /// to tell damage from an unknown format; check_crc verifies it.
-ParsedFrame parse_frame(std::span<const std::uint8_t> frame);
+ParsedFrame parse_frame(std::span<const std::uint8_t> frame, Extent extent = Extent::kFrame);
 
 /// Throws CorruptFrameError if the frame has a checksum that does not match; `payloads` is the CRC
 /// of all payloads.

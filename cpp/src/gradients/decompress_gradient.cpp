@@ -3,7 +3,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "base/byte_io.hpp"
 #include "frame/chunk_reader.hpp"
 #include "gradients/parts.hpp"
 #include "gradients/pieces.hpp"
@@ -74,7 +73,7 @@ void read_powers(const ParsedGradient& parsed, const Target& target) {
 
 void read_sparse(const ParsedGradient& parsed, const Target& target) {
   const GradientHeader& header = parsed.header;
-  const ParsedGradient inner = parse_gradient(parsed.parts.back());
+  const ParsedGradient inner = parse_gradient(parsed.parts.back(), Extent::kPart);
   if (inner.header.method == Method::kSparse || inner.header.method == Method::kRandom ||
       inner.header.count != header.sent) {
     throw CorruptFrameError("the values of a sparse frame do not match its indices");
@@ -128,7 +127,7 @@ void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> o
                          float scale, int threads) {
   const ParsedGradient parsed = parse_gradient(frame);
   check_count(parsed, out);
-  damage_not_truncation([&] { decompress_parsed(parsed, out, add, scale, threads); });
+  decompress_parsed(parsed, out, add, scale, threads);
 }
 
 void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::span<float> out,
@@ -141,17 +140,15 @@ void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::
     only_levels &= parsed.back().header.method == Method::kLevels;
   }
   if (frames.empty()) std::fill(out.begin(), out.end(), 0.0f);
-  damage_not_truncation([&] {
-    if (only_levels) {
-      const std::vector<ChunkReader> levels = readers_of(parsed);
-      if (are_alike(parsed, levels)) {
-        return read_levels(parsed, levels, {out.data(), false, scale, threads});
-      }
+  if (only_levels) {
+    const std::vector<ChunkReader> levels = readers_of(parsed);
+    if (are_alike(parsed, levels)) {
+      return read_levels(parsed, levels, {out.data(), false, scale, threads});
     }
-    for (std::size_t k = 0; k < parsed.size(); ++k) {
-      decompress_parsed(parsed[k], out, k > 0, scale, threads);
-    }
-  });
+  }
+  for (std::size_t k = 0; k < parsed.size(); ++k) {
+    decompress_parsed(parsed[k], out, k > 0, scale, threads);
+  }
 }
 
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/bit_io.hpp"
+#include "frame/chunk_reader.hpp"
 #include "frame/chunked_frames.hpp"
 #include "gradients/parts.hpp"
 #include "gradwire/error.hpp"
@@ -82,16 +83,18 @@ GapParts write_gaps(std::span<const std::uint32_t> indices, const Options& optio
 std::vector<std::uint32_t> read_gaps(const GradientHeader& header,
                                      std::span<const std::uint8_t> tokens,
                                      std::span<const std::uint8_t> bits, int threads) {
-  const FrameInfo token_info = inspect(tokens);
-  const FrameInfo bit_info = inspect(bits);
-  if (token_info.dtype != DType::kUInt8 || token_info.count != header.sent ||
-      bit_info.dtype != DType::kUInt8 || bit_info.count > kBytesPerGap * header.sent) {
+  const ChunkReader token_reader(tokens, Checksum::kVerified, Extent::kPart);
+  const ChunkReader bit_reader(bits, Checksum::kVerified, Extent::kPart);
+  const ParsedFrame& token_frame = token_reader.frame();
+  const ParsedFrame& bit_frame = bit_reader.frame();
+  if (token_frame.dtype != DType::kUInt8 || token_frame.count != header.sent ||
+      bit_frame.dtype != DType::kUInt8 || bit_frame.count > kBytesPerGap * header.sent) {
     throw CorruptFrameError("the parts of a sparse frame do not match its number of elements");
   }
-  std::vector<std::uint8_t> token(token_info.count);
-  std::vector<std::uint8_t> low(bit_info.count);
-  decompress_into(tokens, token, threads);
-  decompress_into(bits, low, threads);
+  std::vector<std::uint8_t> token(token_frame.count);
+  std::vector<std::uint8_t> low(bit_frame.count);
+  token_reader.decode_all(token.data(), threads);
+  bit_reader.decode_all(low.data(), threads);
   BitReader reader(low);
   std::vector<std::uint32_t> indices(token.size());
   std::uint64_t next = 0;

@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "base/byte_io.hpp"
 #include "base/crc32c.hpp"
 #include "frame/frame_header.hpp"
 #include "gradwire/error.hpp"
@@ -169,7 +168,7 @@ GradientHeader parse_header(ByteReader& reader) {
 }
 
 void check_part(std::span<const std::uint8_t> part, DType dtype, std::uint64_t count) {
-  const ParsedFrame frame = damage_not_truncation([&] { return parse_frame(part); });
+  const ParsedFrame frame = parse_frame(part, Extent::kPart);
   check(frame.dtype == dtype && frame.count == count,
         "a part of a gradient frame has the wrong type or number of elements");
 }
@@ -232,8 +231,8 @@ std::size_t put_header(const GradientHeader& header, std::span<const std::size_t
   return bytes.size() + total;
 }
 
-ParsedGradient parse_gradient(std::span<const std::uint8_t> frame) {
-  ByteReader reader(frame);
+ParsedGradient parse_gradient(std::span<const std::uint8_t> frame, Extent extent) {
+  ByteReader reader(frame, extent);
   ParsedGradient parsed;
   parsed.header = parse_header(reader);
   std::vector<std::uint64_t> sizes(part_count(parsed.header));

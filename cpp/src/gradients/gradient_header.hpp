@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/byte_io.hpp"
 #include "gradients/bucket_scales.hpp"
 #include "gradwire/gradient.hpp"
 
@@ -64,6 +65,6 @@ struct ParsedGradient {
 };
 
 /// Splits a gradient frame and verifies the checksum of its header; the parts have their own.
-ParsedGradient parse_gradient(std::span<const std::uint8_t> frame);
+ParsedGradient parse_gradient(std::span<const std::uint8_t> frame, Extent extent = Extent::kFrame);
 
 }  // namespace gradwire

@@ -117,9 +117,7 @@ class PlaneReader {
     if (!header_.without_zeros) return;
     const ChunkReader reader(parsed.parts[0]);
     bits_.resize(static_cast<std::size_t>(reader.frame().count));
-    for (std::size_t i = 0; i < reader.chunks(); ++i) {
-      reader.decode(i, bits_.data() + reader.frame().borders[i]);
-    }
+    reader.decode_all(bits_.data(), 1);
     begin_ = places_of(bits_, header_.count, begin_);
   }
 

@@ -25,7 +25,7 @@ bool are_bytes(const Log8Codes& codes) {
 
 std::vector<float> read_log8(const GradientHeader& header, std::span<const std::uint8_t> part,
                              std::uint64_t count) {
-  const ChunkReader reader(part);
+  const ChunkReader reader(part, Checksum::kVerified, Extent::kPart);
   const DType dtype = reader.frame().dtype;
   if ((dtype != DType::kUInt8 && dtype != DType::kUInt16) || reader.frame().count != count) {
     throw CorruptFrameError("the number or type of the scales does not match the gradient frame");
@@ -83,7 +83,7 @@ std::vector<float> read_scales(const ParsedGradient& gradient) {
   if (count <= kFewScales) return header.few_scales;
   const std::span<const std::uint8_t> part = gradient.parts.back();
   if (header.scale_type == ScaleType::kLog8) return read_log8(header, part, count);
-  const ParsedGradient parsed = parse_gradient(part);
+  const ParsedGradient parsed = parse_gradient(part, Extent::kPart);
   const bool single = header.scale_type == ScaleType::kFloat32;
   if (parsed.header.method != Method::kPlanes || parsed.header.count != count ||
       parsed.header.type != (single ? FloatType::kFloat32 : FloatType::kBFloat16)) {

@@ -41,7 +41,7 @@ ClassCosts read_costs(ByteReader& reader, std::size_t classes) {
 
 /// Loads a code book from bytes that may be damaged.
 std::shared_ptr<const LoadedCodeBook> load(std::vector<std::uint8_t> bytes) {
-  ByteReader reader(bytes);
+  ByteReader reader(bytes, Extent::kFrame);
   const auto magic = reader.take(3);
   if (magic[0] != kBookMagic[0] || magic[1] != kBookMagic[1]) {
     throw CorruptFrameError("not a shared code book: the first two bytes are not 'GB'");
@@ -54,8 +54,7 @@ std::shared_ptr<const LoadedCodeBook> load(std::vector<std::uint8_t> bytes) {
   BookCoders coders{};
   coders.dtype = static_cast<DType>(dtype);
   const std::span<const std::uint8_t> code_book = reader.take(reader.varint());
-  const EntropyBook book =
-      damage_not_truncation([&] { return read_entropy_book(code_book, coders.dtype); });
+  const EntropyBook book = read_entropy_book(code_book, coders.dtype);
   if (book.of_class.empty() || !book.has_exceptions) {
     throw CorruptFrameError(
         "shared code book cannot code every array: it lacks classes or exceptions");
