@@ -114,14 +114,14 @@ void BucketStats::add(const BucketStats& more) {
   signs.below += more.signs.below;
 }
 
-BucketStats bucket_stats(std::span<const float> x, Norm norm) {
+BucketStats bucket_stats(std::span<const float> x, Norm norm, const FloatReader& reader) {
   BucketStats stats;
   stats.count = x.size();
   const bool squares_only =
       norm == Norm::kL2 || norm == Norm::kMax || norm == Norm::kOne || norm == Norm::kTwoMeans;
   const FloatKernels& floats = kernels().floats;
   (squares_only ? floats.squares : floats.stats)(x.data(), x.size(), &stats.floats);
-  if (stats.floats.largest >= kInfinityBits) throw NotFinite{};
+  if (stats.floats.largest >= kInfinityBits) reader.report_nonfinite();
   const double squares = stats.floats.sum_of_squares;
   const bool doubtful = !(squares > kLeastSquares && squares < kMostSquares);
   if (doubtful && stats.floats.largest > 0) {

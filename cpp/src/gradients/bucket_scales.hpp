@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "gradients/float_reader.hpp"
 #include "gradwire/gradient.hpp"
 #include "kernels/kernels.hpp"
 
@@ -19,10 +20,9 @@ struct BucketStats {
   void add(const BucketStats& more);
 };
 
-/// Counts all elements in `count` and leaves `negatives` at 0. Throws NotFinite if an element is
-/// NaN or infinite.
-BucketStats bucket_stats(std::span<const float> x, Norm norm);
-struct NotFinite {};
+/// Counts all elements in `count` and leaves `negatives` at 0. Has `reader`, which has read the
+/// elements, report those that are not finite.
+BucketStats bucket_stats(std::span<const float> x, Norm norm, const FloatReader& reader);
 
 constexpr std::size_t scales_per_bucket(Norm norm) {
   return norm == Norm::kOne ? 0 : norm == Norm::kTwoMeans ? 2 : 1;

@@ -56,15 +56,6 @@ void check_room(std::size_t given, std::size_t needed) {
   }
 }
 
-[[noreturn]] void report_nonfinite(const GradientView& gradient, const GradientOptions& options) {
-  const auto first = FloatReader(gradient, options).first_nonfinite(count_of(gradient));
-  throw std::invalid_argument(
-      "the gradient is not finite as float32" +
-      (first ? " at flat index " + std::to_string(*first)
-             : std::string("; it changed during compression, so no index can be given")) +
-      "; pass nonfinite=\"zero\" to send such elements as 0");
-}
-
 /// -1, 0 or 1 for each element of a part.
 void unpack_signs(const Signs& signs, std::uint64_t begin, std::uint64_t end, std::int8_t* levels) {
   static constexpr auto kOnes = [] {
@@ -95,14 +86,10 @@ GradientHeader header_of(const GradientView& gradient, const GradientOptions& op
   return header;
 }
 
-/// Makes levels and writes them. Completes the header, except for the scales.
-std::size_t write_levels(const QuantizingSource& source, const Options& options,
-                         GradientHeader& header, std::span<std::uint8_t> out) {
+std::size_t write_source(const QuantizingSource& source, const GradientHeader& header,
+                         const Options& options, std::span<std::uint8_t> out) {
   const StreamedArray levels[] = {{DType::kInt8, true}};
-  const std::size_t size = compress_source(source, levels, header.count, options, out)[0];
-  header.bucket_size = source.bucket_size();
-  header.base = static_cast<std::uint8_t>(source.base());
-  return size;
+  return compress_source(source, levels, header.count, options, out)[0];
 }
 
 /// Adds the scales to the header or, if there are many, as a part after those at the beginning of
@@ -141,21 +128,22 @@ std::size_t compress_gradient(const GradientView& gradient, const GradientOption
   const std::size_t head = max_header_size(gradient.shape.size());
   const std::span<std::uint8_t> room = out.subspan(head);
   std::vector<std::size_t> parts;
-  try {
-    if (quantizer.method == Method::kSigns) {
-      const Signs signs(gradient, header.count, options);
-      header.bucket_size = signs.bucket_size();
-      parts = write_signs(signs, options.codec, header, room);
-      add_scales(signs.scales(), options.codec, header, parts, room);
-    } else {
-      const QuantizingSource source(gradient, header.count, options);
-      parts = {write_levels(source, options.codec, header, room)};
-      add_scales(source.scales(), options.codec, header, parts, room);
-    }
-    return put_header(header, parts, head, out);
-  } catch (const NotFinite&) {
-    report_nonfinite(gradient, options);
+  if (quantizer.method == Method::kSigns) {
+    const Signs signs(gradient, options);
+    header.bucket_size = signs.bucket_size();
+    parts = write_signs(signs, options.codec, header, room);
+    add_scales(signs.scales(), options.codec, header, parts, room);
+  } else if (quantizer.method == Method::kPowers) {
+    const PowerSource source(gradient, options);
+    header.base = static_cast<std::uint8_t>(source.base());
+    parts = {write_source(source, header, options.codec, room)};
+  } else {
+    const LevelSource source(gradient, options);
+    header.bucket_size = source.bucket_size();
+    parts = {write_source(source, header, options.codec, room)};
+    add_scales(source.scales(), options.codec, header, parts, room);
   }
+  return put_header(header, parts, head, out);
 }
 
 std::size_t max_sparse_frame_size(const SparseView& gradient, const GradientOptions& options) {
@@ -208,26 +196,29 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
   if (options.quantizer.method == Method::kPlanes) {
     throw std::invalid_argument("quantize takes the method kLevels, kSigns or kPowers");
   }
-  try {
-    const std::uint64_t count = count_of(gradient);
-    const int threads = options.codec.threads;
-    if (options.quantizer.method == Method::kSigns) {
-      const Signs signs(gradient, count, options);
-      scales.assign(signs.scales().begin(), signs.scales().end());
-      return for_each_part(count, threads,
-                           [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
-                             unpack_signs(signs, begin, end, levels);
-                           });
-    }
-    const QuantizingSource source(gradient, count, options);
-    for_each_part(count, threads, [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
+  const std::uint64_t count = count_of(gradient);
+  const auto take_all = [&](const QuantizingSource& source) {
+    const auto take = [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
       std::uint8_t* const outs[] = {reinterpret_cast<std::uint8_t*>(levels + begin)};
       source.take(begin, end, outs);
-    });
-    scales.assign(source.scales().begin(), source.scales().end());
-    if (options.quantizer.method == Method::kPowers) scales = {power_unit(source.base())};
-  } catch (const NotFinite&) {
-    report_nonfinite(gradient, options);
+    };
+    for_each_part(count, options.codec.threads, take);
+  };
+  if (options.quantizer.method == Method::kSigns) {
+    const Signs signs(gradient, options);
+    const auto unpack = [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
+      unpack_signs(signs, begin, end, levels);
+    };
+    for_each_part(count, options.codec.threads, unpack);
+    scales.assign(signs.scales().begin(), signs.scales().end());
+  } else if (options.quantizer.method == Method::kPowers) {
+    const PowerSource source(gradient, options);
+    take_all(source);
+    scales = {power_unit(source.base())};
+  } else {
+    const LevelSource source(gradient, options);
+    take_all(source);
+    scales = source.scales();
   }
 }
 

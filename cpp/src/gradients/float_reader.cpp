@@ -2,10 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
+#include <string>
 
 #include "kernels/kernels.hpp"
 
 namespace gradwire {
+namespace {
+
+[[noreturn]] void report(const std::string& where) {
+  throw std::invalid_argument("the gradient is not finite as float32" + where +
+                              "; pass nonfinite=\"zero\" to send such elements as 0");
+}
+
+}  // namespace
 
 const float* FloatReader::gradient(std::uint64_t first, std::size_t count, float* scratch) const {
   const std::uint8_t* const in = bytes_ + first * item_size(type_);
@@ -46,18 +56,14 @@ void combine(std::span<const float> gradient, float gamma, float beta,
   kernels().floats.combine(gradient.data(), out.size(), gamma, beta, residual.data(), out.data());
 }
 
-std::optional<std::uint64_t> FloatReader::first_nonfinite(std::uint64_t count) const {
-  float scratch[kPiece];
-  for (std::uint64_t first = 0; first < count; first += kPiece) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, count - first));
-    const float* const x = gradient(first, size, scratch);
-    FloatStats stats{};
-    kernels().floats.squares(x, size, &stats);
-    if (stats.largest < kInfinityBits) continue;
-    const auto* const found = std::find_if(x, x + size, [](float v) { return !std::isfinite(v); });
-    return first + static_cast<std::uint64_t>(found - x);
-  }
-  return std::nullopt;
+void FloatReader::report_nonfinite() const {
+  const auto look_at = [](std::uint64_t first, std::span<const float> x) {
+    const auto found = std::ranges::find_if(x, [](float v) { return !std::isfinite(v); });
+    const std::uint64_t index = first + static_cast<std::uint64_t>(found - x.begin());
+    if (found != x.end()) report(" at flat index " + std::to_string(index));
+  };
+  for_each_piece(0, count_, kPiece, &FloatReader::gradient, look_at);
+  report("; it changed during compression, so no index can be given");
 }
 
 }  // namespace gradwire

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <optional>
+#include <span>
 
+#include "frame/frame_header.hpp"
 #include "gradwire/gradient.hpp"
 
 namespace gradwire {
@@ -16,10 +18,12 @@ class FloatReader {
   FloatReader(const GradientView& gradient, const GradientOptions& options)
       : bytes_(static_cast<const std::uint8_t*>(gradient.data)),
         type_(gradient.type),
+        count_(element_count(gradient.shape, DType::kInt64)),
         zero_nonfinite_(options.zero_nonfinite),
         feedback_(options.feedback),
         next_(feedback_.next != nullptr ? feedback_.next : feedback_.residual) {}
 
+  std::uint64_t count() const { return count_; }
   bool has_residual() const { return feedback_.residual != nullptr; }
   /// Whether read() and take() return the elements where they are, and take any `count`.
   bool is_in_place() const {
@@ -34,13 +38,32 @@ class FloatReader {
   const float* read(std::uint64_t first, std::size_t count, float* scratch) const;
   /// Like read(), and stores the result as the next residual, if there is one.
   const float* take(std::uint64_t first, std::size_t count, float* scratch) const;
+  /// What take() has returned before.
+  const float* taken(std::uint64_t first, std::size_t count, float* scratch) const {
+    return has_residual() ? residual(first) : gradient(first, count, scratch);
+  }
 
-  /// Index of the first element of the gradient that is not finite as float32.
-  std::optional<std::uint64_t> first_nonfinite(std::uint64_t count) const;
+  /// Calls f(first element, elements) for the pieces of a range, up to `size` elements at a time.
+  /// `by` is one of the four functions above.
+  using Read = const float* (FloatReader::*)(std::uint64_t, std::size_t, float*) const;
+  template <typename F>
+  void for_each_piece(std::uint64_t begin, std::uint64_t end, std::uint64_t size, Read by,
+                      const F& f) const {
+    float scratch[kPiece];
+    for (std::uint64_t first = begin; first < end; first += size) {
+      const auto count = static_cast<std::size_t>(std::min(size, end - first));
+      f(first, std::span((this->*by)(first, count, scratch), count));
+    }
+  }
+
+  /// Throws std::invalid_argument, which names the first element of the gradient that is NaN or
+  /// infinite as float32.
+  [[noreturn]] void report_nonfinite() const;
 
  private:
   const std::uint8_t* bytes_;
   FloatType type_;
+  std::uint64_t count_;
   bool zero_nonfinite_;
   Feedback feedback_;
   float* next_;

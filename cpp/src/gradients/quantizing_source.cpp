@@ -1,10 +1,8 @@
 #include "gradients/quantizing_source.hpp"
 
 #include <algorithm>
-#include <bit>
 
 #include "base/splitmix.hpp"
-#include "frame/frame_header.hpp"
 #include "gradients/pieces.hpp"
 
 namespace gradwire {
@@ -17,58 +15,15 @@ constexpr std::int32_t kMostPower = 127;
 
 }  // namespace
 
-QuantizingSource::QuantizingSource(const GradientView& gradient, std::uint64_t count,
-                                   const GradientOptions& options)
+QuantizingSource::QuantizingSource(const GradientView& gradient, const GradientOptions& options,
+                                   std::uint64_t bucket_size)
     : reader_(gradient, options),
       quantizer_(options.quantizer),
-      count_(count),
-      bucket_(quantizer_.bucket_size),
+      bucket_(used_bucket_size(bucket_size, reader_.count())),
+      piece_(piece_size(reader_, bucket_)),
       stream_(options.stream) {
-  const bool is_powers = quantizer_.method == Method::kPowers;
-  if (bucket_ == 0 || bucket_ > count || is_powers) bucket_ = std::max<std::uint64_t>(count, 1);
-  const std::uint64_t buckets = (count + bucket_ - 1) / bucket_;
-  scales_.resize(is_powers ? 0 : buckets);
-  on_the_way_ = !is_powers && kPreviewed % bucket_ == 0;
-  // Buckets whose scales are found on the way should still be in the cache when they become levels.
-  piece_ = on_the_way_ ? kPiece : piece_size(reader_, bucket_, count);
-  const int threads = options.codec.threads;
   // An element that is not finite must be found before any element of the residual changes.
-  if (reader_.has_residual()) check_finite(reader_, count, threads);
-  if (!on_the_way_) measure(threads);
-}
-
-void QuantizingSource::measure(int threads) {
-  const std::uint64_t buckets = (count_ + bucket_ - 1) / bucket_;
-  // Per part: statistics of the buckets that begin in it, and of the one that continues into it.
-  std::vector<std::vector<BucketStats>> found(part_count(count_));
-  for_each_part(count_, threads, [&](std::size_t i, std::uint64_t begin, std::uint64_t end) {
-    float scratch[kPiece];
-    found[i].resize((end - 1) / bucket_ - begin / bucket_ + 1);
-    for (std::uint64_t first = begin; first < end;) {
-      const std::uint64_t b = first / bucket_;
-      const std::uint64_t stop = std::min({end, (b + 1) * bucket_, first + piece_});
-      const auto size = static_cast<std::size_t>(stop - first);
-      found[i][b - begin / bucket_].add(
-          bucket_stats({reader_.read(first, size, scratch), size}, quantizer_.norm));
-      first = stop;
-    }
-  });
-  std::vector<BucketStats> stats(buckets);
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    for (std::size_t k = 0; k < found[i].size(); ++k) {
-      stats[i * kPart / bucket_ + k].add(found[i][k]);
-    }
-  }
-  if (quantizer_.method == Method::kPowers) {
-    const std::uint32_t largest = stats.empty() ? 0 : stats[0].floats.largest;
-    // Rounding may carry into the next power.
-    const auto exponent = static_cast<std::int32_t>(largest >> 23) + 1;
-    base_ = std::max(0, exponent - kMostPower);
-    return;
-  }
-  for (std::uint64_t b = 0; b < buckets; ++b) {
-    scales_[b] = scales_of(stats[b], quantizer_).value[0];
-  }
+  if (reader_.has_residual()) check_finite(reader_, options.codec.threads);
 }
 
 RandomStream QuantizingSource::random(std::uint64_t first) const {
@@ -80,61 +35,68 @@ RandomStream QuantizingSource::random(std::uint64_t first) const {
   return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}, hash};
 }
 
-void QuantizingSource::quantize_bucket(const float* x, std::uint64_t first, std::size_t count,
-                                       float scale, std::int8_t* levels, Turn turn) const {
-  const FloatKernels& floats = kernels().floats;
-  const RandomStream draws = random(first);
-  const bool feeds_back = turn == Turn::kFinal && reader_.has_residual();
-  if (quantizer_.method == Method::kPowers) {
-    floats.to_powers(x, count, base_, &draws, levels);
-    if (feeds_back) floats.from_powers(levels, count, base_, -1, true, reader_.residual(first));
-    return;
-  }
-  if (scale == 0) {  // all elements are 0, as is common in embeddings
-    std::fill_n(levels, count, std::int8_t{0});
-    return;
-  }
-  const LevelGrid grid = level_grid(scale, quantizer_);
-  floats.quantize(x, count, &grid, quantizer_.stochastic ? &draws : nullptr, levels);
-  if (!feeds_back) return;
-  const float unit = level_unit(scale, quantizer_.levels);
-  floats.dequantize(levels, count, -unit, true, reader_.residual(first));
-}
-
-/// The scale of a bucket; `x` holds its elements, which are needed if scales are found on the way.
-float QuantizingSource::scale_of(std::size_t bucket, std::span<const float> x, Turn turn) const {
-  if (scales_.empty()) return 0;
-  if (!on_the_way_) return scales_[bucket];
-  const float scale = scales_of(bucket_stats(x, quantizer_.norm), quantizer_).value[0];
-  if (turn == Turn::kFinal) scales_[bucket] = scale;
-  return scale;
-}
-
 void QuantizingSource::make(std::uint64_t begin, std::uint64_t end, std::uint8_t* out,
                             Turn turn) const {
-  auto* const levels = reinterpret_cast<std::int8_t*>(out);
-  float scratch[kPiece];
-  for (std::uint64_t first = begin; first < end; first += piece_) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece_, end - first));
-    const float* const x = turn == Turn::kFinal ? reader_.take(first, size, scratch)
-                                                : reader_.read(first, size, scratch);
-    const auto quantize = [&](std::size_t b, std::uint64_t place, std::size_t number) {
-      const float* const part = x + (place - first);
-      const float scale = scale_of(b, {part, number}, turn);
-      quantize_bucket(part, place, number, scale, levels + (place - begin), turn);
+  const auto read = turn == Turn::kFinal ? &FloatReader::take : &FloatReader::read;
+  reader_.for_each_piece(begin, end, piece_, read, [&](std::uint64_t piece, auto x) {
+    const auto make_part = [&](std::size_t b, std::uint64_t first, std::size_t count) {
+      auto* const levels = reinterpret_cast<std::int8_t*>(out + (first - begin));
+      quantize(b, first, x.subspan(first - piece, count), levels, turn);
     };
-    for_each_bucket(first, first + size, bucket_, quantize);
+    for_each_bucket(piece, piece + x.size(), bucket_, make_part);
+  });
+}
+
+LevelSource::LevelSource(const GradientView& gradient, const GradientOptions& options)
+    : QuantizingSource(gradient, options, options.quantizer.bucket_size),
+      on_the_way_(kPreviewed % bucket_ == 0),
+      scales_(bucket_count(reader_.count(), bucket_)) {
+  if (on_the_way_) {
+    piece_ = kPiece;  // a bucket should still be in the cache when its scale is known
+    return;
+  }
+  const auto stats = measure(reader_, bucket_, quantizer_.norm, options.codec.threads);
+  std::ranges::transform(stats, scales_.begin(), [&](const BucketStats& of_bucket) {
+    return scales_of(of_bucket, quantizer_).value[0];
+  });
+}
+
+void LevelSource::quantize(std::size_t bucket, std::uint64_t first, std::span<const float> x,
+                           std::int8_t* levels, Turn turn) const {
+  float scale = scales_[bucket];
+  if (on_the_way_) {
+    scale = scales_of(bucket_stats(x, quantizer_.norm, reader_), quantizer_).value[0];
+    if (turn == Turn::kFinal) scales_[bucket] = scale;
+  }
+  if (scale == 0) {  // all elements are 0, as is common in embeddings
+    std::fill_n(levels, x.size(), std::int8_t{0});
+    return;
+  }
+  const FloatKernels& floats = kernels().floats;
+  const LevelGrid grid = level_grid(scale, quantizer_);
+  const RandomStream draws = random(first);
+  floats.quantize(x.data(), x.size(), &grid, quantizer_.stochastic ? &draws : nullptr, levels);
+  if (!feeds_back(turn)) return;
+  const float unit = level_unit(scale, quantizer_.levels);
+  floats.dequantize(levels, x.size(), -unit, true, reader_.residual(first));
+}
+
+PowerSource::PowerSource(const GradientView& gradient, const GradientOptions& options)
+    : QuantizingSource(gradient, options, 0) {
+  for (const BucketStats& stats : measure(reader_, bucket_, Norm::kMax, options.codec.threads)) {
+    // Rounding may carry into the next power.
+    const auto exponent = static_cast<std::int32_t>(stats.floats.largest >> 23) + 1;
+    base_ = std::max(0, exponent - kMostPower);
   }
 }
 
-void QuantizingSource::preview(std::size_t, std::uint64_t begin, std::uint64_t end,
-                               std::uint8_t* out) const {
-  make(begin, end, out, Turn::kPreview);
-}
-
-void QuantizingSource::take(std::uint64_t begin, std::uint64_t end,
-                            std::uint8_t* const* outs) const {
-  make(begin, end, outs[0], Turn::kFinal);
+void PowerSource::quantize(std::size_t, std::uint64_t first, std::span<const float> x,
+                           std::int8_t* levels, Turn turn) const {
+  const FloatKernels& floats = kernels().floats;
+  const RandomStream draws = random(first);
+  floats.to_powers(x.data(), x.size(), base_, &draws, levels);
+  if (!feeds_back(turn)) return;
+  floats.from_powers(levels, x.size(), base_, -1, true, reader_.residual(first));
 }
 
 }  // namespace gradwire

@@ -10,42 +10,70 @@
 
 namespace gradwire {
 
-/// Quantizes a gradient on its way to a codec, to the int8 levels of kLevels or kPowers.
-class QuantizingSource final : public ElementSource {
+/// Quantizes a gradient to int8 on its way to a codec. The constructors, preview() and take() throw
+/// std::invalid_argument if an element is not finite; if there is a residual, before it changes.
+class QuantizingSource : public ElementSource {
  public:
-  /// Reads the whole gradient beforehand if the scales cannot be found bucket by bucket on the way.
-  /// Throws NotFinite, as do preview() and take().
-  QuantizingSource(const GradientView& gradient, std::uint64_t count,
-                   const GradientOptions& options);
+  void preview(std::size_t, std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const final {
+    make(begin, end, out, Turn::kPreview);
+  }
+  void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* const* outs) const final {
+    make(begin, end, outs[0], Turn::kFinal);
+  }
 
-  void preview(std::size_t array, std::uint64_t begin, std::uint64_t end,
-               std::uint8_t* out) const override;
-  void take(std::uint64_t begin, std::uint64_t end, std::uint8_t* const* outs) const override;
-
-  /// The scales as they are sent; complete once all elements have been taken.
-  std::span<const float> scales() const { return scales_; }
-  /// Biased exponent of level 0 of kPowers.
-  std::int32_t base() const { return base_; }
-  std::uint64_t bucket_size() const { return bucket_; }
-
- private:
+ protected:
   enum class Turn : bool { kPreview, kFinal };
 
-  void measure(int threads);
-  void make(std::uint64_t begin, std::uint64_t end, std::uint8_t* out, Turn turn) const;
-  float scale_of(std::size_t bucket, std::span<const float> x, Turn turn) const;
-  void quantize_bucket(const float* x, std::uint64_t first, std::size_t count, float scale,
-                       std::int8_t* levels, Turn turn) const;
+  QuantizingSource(const GradientView& gradient, const GradientOptions& options,
+                   std::uint64_t bucket_size);
+  /// Quantizes the elements `x` of one bucket, which begin at `first`. In their final turn, feeds
+  /// back what that loses.
+  virtual void quantize(std::size_t bucket, std::uint64_t first, std::span<const float> x,
+                        std::int8_t* levels, Turn turn) const = 0;
+  bool feeds_back(Turn turn) const { return turn == Turn::kFinal && reader_.has_residual(); }
   RandomStream random(std::uint64_t first) const;
 
   FloatReader reader_;
   Quantizer quantizer_;
-  std::uint64_t count_;
   std::uint64_t bucket_;
-  std::uint64_t stream_;
-  bool on_the_way_;      ///< no piece or preview cuts a bucket, so scales are found in make()
   std::uint64_t piece_;  ///< number of elements treated at once
+
+ private:
+  void make(std::uint64_t begin, std::uint64_t end, std::uint8_t* out, Turn turn) const;
+
+  std::uint64_t stream_;
+};
+
+/// The levels of kLevels.
+class LevelSource final : public QuantizingSource {
+ public:
+  /// Reads the whole gradient beforehand if the scales cannot be found bucket by bucket on the way.
+  LevelSource(const GradientView& gradient, const GradientOptions& options);
+
+  std::uint64_t bucket_size() const { return bucket_; }
+  /// The scales as they are sent; complete once all elements have been taken.
+  const std::vector<float>& scales() const { return scales_; }
+
+ private:
+  void quantize(std::size_t bucket, std::uint64_t first, std::span<const float> x,
+                std::int8_t* levels, Turn turn) const override;
+
+  bool on_the_way_;  ///< no piece or preview cuts a bucket, so scales are found with the levels
   mutable std::vector<float> scales_;
+};
+
+/// The signed exponents of kPowers.
+class PowerSource final : public QuantizingSource {
+ public:
+  PowerSource(const GradientView& gradient, const GradientOptions& options);
+
+  /// Biased exponent of level 0.
+  std::int32_t base() const { return base_; }
+
+ private:
+  void quantize(std::size_t, std::uint64_t first, std::span<const float> x, std::int8_t* levels,
+                Turn turn) const override;
+
   std::int32_t base_ = 0;
 };
 

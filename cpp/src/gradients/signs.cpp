@@ -20,22 +20,20 @@ std::span<std::uint8_t> BitArray::bytes() const {
   return {bytes_.get(), static_cast<std::size_t>(bit_bytes(count_))};
 }
 
-Signs::Signs(const GradientView& gradient, std::uint64_t count, const GradientOptions& options)
+Signs::Signs(const GradientView& gradient, const GradientOptions& options)
     : reader_(gradient, options),
       quantizer_(options.quantizer),
-      count_(count),
-      bucket_(quantizer_.bucket_size),
-      negative_(count),
-      nonzero_(count) {
-  if (bucket_ == 0 || bucket_ > count) bucket_ = std::max<std::uint64_t>(count, 1);
+      bucket_(used_bucket_size(quantizer_.bucket_size, reader_.count())),
+      negative_(reader_.count()),
+      nonzero_(reader_.count()) {
+  const std::uint64_t count = reader_.count();
   // Elements are read twice, for signs and for scales. Blocks of kPiece stay in the first-level
   // cache between the two, but are used only if they cut no bucket.
   block_ = kPiece % bucket_ == 0 || quantizer_.norm == Norm::kOne ? kPiece : kPart;
-  piece_ = piece_size(reader_, bucket_, count);
-  const std::uint64_t buckets = count / bucket_ + (count % bucket_ != 0);
-  scales_.resize(static_cast<std::size_t>(buckets * scales_per_bucket(quantizer_.norm)));
+  piece_ = piece_size(reader_, bucket_);
+  scales_.resize(bucket_count(count, bucket_) * scales_per_bucket(quantizer_.norm));
   const int threads = options.codec.threads;
-  if (reader_.has_residual()) check_finite(reader_, count, threads);
+  if (reader_.has_residual()) check_finite(reader_, threads);
   std::vector<std::vector<Cut>> cuts(part_count(count));
   for_each_part(count, threads, [&](std::size_t i, std::uint64_t begin, std::uint64_t end) {
     cuts[i] = look_at_part(begin, end);
@@ -60,7 +58,7 @@ std::vector<Signs::Cut> Signs::look_at_part(std::uint64_t begin, std::uint64_t e
     for_each_bucket(first, last, bucket_, [&](std::size_t b, std::uint64_t place, std::size_t n) {
       stats.add(stats_of(place, n));
       const std::uint64_t stop = place + n;
-      const bool ends = stop == count_ || stop == (b + 1) * bucket_;
+      const bool ends = stop == reader_.count() || stop == (b + 1) * bucket_;
       if (!ends && stop != end) return;
       if (ends && b * bucket_ >= begin) {
         put_scales(b, stats);
@@ -74,25 +72,19 @@ std::vector<Signs::Cut> Signs::look_at_part(std::uint64_t begin, std::uint64_t e
 }
 
 void Signs::find_signs(std::uint64_t begin, std::uint64_t end) {
-  float scratch[kPiece];
-  for (std::uint64_t first = begin; first < end; first += kPiece) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, end - first));
-    const float* const x = reader_.take(first, size, scratch);
-    kernels().floats.signs(x, size, negative_.at(first), nonzero_.at(first));
-  }
+  const auto find = [&](std::uint64_t first, std::span<const float> x) {
+    kernels().floats.signs(x.data(), x.size(), negative_.at(first), nonzero_.at(first));
+  };
+  reader_.for_each_piece(begin, end, kPiece, &FloatReader::take, find);
 }
 
-/// Statistics of elements of one bucket. Their signs have been found, so that the residual, if any,
-/// holds what take() returned.
+/// Statistics of elements of one bucket, whose signs have been found.
 BucketStats Signs::stats_of(std::uint64_t begin, std::size_t count) const {
   BucketStats stats;
-  float scratch[kPiece];
-  for (std::uint64_t first = begin; first < begin + count; first += piece_) {
-    const auto size = static_cast<std::size_t>(std::min(piece_, begin + count - first));
-    const float* const x =
-        reader_.has_residual() ? reader_.residual(first) : reader_.gradient(first, size, scratch);
-    stats.add(bucket_stats({x, size}, quantizer_.norm));
-  }
+  const auto add = [&](std::uint64_t, std::span<const float> x) {
+    stats.add(bucket_stats(x, quantizer_.norm, reader_));
+  };
+  reader_.for_each_piece(begin, begin + count, piece_, &FloatReader::taken, add);
   if (quantizer_.norm == Norm::kOne) return stats;
   const auto ones = [&](const BitArray& bits) {
     return kernels().floats.count_ones(bits.at(0), static_cast<std::size_t>(begin), count);
@@ -110,8 +102,8 @@ void Signs::put_scales(std::size_t bucket, const BucketStats& stats) {
 
 void Signs::feed_back(int threads) const {
   const std::size_t each = scales_per_bucket(quantizer_.norm);
-  const std::uint8_t* const nonzero = sent_ == count_ ? nullptr : nonzero_.at(0);
-  for_each_part(count_, threads, [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
+  const std::uint8_t* const nonzero = sent_ == reader_.count() ? nullptr : nonzero_.at(0);
+  for_each_part(reader_.count(), threads, [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
     for_each_bucket(begin, end, bucket_, [&](std::size_t b, std::uint64_t first, std::size_t n) {
       const SignValues lost = sign_values(scales_.data() + b * each, each, -1);
       kernels().floats.from_signs(negative_.at(0), nonzero, static_cast<std::size_t>(first), n,

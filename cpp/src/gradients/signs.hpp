@@ -32,8 +32,8 @@ class BitArray {
 /// The signs of a gradient and the scales of its buckets. What they lose is the next residual.
 class Signs {
  public:
-  /// Throws NotFinite before any element of the residual changes.
-  Signs(const GradientView& gradient, std::uint64_t count, const GradientOptions& options);
+  /// Reports elements that are not finite before any element of the residual changes.
+  Signs(const GradientView& gradient, const GradientOptions& options);
 
   const BitArray& negative() const { return negative_; }
   const BitArray& nonzero() const { return nonzero_; }
@@ -58,7 +58,6 @@ class Signs {
 
   FloatReader reader_;
   Quantizer quantizer_;
-  std::uint64_t count_;
   std::uint64_t bucket_;
   std::uint64_t block_;  ///< number of elements whose signs are found before their scales
   std::uint64_t piece_;
