@@ -10,6 +10,14 @@
 
 namespace gradwire {
 
+/// The size of buckets that a quantizer's bucket size stands for: 0 means one bucket.
+constexpr std::uint64_t used_bucket_size(std::uint64_t size, std::uint64_t count) {
+  return size == 0 || size > count ? (count == 0 ? 1 : count) : size;
+}
+constexpr std::uint64_t bucket_count(std::uint64_t count, std::uint64_t bucket) {
+  return count / bucket + (count % bucket != 0);
+}
+
 /// Statistics of the elements of a bucket; those of its pieces can be added up.
 struct BucketStats {
   FloatStats floats{};

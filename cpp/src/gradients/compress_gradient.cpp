@@ -74,34 +74,39 @@ void unpack_signs(const Signs& signs, std::uint64_t begin, std::uint64_t end, st
 }
 
 GradientHeader header_of(const GradientView& gradient, const GradientOptions& options) {
+  const Quantizer& quantizer = options.quantizer;
   GradientHeader header;
-  header.method = options.quantizer.method;
+  header.method = quantizer.method;
   header.type = gradient.type;
   header.checksum = options.codec.checksum;
   header.shape.assign(gradient.shape.begin(), gradient.shape.end());
   header.count = header.sent = count_of(gradient);
-  header.levels = static_cast<std::uint8_t>(options.quantizer.levels);
-  header.scales_per_bucket = static_cast<std::uint8_t>(scales_per_bucket(options.quantizer.norm));
-  header.scale_type = options.quantizer.scale_type;
+  header.bucket_size = used_bucket_size(quantizer.bucket_size, header.count);
+  header.levels = static_cast<std::uint8_t>(quantizer.levels);
+  header.scales_per_bucket = static_cast<std::uint8_t>(scales_per_bucket(quantizer.norm));
+  header.scale_type = quantizer.scale_type;
   return header;
 }
 
-std::size_t write_source(const QuantizingSource& source, const GradientHeader& header,
-                         const Options& options, std::span<std::uint8_t> out) {
+std::size_t write_source(const QuantizingSource& source, const Options& options,
+                         std::span<std::uint8_t> out) {
   const StreamedArray levels[] = {{DType::kInt8, true}};
-  return compress_source(source, levels, header.count, options, out)[0];
+  return compress_source(source, levels, source.count(), options, out)[0];
 }
 
-/// Adds the scales to the header or, if there are many, as a part after those at the beginning of
-/// `out`.
-void add_scales(std::span<const float> scales, const Options& options, GradientHeader& header,
-                std::vector<std::size_t>& parts, std::span<std::uint8_t> out) {
-  if (scales.size() <= kFewScales) {
-    header.few_scales.assign(scales.begin(), scales.end());
-    return;
+/// Quantizes a gradient and writes its parts, except for the scales.
+Quantized write_quantized(const GradientView& gradient, const GradientOptions& options,
+                          std::span<std::uint8_t> out) {
+  if (options.quantizer.method == Method::kSigns) {
+    return write_signs(Signs(gradient, options), options.codec, out);
   }
-  const std::size_t place = std::accumulate(parts.begin(), parts.end(), std::size_t{0});
-  parts.push_back(write_scales(scales, options, header, out.subspan(place)));
+  if (options.quantizer.method == Method::kPowers) {
+    const PowerSource source(gradient, options);
+    return {.parts = {write_source(source, options.codec, out)}, .base = source.base()};
+  }
+  const LevelSource source(gradient, options);
+  const std::size_t size = write_source(source, options.codec, out);
+  return {.parts = {size}, .scales = source.scales()};  // which are complete now
 }
 
 }  // namespace
@@ -111,8 +116,8 @@ std::size_t max_gradient_frame_size(const GradientView& gradient, const Gradient
   check_options(quantizer);
   const std::uint64_t count = count_of(gradient);
   if (quantizer.method == Method::kPlanes) return max_planes_size(gradient);
-  const std::uint64_t bucket = quantizer.bucket_size == 0 ? count + 1 : quantizer.bucket_size;
-  const std::uint64_t scales = (count / bucket + 1) * scales_per_bucket(quantizer.norm);
+  const std::uint64_t bucket = used_bucket_size(quantizer.bucket_size, count);
+  const std::uint64_t scales = bucket_count(count, bucket) * scales_per_bucket(quantizer.norm);
   const bool is_signs = quantizer.method == Method::kSigns;
   return max_header_size(gradient.shape.size()) +
          (is_signs ? max_signs_size(count) : max_streamed_size(count)) +
@@ -122,28 +127,23 @@ std::size_t max_gradient_frame_size(const GradientView& gradient, const Gradient
 std::size_t compress_gradient(const GradientView& gradient, const GradientOptions& options,
                               std::span<std::uint8_t> out) {
   check_room(out.size(), max_gradient_frame_size(gradient, options));
-  const Quantizer& quantizer = options.quantizer;
-  if (quantizer.method == Method::kPlanes) return compress_planes(gradient, options.codec, out);
-  GradientHeader header = header_of(gradient, options);
+  if (options.quantizer.method == Method::kPlanes) {
+    return compress_planes(gradient, options.codec, out);
+  }
   const std::size_t head = max_header_size(gradient.shape.size());
   const std::span<std::uint8_t> room = out.subspan(head);
-  std::vector<std::size_t> parts;
-  if (quantizer.method == Method::kSigns) {
-    const Signs signs(gradient, options);
-    header.bucket_size = signs.bucket_size();
-    parts = write_signs(signs, options.codec, header, room);
-    add_scales(signs.scales(), options.codec, header, parts, room);
-  } else if (quantizer.method == Method::kPowers) {
-    const PowerSource source(gradient, options);
-    header.base = static_cast<std::uint8_t>(source.base());
-    parts = {write_source(source, header, options.codec, room)};
+  Quantized made = write_quantized(gradient, options, room);
+  GradientHeader header = header_of(gradient, options);
+  if (made.zeros > 0) header.method = Method::kTernarySigns;
+  header.sent -= made.zeros;
+  header.base = static_cast<std::uint8_t>(made.base);
+  if (made.scales.size() > kFewScales) {
+    const auto place = std::accumulate(made.parts.begin(), made.parts.end(), std::size_t{0});
+    made.parts.push_back(write_scales(made.scales, options.codec, header, room.subspan(place)));
   } else {
-    const LevelSource source(gradient, options);
-    header.bucket_size = source.bucket_size();
-    parts = {write_source(source, header, options.codec, room)};
-    add_scales(source.scales(), options.codec, header, parts, room);
+    header.few_scales = std::move(made.scales);
   }
-  return put_header(header, parts, head, out);
+  return put_header(header, made.parts, head, out);
 }
 
 std::size_t max_sparse_frame_size(const SparseView& gradient, const GradientOptions& options) {
@@ -210,7 +210,7 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
       unpack_signs(signs, begin, end, levels);
     };
     for_each_part(count, options.codec.threads, unpack);
-    scales.assign(signs.scales().begin(), signs.scales().end());
+    scales = signs.scales();
   } else if (options.quantizer.method == Method::kPowers) {
     const PowerSource source(gradient, options);
     take_all(source);

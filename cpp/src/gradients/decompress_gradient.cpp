@@ -22,45 +22,40 @@ struct Target {
 };
 
 /// Adds up gradients that have the same chunks and buckets, bucket by bucket.
-void read_levels(std::span<const ParsedGradient> parsed, std::span<const ChunkReader> levels,
-                 const Target& target) {
+void read_levels(std::span<const ParsedGradient> parsed, const Target& target) {
   std::vector<std::vector<float>> scales;
-  for (const ParsedGradient& one : parsed) scales.push_back(read_scales(one));
-  const std::uint64_t bucket = parsed.front().header.bucket_size;
-  ChunkReader::for_each_chunk(
-      levels, target.threads, [&](std::size_t begin, const Elements* chunks) {
-        const auto add_up = [&](std::size_t b, std::uint64_t first, std::size_t count) {
-          for (std::size_t k = 0; k < parsed.size(); ++k) {
-            const float unit = level_unit(scales[k][b], parsed[k].header.levels);
-            const bool adds = target.add || k > 0;
-            if (std::bit_cast<std::uint32_t>(scales[k][b]) ==
-                0) {  // all elements are 0, as is common in embeddings
-              if (!adds) std::fill_n(target.out + first, count, 0.0f);
-              continue;
-            }
-            const auto* const in =
-                reinterpret_cast<const std::int8_t*>(chunks[k].data + first - begin);
-            kernels().floats.dequantize(in, count, unit * target.scale, adds, target.out + first);
-          }
-        };
-        for_each_bucket(begin, begin + chunks->count, bucket, add_up);
-      });
-}
-
-std::vector<ChunkReader> readers_of(std::span<const ParsedGradient> parsed) {
-  std::vector<ChunkReader> readers;
-  for (const ParsedGradient& one : parsed) readers.emplace_back(one.parts[0]);
-  return readers;
+  std::vector<ChunkReader> levels;
+  for (const ParsedGradient& one : parsed) {
+    scales.push_back(read_scales(one));
+    levels.emplace_back(one.parts[0]);
+  }
+  const auto read_chunk = [&](std::size_t begin, const Elements* chunks) {
+    const auto add_up = [&](std::size_t b, std::uint64_t first, std::size_t count) {
+      for (std::size_t k = 0; k < parsed.size(); ++k) {
+        const bool adds = target.add || k > 0;
+        // All elements are 0, as is common in embeddings.
+        if (std::bit_cast<std::uint32_t>(scales[k][b]) == 0) {
+          if (!adds) std::fill_n(target.out + first, count, 0.0f);
+          continue;
+        }
+        const float unit = level_unit(scales[k][b], parsed[k].header.levels);
+        const auto* const in = reinterpret_cast<const std::int8_t*>(chunks[k].data + first - begin);
+        kernels().floats.dequantize(in, count, unit * target.scale, adds, target.out + first);
+      }
+    };
+    for_each_bucket(begin, begin + chunks->count, parsed[0].header.bucket_size, add_up);
+  };
+  ChunkReader::for_each_chunk(levels, target.threads, read_chunk);
 }
 
 /// Whether read_levels can add these gradients up in one pass.
-bool are_alike(std::span<const ParsedGradient> parsed, std::span<const ChunkReader> levels) {
-  for (std::size_t k = 1; k < parsed.size(); ++k) {
-    const bool alike = parsed[k].header.bucket_size == parsed[0].header.bucket_size &&
-                       levels[k].frame().borders == levels[0].frame().borders;
-    if (!alike) return false;
-  }
-  return true;
+bool are_alike(std::span<const ParsedGradient> parsed) {
+  const auto borders = [](const ParsedGradient& one) { return parse_frame(one.parts[0]).borders; };
+  return std::ranges::all_of(parsed, [&](const ParsedGradient& one) {
+    return one.header.method == Method::kLevels &&
+           one.header.bucket_size == parsed[0].header.bucket_size &&
+           borders(one) == borders(parsed[0]);
+  });
 }
 
 void read_powers(const ParsedGradient& parsed, const Target& target) {
@@ -92,13 +87,19 @@ void read_sparse(const ParsedGradient& parsed, const Target& target) {
   }
 }
 
+void check_count(const ParsedGradient& parsed, std::span<float> out) {
+  if (out.size() == parsed.header.count) return;
+  throw std::invalid_argument("out has " + std::to_string(out.size()) +
+                              " elements, the gradient has " + std::to_string(parsed.header.count));
+}
+
 }  // namespace
 
 void decompress_parsed(const ParsedGradient& parsed, std::span<float> out, bool add, float scale,
                        int threads) {
   const Target target{out.data(), add, scale, threads};
   switch (parsed.header.method) {
-    case Method::kLevels: return read_levels({&parsed, 1}, readers_of({&parsed, 1}), target);
+    case Method::kLevels: return read_levels({&parsed, 1}, target);
     case Method::kSigns:
     case Method::kTernarySigns: return read_signs(parsed, out.data(), add, scale, threads);
     case Method::kPowers: return read_powers(parsed, target);
@@ -107,16 +108,6 @@ void decompress_parsed(const ParsedGradient& parsed, std::span<float> out, bool 
     case Method::kRandom: return read_sparse(parsed, target);
   }
 }
-
-namespace {
-
-void check_count(const ParsedGradient& parsed, std::span<float> out) {
-  if (out.size() == parsed.header.count) return;
-  throw std::invalid_argument("out has " + std::to_string(out.size()) +
-                              " elements, the gradient has " + std::to_string(parsed.header.count));
-}
-
-}  // namespace
 
 GradientInfo inspect_gradient(std::span<const std::uint8_t> frame) {
   const GradientHeader header = parse_gradient(frame).header;
@@ -133,19 +124,13 @@ void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> o
 void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::span<float> out,
                     float scale, int threads) {
   std::vector<ParsedGradient> parsed;
-  bool only_levels = !frames.empty();
   for (const std::span<const std::uint8_t> frame : frames) {
     parsed.push_back(parse_gradient(frame));
     check_count(parsed.back(), out);
-    only_levels &= parsed.back().header.method == Method::kLevels;
   }
-  if (frames.empty()) std::fill(out.begin(), out.end(), 0.0f);
-  if (only_levels) {
-    const std::vector<ChunkReader> levels = readers_of(parsed);
-    if (are_alike(parsed, levels)) {
-      return read_levels(parsed, levels, {out.data(), false, scale, threads});
-    }
-  }
+  if (parsed.empty()) std::ranges::fill(out, 0.0f);
+  if (!parsed.empty() && are_alike(parsed))
+    return read_levels(parsed, {out.data(), false, scale, threads});
   for (std::size_t k = 0; k < parsed.size(); ++k) {
     decompress_parsed(parsed[k], out, k > 0, scale, threads);
   }

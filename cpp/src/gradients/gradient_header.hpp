@@ -33,10 +33,7 @@ struct GradientHeader {
   std::uint64_t sent = 0;
   std::uint64_t stream = 0;  ///< random: the stream that gives the indices
 
-  std::uint64_t scale_count() const {
-    const std::uint64_t buckets = count / bucket_size + (count % bucket_size != 0);
-    return buckets * scales_per_bucket;
-  }
+  std::uint64_t scale_count() const { return bucket_count(count, bucket_size) * scales_per_bucket; }
 };
 
 /// Number of bytes that hold `bits` bits.

@@ -10,20 +10,25 @@ namespace gradwire {
 
 // The parts of gradient frames. Each part is a complete frame (FORMAT.md, section 9).
 
-/// The scales of buckets, as a part if there are more than kFewScales. read_scales also returns
-/// those that are in the header.
+/// The scales of buckets, as a part if there are more than kFewScales. write_scales completes the
+/// header; read_scales also returns scales that are in the header.
 std::size_t max_scales_size(std::uint64_t scales, ScaleType type);
 std::size_t write_scales(std::span<const float> scales, const Options& options,
                          GradientHeader& header, std::span<std::uint8_t> out);
 /// Throws CorruptFrameError if the scales are invalid.
 std::vector<float> read_scales(const ParsedGradient& gradient);
 
-/// Signs. write_signs notes in the header whether there are zeros, and returns the sizes of the
-/// parts.
+/// What quantizing makes of a gradient.
+struct Quantized {
+  std::vector<std::size_t> parts = {};  ///< sizes in bytes
+  std::vector<float> scales = {};
+  std::int32_t base = 0;    ///< powers
+  std::uint64_t zeros = 0;  ///< signs: number of elements that are 0
+};
+
 class Signs;
 std::size_t max_signs_size(std::uint64_t count);
-std::vector<std::size_t> write_signs(const Signs& signs, const Options& options,
-                                     GradientHeader& header, std::span<std::uint8_t> out);
+Quantized write_signs(const Signs& signs, const Options& options, std::span<std::uint8_t> out);
 /// out = scale * the values of the signs as float32, or out += that if `add`.
 void read_signs(const ParsedGradient& parsed, float* out, bool add, float scale, int threads);
 

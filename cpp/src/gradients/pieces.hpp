@@ -37,15 +37,6 @@ void for_each_bucket(std::uint64_t begin, std::uint64_t end, std::uint64_t bucke
   }
 }
 
-/// The size of buckets that a quantizer stands for; 0 means one bucket.
-constexpr std::uint64_t used_bucket_size(std::uint64_t size, std::uint64_t count) {
-  return size == 0 || size > count ? std::max<std::uint64_t>(count, 1) : size;
-}
-
-constexpr std::size_t bucket_count(std::uint64_t count, std::uint64_t bucket) {
-  return static_cast<std::size_t>(count / bucket + (count % bucket != 0));
-}
-
 /// Number of elements that are summed at once: kPiece or kPart. The last bit of a sum may depend on
 /// it.
 std::uint64_t piece_size(const FloatReader& reader, std::uint64_t bucket);

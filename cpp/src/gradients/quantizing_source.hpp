@@ -14,6 +14,7 @@ namespace gradwire {
 /// std::invalid_argument if an element is not finite; if there is a residual, before it changes.
 class QuantizingSource : public ElementSource {
  public:
+  std::uint64_t count() const { return reader_.count(); }
   void preview(std::size_t, std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const final {
     make(begin, end, out, Turn::kPreview);
   }
@@ -50,7 +51,6 @@ class LevelSource final : public QuantizingSource {
   /// Reads the whole gradient beforehand if the scales cannot be found bucket by bucket on the way.
   LevelSource(const GradientView& gradient, const GradientOptions& options);
 
-  std::uint64_t bucket_size() const { return bucket_; }
   /// The scales as they are sent; complete once all elements have been taken.
   const std::vector<float>& scales() const { return scales_; }
 

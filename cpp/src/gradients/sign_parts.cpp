@@ -81,13 +81,15 @@ std::size_t max_signs_size(std::uint64_t count) {
   return 2 * max_compressed_size({nullptr, DType::kUInt8, bytes});
 }
 
-std::vector<std::size_t> write_signs(const Signs& signs, const Options& options,
-                                     GradientHeader& header, std::span<std::uint8_t> out) {
-  if (signs.sent() == header.count) return {write_bits(signs.negative(), options, out)};
-  header.method = Method::kTernarySigns;
-  header.sent = signs.sent();
-  const std::size_t nonzero = write_bits(signs.nonzero(), options, out);
-  return {nonzero, write_bits(kept_signs(signs), options, out.subspan(nonzero))};
+Quantized write_signs(const Signs& signs, const Options& options, std::span<std::uint8_t> out) {
+  Quantized made{.scales = signs.scales(), .zeros = signs.nonzero().count() - signs.sent()};
+  if (made.zeros == 0) {
+    made.parts = {write_bits(signs.negative(), options, out)};
+  } else {
+    made.parts = {write_bits(signs.nonzero(), options, out)};
+    made.parts.push_back(write_bits(kept_signs(signs), options, out.subspan(made.parts[0])));
+  }
+  return made;
 }
 
 void read_signs(const ParsedGradient& parsed, float* out, bool add, float scale, int threads) {

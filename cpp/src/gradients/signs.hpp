@@ -39,9 +39,8 @@ class Signs {
   const BitArray& nonzero() const { return nonzero_; }
   /// Number of elements that are not 0.
   std::uint64_t sent() const { return sent_; }
-  std::uint64_t bucket_size() const { return bucket_; }
   /// The scales as they are sent.
-  std::span<const float> scales() const { return scales_; }
+  const std::vector<float>& scales() const { return scales_; }
 
  private:
   /// Statistics of the elements in one part of a bucket that extends over several parts.
