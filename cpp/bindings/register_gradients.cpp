@@ -22,9 +22,8 @@ std::span<float> span_of(Floats& x) {
 }
 
 struct PythonGradient {
-  PythonGradient(const py::array& array, int type) {
-    if (type < 0 || type >= kFloatTypeCount) throw py::value_error("unknown float type number");
-    view.type = static_cast<FloatType>(type);
+  PythonGradient(const py::array& array, FloatType type) {
+    view.type = type;
     shape = shape_of(array, item_size(view.type));
     view.data = array.data();
     view.shape = shape;
@@ -35,15 +34,9 @@ struct PythonGradient {
   GradientView view;
 };
 
-Quantizer make_quantizer(int method, int norm, unsigned levels, std::uint64_t bucket_size,
-                         float deviations, bool stochastic, int scale_type) {
-  return {static_cast<Method>(method),
-          static_cast<Norm>(norm),
-          levels,
-          bucket_size,
-          deviations,
-          stochastic,
-          static_cast<ScaleType>(scale_type)};
+Quantizer make_quantizer(Method method, Norm norm, unsigned levels, std::uint64_t bucket_size,
+                         float deviations, bool stochastic, ScaleType scale_type) {
+  return {method, norm, levels, bucket_size, deviations, stochastic, scale_type};
 }
 
 GradientOptions make_options(const Quantizer& quantizer, const Options& codec, std::uint64_t stream,
@@ -51,7 +44,7 @@ GradientOptions make_options(const Quantizer& quantizer, const Options& codec, s
   return {quantizer, codec, stream, zero_nonfinite, feedback};
 }
 
-py::array compress(const py::array& array, int type, const Quantizer& quantizer,
+py::array compress(const py::array& array, FloatType type, const Quantizer& quantizer,
                    const Options& codec, std::uint64_t stream, bool zero_nonfinite,
                    std::optional<Floats> residual, float beta, float gamma,
                    std::optional<Floats> next) {
@@ -69,27 +62,27 @@ py::array compress(const py::array& array, int type, const Quantizer& quantizer,
                        [&](auto out) { return compress_gradient(input.view, options, out); });
 }
 
-py::array compress_some(const std::vector<std::uint64_t>& shape, int type,
+py::array compress_some(const std::vector<std::uint64_t>& shape, FloatType type,
                         const py::array_t<std::uint32_t, py::array::c_style>& indices,
                         const Floats& values, std::optional<std::uint64_t> random_stream,
-                        int value_type, const Quantizer& quantizer, const Options& codec,
+                        FloatType value_type, const Quantizer& quantizer, const Options& codec,
                         std::uint64_t stream, std::optional<Floats> sent) {
   if (indices.size() != values.size() || (sent && sent->size() != values.size())) {
     throw py::value_error("indices, values and sent must have the same number of elements");
   }
   const SparseView view{shape,
-                        static_cast<FloatType>(type),
+                        type,
                         {indices.data(), static_cast<std::size_t>(indices.size())},
                         values.data(),
                         random_stream};
   const GradientOptions options = make_options(quantizer, codec, stream, false);
   float* const arrived = sent ? sent->mutable_data() : nullptr;
   return written_bytes(max_sparse_frame_size(view, options), [&](auto out) {
-    return compress_sparse(view, static_cast<FloatType>(value_type), options, out, arrived);
+    return compress_sparse(view, value_type, options, out, arrived);
   });
 }
 
-py::tuple quantize_array(const py::array& array, int type, const Quantizer& quantizer,
+py::tuple quantize_array(const py::array& array, FloatType type, const Quantizer& quantizer,
                          std::uint64_t stream, bool zero_nonfinite) {
   const PythonGradient input(array, type);
   const GradientOptions options = make_options(quantizer, {}, stream, zero_nonfinite);
@@ -108,8 +101,7 @@ py::tuple inspect(const py::object& frame) {
   const GradientInfo info = inspect_gradient(in.span());
   py::tuple shape(info.shape.size());
   for (std::size_t i = 0; i < info.shape.size(); ++i) shape[i] = py::int_(info.shape[i]);
-  return py::make_tuple(static_cast<int>(info.method), static_cast<int>(info.type), shape,
-                        info.count, info.sent);
+  return py::make_tuple(info.method, info.type, shape, info.count, info.sent);
 }
 
 py::tuple as_tuple(Selection&& selection) {
@@ -122,6 +114,37 @@ template <typename F>
 auto released(const F& f) {
   const py::gil_scoped_release release;
   return f();
+}
+
+void register_enums(py::module_& module) {
+  py::enum_<FloatType>(module, "FloatType")
+      .value("FLOAT32", FloatType::kFloat32)
+      .value("FLOAT16", FloatType::kFloat16)
+      .value("BFLOAT16", FloatType::kBFloat16)
+      .value("FLOAT64", FloatType::kFloat64);
+  py::enum_<Method>(module, "Method")
+      .value("LEVELS", Method::kLevels)
+      .value("SIGNS", Method::kSigns)
+      .value("POWERS", Method::kPowers)
+      .value("PLANES", Method::kPlanes)
+      .value("SPARSE", Method::kSparse)
+      .value("RANDOM", Method::kRandom)
+      .value("TERNARY_SIGNS", Method::kTernarySigns);
+  py::enum_<Norm>(module, "Norm")
+      .value("L2", Norm::kL2)
+      .value("MAX", Norm::kMax)
+      .value("DEVIATIONS", Norm::kDeviations)
+      .value("ONE", Norm::kOne)
+      .value("MEAN", Norm::kMean)
+      .value("TWO_MEANS", Norm::kTwoMeans);
+  py::enum_<ScaleType>(module, "ScaleType")
+      .value("FLOAT32", ScaleType::kFloat32)
+      .value("BFLOAT16", ScaleType::kBFloat16)
+      .value("LOG8", ScaleType::kLog8);
+  py::enum_<TailFit>(module, "TailFit")
+      .value("EXPONENTIAL", TailFit::kExponential)
+      .value("GAMMA_PARETO", TailFit::kGammaPareto)
+      .value("PARETO", TailFit::kPareto);
 }
 
 void register_sparsify(py::module_& module) {
@@ -164,10 +187,9 @@ void register_sparsify(py::module_& module) {
       py::arg("x"));
   module.def(
       "sidco_threshold",
-      [](const Floats& x, double density, int fit, int stages) {
-        const SidcoThreshold found = released([&] {
-          return sidco_threshold(span_of(x), density, static_cast<TailFit>(fit), stages);
-        });
+      [](const Floats& x, double density, TailFit fit, int stages) {
+        const SidcoThreshold found =
+            released([&] { return sidco_threshold(span_of(x), density, fit, stages); });
         return py::make_tuple(found.value, found.stages);
       },
       py::arg("x"), py::arg("density"), py::arg("fit"), py::arg("stages"));
@@ -176,10 +198,11 @@ void register_sparsify(py::module_& module) {
 }  // namespace
 
 void register_gradients(py::module_& module) {
+  register_enums(module);
   py::class_<Quantizer>(module, "Quantizer")
-      .def(py::init(&make_quantizer), py::arg("method"), py::arg("norm") = 0, py::arg("levels") = 1,
-           py::arg("bucket_size") = 0, py::arg("deviations") = 0, py::arg("stochastic") = false,
-           py::arg("scale_type") = 0)
+      .def(py::init(&make_quantizer), py::arg("method"), py::arg("norm") = Norm::kL2,
+           py::arg("levels") = 1, py::arg("bucket_size") = 0, py::arg("deviations") = 0,
+           py::arg("stochastic") = false, py::arg("scale_type") = ScaleType::kFloat32)
       .def("to_nearest", [](Quantizer quantizer) {
         quantizer.stochastic = false;
         return quantizer;

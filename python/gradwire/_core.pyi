@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -68,22 +68,68 @@ def inspect(frame: npt.NDArray[np.uint8], verify: bool) -> _Info: ...
 def code_words(frame: npt.NDArray[np.uint8]) -> list[tuple[int, int, bool, str, int]]: ...
 def run_length_widths(frame: npt.NDArray[np.uint8]) -> tuple[int, int, int]: ...
 
+class _Enum:
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> int: ...
+    def __int__(self) -> int: ...
+    def __index__(self) -> int: ...
+
+class FloatType(_Enum):
+    __members__: ClassVar[dict[str, FloatType]]
+    FLOAT32: ClassVar[FloatType]
+    FLOAT16: ClassVar[FloatType]
+    BFLOAT16: ClassVar[FloatType]
+    FLOAT64: ClassVar[FloatType]
+
+class Method(_Enum):
+    __members__: ClassVar[dict[str, Method]]
+    LEVELS: ClassVar[Method]
+    SIGNS: ClassVar[Method]
+    POWERS: ClassVar[Method]
+    PLANES: ClassVar[Method]
+    SPARSE: ClassVar[Method]
+    RANDOM: ClassVar[Method]
+    TERNARY_SIGNS: ClassVar[Method]
+
+class Norm(_Enum):
+    __members__: ClassVar[dict[str, Norm]]
+    L2: ClassVar[Norm]
+    MAX: ClassVar[Norm]
+    DEVIATIONS: ClassVar[Norm]
+    ONE: ClassVar[Norm]
+    MEAN: ClassVar[Norm]
+    TWO_MEANS: ClassVar[Norm]
+
+class ScaleType(_Enum):
+    __members__: ClassVar[dict[str, ScaleType]]
+    FLOAT32: ClassVar[ScaleType]
+    BFLOAT16: ClassVar[ScaleType]
+    LOG8: ClassVar[ScaleType]
+
+class TailFit(_Enum):
+    __members__: ClassVar[dict[str, TailFit]]
+    EXPONENTIAL: ClassVar[TailFit]
+    GAMMA_PARETO: ClassVar[TailFit]
+    PARETO: ClassVar[TailFit]
+
 class Quantizer:
     def __init__(
         self,
-        method: int,
-        norm: int = ...,
+        method: Method,
+        norm: Norm = ...,
         levels: int = ...,
         bucket_size: int = ...,
         deviations: float = ...,
         stochastic: bool = ...,
-        scale_type: int = ...,
+        scale_type: ScaleType = ...,
     ) -> None: ...
     def to_nearest(self) -> Quantizer: ...
 
 def compress_gradient(
     array: npt.NDArray[Any],
-    type: int,
+    type: FloatType,
     quantizer: Quantizer,
     codec: Options,
     stream: int = ...,
@@ -95,22 +141,26 @@ def compress_gradient(
 ) -> npt.NDArray[np.uint8]: ...
 def compress_sparse(
     shape: Sequence[int],
-    type: int,
+    type: FloatType,
     indices: npt.NDArray[np.uint32],
     values: npt.NDArray[np.float32],
     random_stream: int | None,
-    value_type: int,
+    value_type: FloatType,
     quantizer: Quantizer,
     codec: Options,
     stream: int,
     sent: npt.NDArray[np.float32] | None,
 ) -> npt.NDArray[np.uint8]: ...
 def quantize(
-    array: npt.NDArray[Any], type: int, quantizer: Quantizer, stream: int, zero_nonfinite: bool
+    array: npt.NDArray[Any],
+    type: FloatType,
+    quantizer: Quantizer,
+    stream: int,
+    zero_nonfinite: bool,
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]: ...
 def inspect_gradient(
     frame: npt.NDArray[np.uint8],
-) -> tuple[int, int, tuple[int, ...], int, int]: ...
+) -> tuple[Method, FloatType, tuple[int, ...], int, int]: ...
 def decompress_gradient(
     frame: npt.NDArray[np.uint8],
     out: npt.NDArray[np.float32],
@@ -147,5 +197,5 @@ def magnitude_sums(
 ) -> tuple[float, float, float, float]: ...
 def sample_magnitudes(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
 def sidco_threshold(
-    x: npt.NDArray[np.float32], density: float, fit: int, stages: int
+    x: npt.NDArray[np.float32], density: float, fit: TailFit, stages: int
 ) -> tuple[float, int]: ...

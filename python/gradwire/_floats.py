@@ -9,27 +9,14 @@ import numpy.typing as npt
 
 from gradwire import _core
 from gradwire._arrays import to_numpy
+from gradwire._core import FloatType
 from gradwire._tensors import is_tensor, plain_tensor
 
 FloatArray = npt.NDArray[Any]
 Float32Array = npt.NDArray[np.float32]
 
-FLOAT32, FLOAT16, BFLOAT16, FLOAT64 = range(4)
-"""Numbers of the element types in the frame (FORMAT.md, section 9)."""
-NAMES = ("float32", "float16", "bfloat16", "float64")
-_NUMBERS = {name: number for number, name in enumerate(NAMES)}
-_NUMBER_OF = {np.dtype(name): _NUMBERS[name] for name in NAMES if name != "bfloat16"}
-
-
-def type_number(name: str) -> int:
-    """The number of a float type in the frame, by the name of the type.
-
-    Raises:
-        ValueError: gradients cannot have this type.
-    """
-    if name not in _NUMBERS:
-        raise ValueError(f"unknown float type {name!r}; take one of: {', '.join(NAMES)}")
-    return _NUMBERS[name]
+FLOAT_TYPES = {name.lower(): kind for name, kind in FloatType.__members__.items()}
+_TYPE_OF = {np.dtype(name): kind for name, kind in FLOAT_TYPES.items() if name != "bfloat16"}
 
 
 def _host_array(data: Any, to_write: bool = False) -> tuple[npt.NDArray[Any], str]:
@@ -45,36 +32,36 @@ def _host_array(data: Any, to_write: bool = False) -> tuple[npt.NDArray[Any], st
     return array, array.dtype.name
 
 
-def as_floats(data: Any) -> tuple[FloatArray, int]:
-    """``data`` as a C-contiguous array in native byte order (a copy if need be), and its number."""
+def as_floats(data: Any) -> tuple[FloatArray, FloatType]:
+    """``data`` as a C-contiguous array in native byte order (a copy if need be), and its type."""
     if type(data) is np.ndarray and data.flags.c_contiguous and data.flags.aligned:
-        number = _NUMBER_OF.get(data.dtype)  # fast path for nearly all calls
-        if number is not None:
-            return data, number
+        kind = _TYPE_OF.get(data.dtype)  # fast path for nearly all calls
+        if kind is not None:
+            return data, kind
     array, name = _host_array(data)
-    if name not in _NUMBERS:
-        raise TypeError(f"a gradient must hold {', '.join(NAMES)}, got {array.dtype}")
+    if name not in FLOAT_TYPES:
+        raise TypeError(f"a gradient must hold {', '.join(FLOAT_TYPES)}, got {array.dtype}")
     native = array.dtype.newbyteorder("=")
-    return np.require(array, native, ["C", "A"]), _NUMBERS[name]
+    return np.require(array, native, ["C", "A"]), FLOAT_TYPES[name]
 
 
-def to_float32(array: FloatArray, number: int) -> Float32Array:
+def to_float32(array: FloatArray, kind: FloatType) -> Float32Array:
     """The result of :func:`as_floats` as a flat float32 array, copied only if of another type."""
     flat = array.reshape(-1)
-    if number == BFLOAT16:
+    if kind == FloatType.BFLOAT16:
         return (flat.astype(np.uint32) << 16).view(np.float32)
     with np.errstate(over="ignore"):
         return flat.astype(np.float32, copy=False)
 
 
-def as_output(out: Any, count: int) -> tuple[FloatArray, int]:
-    """``out`` as a flat array of ``count`` elements that shares its memory, and its type number."""
+def as_output(out: Any, count: int) -> tuple[FloatArray, FloatType]:
+    """``out`` as a flat array of ``count`` elements that shares its memory, and its type."""
     array, name = _host_array(out, to_write=True)
-    if isinstance(out, (list, tuple, np.generic)) or name not in _NUMBERS:
+    if isinstance(out, (list, tuple, np.generic)) or name not in FLOAT_TYPES:
         raise TypeError(f"out must be an array or tensor of floats, got {type(out).__name__}")
     if not (array.flags.c_contiguous and array.flags.writeable and array.dtype.isnative):
         raise ValueError("out must be writable, C-contiguous and in native byte order")
     if array.size != count:
         wrong = _core.BufferTooSmallError if array.size < count else ValueError
         raise wrong(f"out has {array.size} elements, the gradient has {count}")
-    return array.reshape(-1), _NUMBERS[name]
+    return array.reshape(-1), FLOAT_TYPES[name]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from gradwire import _core
+from gradwire._core import TailFit
 from gradwire._floats import Float32Array
 from gradwire._sparsifier import Chosen, Sparsifier, refined
 
@@ -56,7 +57,7 @@ class _SIDCo(Sparsifier):
     is corrected. If a threshold selects over 20 % too many elements, the largest are kept.
     """
 
-    fit: ClassVar[int]
+    fit: ClassVar[TailFit]
     most_stages: ClassVar[int] = 8
     look_every: ClassVar[int] = 5
     tolerance: ClassVar[float] = 0.2
@@ -114,14 +115,14 @@ class _SIDCo(Sparsifier):
 class SIDCoExponential(_SIDCo):
     """SIDCo with exponential fits: threshold -mean * ln(ratio) (section 2.3)."""
 
-    fit: ClassVar[int] = 0
+    fit: ClassVar[TailFit] = TailFit.EXPONENTIAL
 
 
 @dataclass
 class SIDCoGammaPareto(_SIDCo):
     """SIDCo with a closed-form gamma fit, then generalized Pareto fits (section 2.3)."""
 
-    fit: ClassVar[int] = 1
+    fit: ClassVar[TailFit] = TailFit.GAMMA_PARETO
 
 
 @dataclass
@@ -132,4 +133,4 @@ class SIDCoPareto(_SIDCo):
     is a * (1 - ratio^k) / k.
     """
 
-    fit: ClassVar[int] = 2
+    fit: ClassVar[TailFit] = TailFit.PARETO

@@ -13,14 +13,8 @@ import numpy.typing as npt
 
 from gradwire import _core
 from gradwire._arrays import ByteArray
-from gradwire._floats import (
-    FLOAT32,
-    Float32Array,
-    FloatArray,
-    as_floats,
-    to_float32,
-    type_number,
-)
+from gradwire._core import FloatType
+from gradwire._floats import FLOAT_TYPES, Float32Array, FloatArray, as_floats, to_float32
 from gradwire._memory import Draft, Memory, Ranges
 from gradwire._quantizer import Quantizer, stream_of, zeroes_nonfinite
 from gradwire._sparsifier import Sparsifier
@@ -178,7 +172,7 @@ class Compressor:
 
         After any exception, KeyboardInterrupt and MemoryError included, the memory is unchanged.
         """
-        array, number = as_floats(x)
+        array, kind = as_floats(x)
         key = name or ""
         step = self._steps.get(key, 0)
         fitted = self.pipeline.fitted(key) if isinstance(self.pipeline, Sparsifier) else None
@@ -186,9 +180,9 @@ class Compressor:
         try:
             if untouched:
                 with draft.untouched(untouched):
-                    frame = self._frame_of(array, number, draft, step)
+                    frame = self._frame_of(array, kind, draft, step)
             else:
-                frame = self._frame_of(array, number, draft, step)
+                frame = self._frame_of(array, kind, draft, step)
             self.memory.commit(draft)
             self._steps[key] = step + 1
             return frame
@@ -261,20 +255,20 @@ class Compressor:
             self.pipeline.load_state_dict(state["sparsifier"])
         self._steps = dict(state["steps"])
 
-    def _frame_of(self, array: FloatArray, number: int, draft: Draft, step: int) -> ByteArray:
+    def _frame_of(self, array: FloatArray, kind: FloatType, draft: Draft, step: int) -> ByteArray:
         if isinstance(self.pipeline, Quantizer):
-            return self._quantize(array, number, draft, step)
-        return self._sparsify(self.pipeline, array, number, draft, step)
+            return self._quantize(array, kind, draft, step)
+        return self._sparsify(self.pipeline, array, kind, draft, step)
 
-    def _quantize(self, array: FloatArray, number: int, draft: Draft, step: int) -> ByteArray:
+    def _quantize(self, array: FloatArray, kind: FloatType, draft: Draft, step: int) -> ByteArray:
         feedback = self.memory.feedback(draft)
         if feedback is None and not isinstance(self.memory, NoMemory):
-            flat = self.memory.compensate(self._finite(array, number), draft)
-            array, number = flat.reshape(array.shape), FLOAT32
+            flat = self.memory.compensate(self._finite(array, kind), draft)
+            array, kind = flat.reshape(array.shape), FloatType.FLOAT32
         beta, gamma = feedback or (1.0, 1.0)
         return _core.compress_gradient(
             array,
-            number,
+            kind,
             self._core,
             self.codec._core_options,
             stream=stream_of(self.seed, self.rank, draft.name, step),
@@ -286,19 +280,19 @@ class Compressor:
         )
 
     def _sparsify(
-        self, sparsifier: Sparsifier, array: FloatArray, number: int, draft: Draft, step: int
+        self, sparsifier: Sparsifier, array: FloatArray, kind: FloatType, draft: Draft, step: int
     ) -> ByteArray:
-        flat = self.memory.compensate(self._finite(array, number), draft)
+        flat = self.memory.compensate(self._finite(array, kind), draft)
         indices, values = sparsifier.choose(flat, draft.name, step, self.threads or 0)
         sent = None if isinstance(self.memory, NoMemory) else np.empty_like(values)
-        kind = sparsifier.values if isinstance(sparsifier.values, str) else "float32"
+        sent_as = sparsifier.values if isinstance(sparsifier.values, str) else "float32"
         frame = _core.compress_sparse(
             array.shape,
-            number,
+            kind,
             indices,
             values,
             random_stream=sparsifier.random_stream(draft.name, step),
-            value_type=type_number(kind),
+            value_type=FLOAT_TYPES[sent_as],
             quantizer=self._core,
             codec=self.codec._core_options,
             stream=stream_of(self.seed, self.rank, draft.name, step),
@@ -308,9 +302,9 @@ class Compressor:
             self.memory.update(draft, indices, sent)
         return frame
 
-    def _finite(self, array: FloatArray, number: int) -> Float32Array:
+    def _finite(self, array: FloatArray, kind: FloatType) -> Float32Array:
         """The elements as flat float32, all of them finite."""
-        flat = to_float32(array, number)
+        flat = to_float32(array, kind)
         if np.isfinite(_core.magnitude_sums(flat, self.threads or 0)[3]):
             return flat
         finite = np.isfinite(flat)

@@ -10,11 +10,10 @@ import numpy as np
 
 from gradwire import _core
 from gradwire._arrays import as_bytes, check_apart
-from gradwire._floats import BFLOAT16, FLOAT32, NAMES, Float32Array, FloatArray, as_output
+from gradwire._core import FloatType, Method
+from gradwire._floats import Float32Array, FloatArray, as_output
 
 Out = TypeVar("Out")
-_METHODS = ("levels", "signs", "powers", "planes", "sparse", "random", "ternary signs")
-_PLANES = 3
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,12 @@ def inspect_gradient(frame: Any) -> GradientInfo:
         UnsupportedFormatError: a version or method that this build does not know.
     """
     data = as_bytes(frame)
-    method, number, shape, count, sent = _core.inspect_gradient(data)
-    return GradientInfo(_METHODS[method], NAMES[number], shape, count, sent, data.nbytes)
+    method, kind, shape, count, sent = _core.inspect_gradient(data)
+    return GradientInfo(_name(method), _name(kind), shape, count, sent, data.nbytes)
+
+
+def _name(member: Method | FloatType) -> str:
+    return member.name.lower().replace("_", " ")
 
 
 @overload
@@ -107,10 +110,10 @@ def decompress_gradient(
         TypeError: the frame cannot be decoded to the type of ``out``.
     """
     data = as_bytes(frame)
-    method, number, shape, count, _ = _core.inspect_gradient(data)
-    exact = method == _PLANES and not accumulate and scale == 1
-    own = exact and number not in (FLOAT32, BFLOAT16)
-    dtype = np.dtype(NAMES[number] if own else "float32")
+    method, sent_as, shape, count, _ = _core.inspect_gradient(data)
+    exact = method == Method.PLANES and not accumulate and scale == 1
+    own = exact and sent_as not in (FloatType.FLOAT32, FloatType.BFLOAT16)
+    dtype = np.dtype(_name(sent_as) if own else "float32")
     if max_size is not None and count * dtype.itemsize > max_size:
         raise _core.BufferTooSmallError(
             f"the gradient decodes to {count} elements of {dtype}, max_size allows {max_size} bytes"
@@ -119,17 +122,17 @@ def decompress_gradient(
         if accumulate:
             raise ValueError("accumulate=True needs an out to add to; pass out=")
         target = np.empty(shape, dtype)
-        flat, kind = target.reshape(-1), number if own else FLOAT32
+        flat, kind = target.reshape(-1), sent_as if own else FloatType.FLOAT32
     else:
         target = out
         flat, kind = as_output(out, count)
         check_apart(flat, "out", data, "the frame")
-    if exact and kind == number:
+    if exact and kind == sent_as:
         _core.decompress_exactly(data, flat.view(np.uint8), threads or 0)
-    elif kind == FLOAT32:
+    elif kind == FloatType.FLOAT32:
         _core.decompress_gradient(data, flat, accumulate, scale, threads or 0)
     else:
-        raise TypeError(f"out must be float32 for this frame, got {NAMES[kind]}")
+        raise TypeError(f"out must be float32 for this frame, got {_name(kind)}")
     return target
 
 
@@ -194,8 +197,8 @@ def decompress_sum(
         )
     target = np.empty(shape, np.float32) if out is None else out
     flat, kind = as_output(target, count)
-    if kind != FLOAT32:
-        raise TypeError(f"out must be float32, got {NAMES[kind]}")
+    if kind != FloatType.FLOAT32:
+        raise TypeError(f"out must be float32, got {_name(kind)}")
     for frame in data:
         check_apart(flat, "out", frame, "one of the frames")
     _core.decompress_sum(data, flat, scale, threads or 0)

@@ -21,13 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gradwire import _core
+from gradwire._core import Method, Norm, ScaleType
 from gradwire._floats import Float32Array
 from gradwire._quantizer import Quantizer
 
-LEVELS, SIGNS, POWERS, PLANES = range(4)
-"""Numbers of the methods in the frame (FORMAT.md, section 9)."""
-_L2, _MAX, _DEVIATIONS, _ONE, _MEAN, _TWO_MEANS = range(6)
-_SCALE_TYPES = {"float32": 0, "bfloat16": 1, "log8": 2}
+_SCALE_TYPES = {name.lower(): kind for name, kind in ScaleType.__members__.items()}
 _MOST_LEVELS = 127
 
 
@@ -36,7 +34,7 @@ def _check_bucket(bucket_size: int | None) -> None:
         raise ValueError(f"bucket_size must be positive, or None for one bucket, got {bucket_size}")
 
 
-def _scale_type(name: str) -> int:
+def _scale_type(name: str) -> ScaleType:
     if name not in _SCALE_TYPES:
         raise ValueError(f"unknown scale_dtype {name!r}; take one of: {', '.join(_SCALE_TYPES)}")
     return _SCALE_TYPES[name]
@@ -103,8 +101,8 @@ class QSGD(_Levels):
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
         return _core.Quantizer(
-            LEVELS,
-            norm=_L2 if self.norm == "l2" else _MAX,
+            Method.LEVELS,
+            norm=Norm.L2 if self.norm == "l2" else Norm.MAX,
             levels=self.levels,
             bucket_size=self.bucket_size or 0,
             stochastic=True,
@@ -139,8 +137,8 @@ class TernGrad(_Levels):
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
         return _core.Quantizer(
-            LEVELS,
-            norm=_DEVIATIONS,
+            Method.LEVELS,
+            norm=Norm.DEVIATIONS,
             levels=1,
             bucket_size=self.bucket_size or 0,
             deviations=self.clip,
@@ -177,8 +175,8 @@ class Uniform(_Levels):
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
         return _core.Quantizer(
-            LEVELS,
-            norm=_MAX,
+            Method.LEVELS,
+            norm=Norm.MAX,
             levels=self._most(),
             bucket_size=self.bucket_size or 0,
             stochastic=self.stochastic,
@@ -198,7 +196,7 @@ class SignSGD(Quantizer):
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return _core.Quantizer(SIGNS, norm=_ONE)
+        return _core.Quantizer(Method.SIGNS, norm=Norm.ONE)
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """The levels as float32."""
@@ -236,9 +234,9 @@ class _ScaledSigns(Quantizer):
         _check_bucket(self.bucket_size)
         _scale_type(self.scale_dtype)
 
-    def _with_norm(self, norm: int) -> _core.Quantizer:
+    def _with_norm(self, norm: Norm) -> _core.Quantizer:
         return _core.Quantizer(
-            SIGNS,
+            Method.SIGNS,
             norm=norm,
             bucket_size=self.bucket_size or 0,
             scale_type=_scale_type(self.scale_dtype),
@@ -263,7 +261,7 @@ class EFSignSGD(_ScaledSigns):
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return self._with_norm(_MEAN)
+        return self._with_norm(Norm.MEAN)
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """``level * scale``: float32 of the shape of ``levels``."""
@@ -289,7 +287,7 @@ class OneBit(_ScaledSigns):
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return self._with_norm(_TWO_MEANS)
+        return self._with_norm(Norm.TWO_MEANS)
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """The scale of the level's sign, with that sign: float32 of the shape of ``levels``."""
@@ -316,7 +314,7 @@ class Natural(Quantizer):
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return _core.Quantizer(POWERS)
+        return _core.Quantizer(Method.POWERS)
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
         """``sign * scale * 2^(|level| - 1)``: float32 of the shape of ``levels``."""
@@ -338,7 +336,7 @@ class Lossless(Quantizer):
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return _core.Quantizer(PLANES)
+        return _core.Quantizer(Method.PLANES)
 
     def quantize(self, x: Any, **_: Any) -> tuple[npt.NDArray[np.int8], Float32Array]:
         """Raises TypeError: there are no levels."""
