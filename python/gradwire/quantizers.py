@@ -13,7 +13,6 @@ of the element, not on threads or instruction sets.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,40 +28,51 @@ _SCALE_TYPES = {name.lower(): kind for name, kind in ScaleType.__members__.items
 _MOST_LEVELS = 127
 
 
-def _check_bucket(bucket_size: int | None) -> None:
-    if bucket_size is not None and not 1 <= bucket_size < 2**63:
-        raise ValueError(f"bucket_size must be positive, or None for one bucket, got {bucket_size}")
-
-
-def _scale_type(name: str) -> ScaleType:
-    if name not in _SCALE_TYPES:
-        raise ValueError(f"unknown scale_dtype {name!r}; take one of: {', '.join(_SCALE_TYPES)}")
-    return _SCALE_TYPES[name]
-
-
-def _per_element(scales: Float32Array, count: int, bucket_size: int | None) -> Float32Array:
-    return np.repeat(scales, min(bucket_size or count, max(count, 1)))[:count]
-
-
-class _Levels(Quantizer):
-    """Integers from -levels to levels, times scale / levels."""
+class _Bucketed(Quantizer):
+    """Levels or signs, with one or two scales per bucket."""
 
     bucket_size: int | None
     scale_dtype: str
 
-    @abstractmethod
+    def __post_init__(self) -> None:
+        size = self.bucket_size
+        if size is not None and not 1 <= size < 2**63:
+            raise ValueError(f"bucket_size must be positive, or None for one bucket, got {size}")
+        if self.scale_dtype not in _SCALE_TYPES:
+            known = ", ".join(_SCALE_TYPES)
+            raise ValueError(f"unknown scale_dtype {self.scale_dtype!r}; take one of: {known}")
+
+    def _core_with(self, method: Method, norm: Norm, **settings: Any) -> _core.Quantizer:
+        return _core.Quantizer(
+            method,
+            norm=norm,
+            levels=self._most(),
+            bucket_size=self.bucket_size or 0,
+            scale_type=_SCALE_TYPES[self.scale_dtype],
+            **settings,
+        )
+
     def _most(self) -> int:
-        """The highest level."""
+        """The level that stands for the scale."""
+        return 1
 
     def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
-        """``level * (scale / levels)``: float32 of the shape of ``levels``."""
-        unit = np.asarray(scales, np.float32) / np.float32(self._most())
-        values = levels.reshape(-1) * _per_element(unit, levels.size, self.bucket_size)
-        return values.reshape(levels.shape)
+        """``level * (scale / highest level)``: float32 of the shape of ``levels``.
+
+        The highest level of signs is 1. If a bucket has two scales, levels below 0 take the second.
+        """
+        flat = levels.reshape(-1)
+        units = np.asarray(scales, np.float32) / np.float32(self._most())
+        return (flat * self._units_of(flat, units)).reshape(levels.shape)
+
+    def _units_of(self, flat: npt.NDArray[np.int8], units: Float32Array) -> Float32Array:
+        """The unit of each element, from those of the buckets."""
+        size = min(self.bucket_size or flat.size, max(flat.size, 1))
+        return np.repeat(units, size)[: flat.size]
 
 
 @dataclass(frozen=True)
-class QSGD(_Levels):
+class QSGD(_Bucketed):
     """Stochastic levels between 0 and the norm of a bucket (random dithering).
 
     x becomes sign(x) * scale / levels * l, where l is |x| / scale * levels rounded up or down at
@@ -92,26 +102,19 @@ class QSGD(_Levels):
             raise ValueError(f"levels must be 1 to {_MOST_LEVELS}, got {self.levels}")
         if self.norm not in ("l2", "max"):
             raise ValueError(f'norm must be "l2" or "max", got {self.norm!r}')
-        _check_bucket(self.bucket_size)
-        _scale_type(self.scale_dtype)
+        super().__post_init__()
 
     def _most(self) -> int:
         return self.levels
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return _core.Quantizer(
-            Method.LEVELS,
-            norm=Norm.L2 if self.norm == "l2" else Norm.MAX,
-            levels=self.levels,
-            bucket_size=self.bucket_size or 0,
-            stochastic=True,
-            scale_type=_scale_type(self.scale_dtype),
-        )
+        norm = Norm.L2 if self.norm == "l2" else Norm.MAX
+        return self._core_with(Method.LEVELS, norm, stochastic=True)
 
 
 @dataclass(frozen=True)
-class TernGrad(_Levels):
+class TernGrad(_Bucketed):
     """-1, 0 or 1 times the largest magnitude, at random (Wen et al., NeurIPS 2017, section 3).
 
     Args:
@@ -128,27 +131,17 @@ class TernGrad(_Levels):
     def __post_init__(self) -> None:
         if not self.clip > 0:
             raise ValueError(f"clip must be positive, got {self.clip}")
-        _check_bucket(self.bucket_size)
-        _scale_type(self.scale_dtype)
-
-    def _most(self) -> int:
-        return 1
+        super().__post_init__()
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return _core.Quantizer(
-            Method.LEVELS,
-            norm=Norm.DEVIATIONS,
-            levels=1,
-            bucket_size=self.bucket_size or 0,
-            deviations=self.clip,
-            stochastic=True,
-            scale_type=_scale_type(self.scale_dtype),
+        return self._core_with(
+            Method.LEVELS, Norm.DEVIATIONS, deviations=self.clip, stochastic=True
         )
 
 
 @dataclass(frozen=True)
-class Uniform(_Levels):
+class Uniform(_Bucketed):
     """Evenly spaced levels up to the largest magnitude of a bucket.
 
     Args:
@@ -166,22 +159,14 @@ class Uniform(_Levels):
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 8:
             raise ValueError(f"bits must be 2 to 8, got {self.bits}")
-        _check_bucket(self.bucket_size)
-        _scale_type(self.scale_dtype)
+        super().__post_init__()
 
     def _most(self) -> int:
         return int(2 ** (self.bits - 1)) - 1
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return _core.Quantizer(
-            Method.LEVELS,
-            norm=Norm.MAX,
-            levels=self._most(),
-            bucket_size=self.bucket_size or 0,
-            stochastic=self.stochastic,
-            scale_type=_scale_type(self.scale_dtype),
-        )
+        return self._core_with(Method.LEVELS, Norm.MAX, stochastic=self.stochastic)
 
 
 @dataclass(frozen=True)
@@ -224,27 +209,7 @@ class Signum(SignSGD):
 
 
 @dataclass(frozen=True)
-class _ScaledSigns(Quantizer):
-    """Signs with scales."""
-
-    bucket_size: int | None
-    scale_dtype: str
-
-    def __post_init__(self) -> None:
-        _check_bucket(self.bucket_size)
-        _scale_type(self.scale_dtype)
-
-    def _with_norm(self, norm: Norm) -> _core.Quantizer:
-        return _core.Quantizer(
-            Method.SIGNS,
-            norm=norm,
-            bucket_size=self.bucket_size or 0,
-            scale_type=_scale_type(self.scale_dtype),
-        )
-
-
-@dataclass(frozen=True)
-class EFSignSGD(_ScaledSigns):
+class EFSignSGD(_Bucketed):
     """Signs times the mean magnitude (Karimireddy et al., ICML 2019, section 4).
 
     Zeros are sent as 0, and the mean is over the other elements: that scale loses least in a step.
@@ -261,16 +226,11 @@ class EFSignSGD(_ScaledSigns):
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return self._with_norm(Norm.MEAN)
-
-    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
-        """``level * scale``: float32 of the shape of ``levels``."""
-        values = levels.reshape(-1) * _per_element(scales, levels.size, self.bucket_size)
-        return values.reshape(levels.shape)
+        return self._core_with(Method.SIGNS, Norm.MEAN)
 
 
 @dataclass(frozen=True)
-class OneBit(_ScaledSigns):
+class OneBit(_Bucketed):
     """Signs, each for the mean of its elements (Seide et al., "1-bit SGD", Interspeech 2014).
 
     Scales are pairs: the mean of the elements above 0, and the mean magnitude of those below 0.
@@ -287,18 +247,11 @@ class OneBit(_ScaledSigns):
 
     def core(self) -> _core.Quantizer:
         """The quantizer of the C++ core."""
-        return self._with_norm(Norm.TWO_MEANS)
+        return self._core_with(Method.SIGNS, Norm.TWO_MEANS)
 
-    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
-        """The scale of the level's sign, with that sign: float32 of the shape of ``levels``."""
-        above, below = np.asarray(scales, np.float32).reshape(-1, 2).T
-        flat = levels.reshape(-1).astype(np.float32)
-        size = np.where(
-            flat < 0,
-            _per_element(below, flat.size, self.bucket_size),
-            _per_element(above, flat.size, self.bucket_size),
-        )
-        return (flat * size).reshape(levels.shape)
+    def _units_of(self, flat: npt.NDArray[np.int8], units: Float32Array) -> Float32Array:
+        above, below = (super(OneBit, self)._units_of(flat, u) for u in units.reshape(-1, 2).T)
+        return np.where(flat < 0, below, above)
 
 
 @dataclass(frozen=True)
