@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import matplotlib as mpl
+import drawing
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -21,19 +21,13 @@ GRADIENTS = {
     "LSTM, Shakespeare": "lstm-step60",
     "Transformer, Shakespeare": "gpt-step60",
 }
-LABELS = {
-    "raw int8": None,
-    "huffman": "huffman",
-    "elias": "elias",
-    "shs": "shs",
-    "rlh": "rlh",
-    "entropy": "entropy",
-}
+CODECS = ("entropy", "rlh", "shs", "elias", "huffman", "sh", "rle")
+RAW = "raw int8"
 
 
-def times_smaller(levels: np.ndarray, key: str | None) -> float:
+def times_smaller(levels: np.ndarray, codec: str) -> float:
     """Size as float32 over size as a frame, or as bytes."""
-    size = levels.nbytes if key is None else gw.compress(levels, codec=key).nbytes
+    size = levels.nbytes if codec == RAW else gw.compress(levels, codec=codec).nbytes
     return 4 * levels.size / size
 
 
@@ -43,24 +37,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     options = parser.parse_args()
-    mpl.rcParams.update({"svg.hashsalt": "gradwire", "svg.fonttype": "none", "font.size": 10})
-    figure, axes = plt.subplots(figsize=(7.5, 2.9), layout="constrained")
-    width = 0.8 / len(LABELS)
-    for i, (label, key) in enumerate(LABELS.items()):
-        values = []
-        for name in GRADIENTS.values():
-            levels, _ = gw.QSGD(4).quantize(np.load(options.folder / f"{name}.npy"))
-            values.append(times_smaller(levels, key))
-        places = np.arange(len(GRADIENTS)) + (i - (len(LABELS) - 1) / 2) * width
-        bars = axes.bar(places, values, width * 0.92, label=label, color=f"C{i}")
-        axes.bar_label(bars, fmt="%.0f", padding=1, fontsize=9)
-        print(label, " ".join(f"{v:.1f}" for v in values))
-    axes.set_xticks(range(len(GRADIENTS)), GRADIENTS)
-    axes.set_ylabel("times smaller than float32")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, ncols=len(LABELS), loc="upper center", bbox_to_anchor=(0.5, 1.17))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.output, metadata={"Date": None, "Creator": None})
+    drawing.prepare(10)
+    figure, panels = plt.subplots(
+        1, len(GRADIENTS), figsize=(8.5, 2.9), sharex=True, sharey=True, layout="constrained"
+    )
+    names = [*CODECS, RAW]
+    for panel, (title, name) in zip(panels, GRADIENTS.items()):
+        levels, _ = gw.QSGD(4).quantize(np.load(options.folder / f"{name}.npy"))
+        values = [times_smaller(levels, codec) for codec in names]
+        bars = panel.barh(names, values, color=["C0"] * len(CODECS) + ["lightgray"])
+        panel.bar_label(bars, fmt="%.0f", padding=3)
+        panel.set_title(title)
+        print(title, ", ".join(f"{codec} {v:.1f}" for codec, v in zip(names, values)))
+    panels[0].invert_yaxis()
+    panels[0].margins(x=0.15)  # room for the numbers
+    figure.supxlabel("times smaller than float32; longer is better", fontsize=10)
+    drawing.save(figure, options.output)
 
 
 if __name__ == "__main__":

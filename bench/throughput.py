@@ -23,6 +23,11 @@ from gradwire.tools.tables import print_table
 PEERS = ("huff0", "rans32x16")
 CODERS = ("entropy", "huffman", "sh", "shs", "rlh", "elias", "rle", *PEERS)
 SETS = ("qsgd4", "tern95", "tern995", "geo64", "qsgd127", "gauss20")
+MARKERS = "osv^D<>PX"  # of coders
+WORDS = (
+    "GB of symbols per second: open markers encode, filled markers decode\n"
+    "Better is down and right: fewer bits, more speed. Dotted line: the speed of memcpy."
+)
 
 Figures = dict[str, dict[str, dict[str, float]]]  # data set, coder: encode, decode, bits
 
@@ -84,30 +89,28 @@ def print_figures(figures: Figures) -> None:
 
 
 def plot(figures: Figures, output: Path) -> None:
-    """Bits against speed, one panel a data set: encoding left of a line, decoding right of it."""
-    import matplotlib as mpl
+    """Bits against speed, one panel for each data set and one marker for each coder."""
+    import drawing
     import matplotlib.pyplot as plt
 
-    mpl.rcParams.update({"svg.hashsalt": "gradwire", "svg.fonttype": "none", "font.size": 8})
-    figure, panels = plt.subplots(2, 3, figsize=(9, 5), layout="constrained")
+    drawing.prepare(8)
+    figure, panels = plt.subplots(2, 3, figsize=(9.5, 5.4), sharex=True, layout="constrained")
     for panel, data in zip(panels.flat, SETS):
-        for i, coder in enumerate(CODERS):
+        for i, (coder, marker) in enumerate(zip(CODERS, MARKERS)):
             own = figures[data][coder]
-            style = {"color": f"C{i}", "marker": "s" if coder in PEERS else "o"}
-            panel.plot([own["encode"], own["decode"]], [own["bits"]] * 2, lw=1, ms=0, color=f"C{i}")
-            panel.plot(own["encode"], own["bits"], mfc="white", ms=5, ls="", **style)
-            panel.plot(own["decode"], own["bits"], ms=5, ls="", label=coder, **style)
+            style = {"color": f"C{i}", "marker": marker, "ms": 5, "ls": ""}
+            panel.plot([own["encode"], own["decode"]], [own["bits"]] * 2, lw=1, color=f"C{i}")
+            panel.plot(own["encode"], own["bits"], mfc="white", **style)
+            panel.plot(own["decode"], own["bits"], label=coder, **style)
         panel.axvline(figures[data]["memcpy"]["encode"], color="gray", lw=0.8, ls=":")
-        panel.set(xscale="log", xlim=(0.05, 12), title=data)
+        panel.set(xscale="log", title=data)
         panel.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
-        panel.spines[["top", "right"]].set_visible(False)
-    for panel in panels[-1]:
-        panel.set_xlabel("GB/s: open encodes, filled decodes")
     for panel in panels[:, 0]:
         panel.set_ylabel("bits per symbol")
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
-    figure.savefig(output, metadata={"Date": None})
+    figure.supxlabel(WORDS, fontsize=8)
+    drawing.save(figure, output)
 
 
 def main() -> None:
