@@ -20,25 +20,16 @@ void check_finite(const FloatReader& reader, int threads) {
 
 std::vector<BucketStats> measure(const FloatReader& reader, std::uint64_t bucket, Norm norm,
                                  int threads) {
-  const std::uint64_t count = reader.count();
   const std::uint64_t piece = piece_size(reader, bucket);
-  // Per part: statistics of the buckets that begin in it, and of the one that continues into it.
-  std::vector<std::vector<BucketStats>> found(part_count(count));
-  for_each_part(count, threads, [&](std::size_t i, std::uint64_t begin, std::uint64_t end) {
-    found[i].reserve((end - 1) / bucket - begin / bucket + 1);
-    for_each_bucket(begin, end, bucket, [&](std::size_t, std::uint64_t first, std::size_t size) {
-      BucketStats& stats = found[i].emplace_back();
-      const auto add = [&](std::uint64_t, std::span<const float> x) {
-        stats.add(bucket_stats(x, norm, reader));
+  const auto measure_part = [&](std::uint64_t begin, std::uint64_t end, const auto& add) {
+    for_each_bucket(begin, end, bucket, [&](std::size_t b, std::uint64_t first, std::size_t size) {
+      const auto look_at = [&](std::uint64_t, std::span<const float> x) {
+        add(b, bucket_stats(x, norm, reader));
       };
-      reader.for_each_piece(first, first + size, piece, &FloatReader::read, add);
+      reader.for_each_piece(first, first + size, piece, &FloatReader::read, look_at);
     });
-  });
-  std::vector<BucketStats> all(bucket_count(count, bucket));
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    for (std::size_t k = 0; k < found[i].size(); ++k) all[i * kPart / bucket + k].add(found[i][k]);
-  }
-  return all;
+  };
+  return stats_of_buckets(reader.count(), bucket, threads, measure_part);
 }
 
 }  // namespace gradwire

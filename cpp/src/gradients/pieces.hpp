@@ -37,6 +37,26 @@ void for_each_bucket(std::uint64_t begin, std::uint64_t end, std::uint64_t bucke
   }
 }
 
+/// Statistics of all buckets. `measure_part(begin, end, add)` calls add(bucket, statistics) for
+/// each bucket, or piece of one, in a part.
+template <typename F>
+std::vector<BucketStats> stats_of_buckets(std::uint64_t count, std::uint64_t bucket, int threads,
+                                          const F& measure_part) {
+  // Per part: the buckets that begin in it, and the one that continues into it.
+  std::vector<std::vector<BucketStats>> found(part_count(count));
+  for_each_part(count, threads, [&](std::size_t i, std::uint64_t begin, std::uint64_t end) {
+    found[i].resize((end - 1) / bucket - begin / bucket + 1);
+    measure_part(begin, end, [&](std::size_t b, const BucketStats& stats) {
+      found[i][b - begin / bucket].add(stats);
+    });
+  });
+  std::vector<BucketStats> all(bucket_count(count, bucket));
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    for (std::size_t k = 0; k < found[i].size(); ++k) all[i * kPart / bucket + k].add(found[i][k]);
+  }
+  return all;
+}
+
 /// Number of elements that are summed at once: kPiece or kPart. The last bit of a sum may depend on
 /// it.
 std::uint64_t piece_size(const FloatReader& reader, std::uint64_t bucket);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 
 #include "gradients/gradient_header.hpp"
 #include "gradients/pieces.hpp"
@@ -29,46 +28,26 @@ Signs::Signs(const GradientView& gradient, const GradientOptions& options)
   const std::uint64_t count = reader_.count();
   // Elements are read twice, for signs and for scales. Blocks of kPiece stay in the first-level
   // cache between the two, but are used only if they cut no bucket.
-  block_ = kPiece % bucket_ == 0 || quantizer_.norm == Norm::kOne ? kPiece : kPart;
+  const std::uint64_t block =
+      kPiece % bucket_ == 0 || quantizer_.norm == Norm::kOne ? kPiece : kPart;
   piece_ = piece_size(reader_, bucket_);
-  scales_.resize(bucket_count(count, bucket_) * scales_per_bucket(quantizer_.norm));
   const int threads = options.codec.threads;
   if (reader_.has_residual()) check_finite(reader_, threads);
-  std::vector<std::vector<Cut>> cuts(part_count(count));
-  for_each_part(count, threads, [&](std::size_t i, std::uint64_t begin, std::uint64_t end) {
-    cuts[i] = look_at_part(begin, end);
-  });
-  std::map<std::size_t, BucketStats> whole;
-  for (const std::vector<Cut>& part : cuts) {
-    for (const Cut& cut : part) whole[cut.bucket].add(cut.stats);
+  const auto measure_part = [&](std::uint64_t begin, std::uint64_t end, const auto& add) {
+    for (std::uint64_t first = begin; first < end; first += block) {
+      const std::uint64_t last = std::min(end, first + block);
+      find_signs(first, last);
+      for_each_bucket(first, last, bucket_, [&](std::size_t b, std::uint64_t place, std::size_t n) {
+        add(b, stats_of(place, n));
+      });
+    }
+  };
+  for (const BucketStats& stats : stats_of_buckets(count, bucket_, threads, measure_part)) {
+    const Scales scales = scales_of(stats, quantizer_);
+    scales_.insert(scales_.end(), scales.value, scales.value + scales_per_bucket(quantizer_.norm));
   }
-  for (const auto& [bucket, stats] : whole) put_scales(bucket, stats);
   sent_ = kernels().floats.count_ones(nonzero_.at(0), 0, static_cast<std::size_t>(count));
   if (reader_.has_residual()) feed_back(threads);
-}
-
-/// Finds the signs of a part, and the scales of the buckets that lie entirely in it. Returns the
-/// statistics of the other buckets.
-std::vector<Signs::Cut> Signs::look_at_part(std::uint64_t begin, std::uint64_t end) {
-  std::vector<Cut> cuts;
-  BucketStats stats;
-  for (std::uint64_t first = begin; first < end; first += block_) {
-    const std::uint64_t last = std::min(end, first + block_);
-    find_signs(first, last);
-    for_each_bucket(first, last, bucket_, [&](std::size_t b, std::uint64_t place, std::size_t n) {
-      stats.add(stats_of(place, n));
-      const std::uint64_t stop = place + n;
-      const bool ends = stop == reader_.count() || stop == (b + 1) * bucket_;
-      if (!ends && stop != end) return;
-      if (ends && b * bucket_ >= begin) {
-        put_scales(b, stats);
-      } else {
-        cuts.push_back({b, stats});
-      }
-      stats = {};
-    });
-  }
-  return cuts;
 }
 
 void Signs::find_signs(std::uint64_t begin, std::uint64_t end) {
@@ -92,12 +71,6 @@ BucketStats Signs::stats_of(std::uint64_t begin, std::size_t count) const {
   stats.count = ones(nonzero_);
   stats.negatives = ones(negative_);
   return stats;
-}
-
-void Signs::put_scales(std::size_t bucket, const BucketStats& stats) {
-  const std::size_t each = scales_per_bucket(quantizer_.norm);
-  const Scales scales = scales_of(stats, quantizer_);
-  std::copy_n(scales.value, each, scales_.begin() + static_cast<std::ptrdiff_t>(bucket * each));
 }
 
 void Signs::feed_back(int threads) const {

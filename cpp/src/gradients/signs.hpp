@@ -43,22 +43,13 @@ class Signs {
   const std::vector<float>& scales() const { return scales_; }
 
  private:
-  /// Statistics of the elements in one part of a bucket that extends over several parts.
-  struct Cut {
-    std::size_t bucket;
-    BucketStats stats;
-  };
-
-  std::vector<Cut> look_at_part(std::uint64_t begin, std::uint64_t end);
   void find_signs(std::uint64_t begin, std::uint64_t end);
   BucketStats stats_of(std::uint64_t begin, std::size_t count) const;
-  void put_scales(std::size_t bucket, const BucketStats& stats);
   void feed_back(int threads) const;
 
   FloatReader reader_;
   Quantizer quantizer_;
   std::uint64_t bucket_;
-  std::uint64_t block_;  ///< number of elements whose signs are found before their scales
   std::uint64_t piece_;
   BitArray negative_;
   BitArray nonzero_;
