@@ -95,6 +95,7 @@ void decompress_add_to_buffer(const py::object& frame, const py::object& sum, in
   decompress_add(in.span(), target.span(), static_cast<DType>(dtype), threads);
 }
 
+/// The fields of FrameInfo in Python, except the number of bytes of the frame.
 py::dict inspect_frame(const py::object& frame, bool verify) {
   const Bytes in(frame, false);
   FrameInfo info;
@@ -105,12 +106,12 @@ py::dict inspect_frame(const py::object& frame, bool verify) {
   py::tuple shape(info.shape.size());
   for (std::size_t i = 0; i < info.shape.size(); ++i) shape[i] = py::int_(info.shape[i]);
   py::dict fields;
-  fields["codec"] = static_cast<int>(info.codec);
-  fields["layout"] = info.layout;
-  fields["dtype"] = static_cast<int>(info.dtype);
+  fields["codec"] = codecs()[static_cast<std::size_t>(info.codec)].key;
+  fields["layout"] = info.layout == 0 ? "classic" : "pivot";
+  fields["dtype"] = numpy_dtype(info.dtype);
   fields["shape"] = shape;
   fields["count"] = info.count;
-  fields["nbytes"] = info.nbytes;
+  fields["decoded_nbytes"] = info.nbytes;
   fields["code_length"] = info.code_length;
   fields["code_book_bytes"] = info.code_book_bytes;
   fields["chunks"] = info.chunks;
@@ -140,7 +141,9 @@ py::tuple frame_run_length_widths(const py::object& frame) {
 }  // namespace
 
 void register_frames(py::module_& module) {
-  numpy_dtype(DType::kBool);  // makes all dtypes now, before other threads can ask for them
+  py::tuple dtypes(kDTypeCount);  // made now, before several threads can ask for them
+  for (std::uint8_t i = 0; i < kDTypeCount; ++i) dtypes[i] = numpy_dtype(static_cast<DType>(i));
+  module.attr("DTYPES") = dtypes;
   py::class_<SharedCodeBook, std::shared_ptr<SharedCodeBook>>(module, "SharedCodeBook")
       .def_static(
           "fit",

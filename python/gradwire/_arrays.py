@@ -7,27 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradwire._core import DTYPES, BufferTooSmallError
 from gradwire._tensors import is_tensor, plain_tensor
 
 IntegerArray = npt.NDArray[Any]
 ByteArray = npt.NDArray[np.uint8]
 
-DTYPES = tuple(
-    np.dtype(name)
-    for name in (
-        "bool",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-    )
-)
-"""Element types, each at the index that is its number in the frame (FORMAT.md, section 2)."""
-
+# Each dtype is at the index that is its number in the frame (FORMAT.md, section 2).
 _NUMBER_OF = {dtype: number for number, dtype in enumerate(DTYPES)}
 _NUMBER_OF_NUM = {dtype.num: number for number, dtype in enumerate(DTYPES)}
 _UINT8 = np.dtype(np.uint8)
@@ -132,6 +118,13 @@ def integers_to_add_to(buffer: Any) -> int:
     if array.dtype == np.bool_ or not array.dtype.isnative:
         raise TypeError(f"out must hold integers in native byte order, got {array.dtype}")
     return number
+
+
+def check_count(out: npt.NDArray[Any], count: int, source: str) -> None:
+    """Raises BufferTooSmallError or ValueError unless ``out`` has ``count`` elements."""
+    if out.size != count:
+        wrong = BufferTooSmallError if out.size < count else ValueError
+        raise wrong(f"out has {out.size} elements, {source} has {count}")
 
 
 def check_apart(target: npt.NDArray[Any], what: str, source: npt.NDArray[Any], other: str) -> None:

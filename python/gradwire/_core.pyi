@@ -31,12 +31,12 @@ class SharedCodeBook:
     def to_bytes(self) -> bytes: ...
 
 class _Info(TypedDict):
-    codec: int
-    layout: int
-    dtype: int
+    codec: str
+    layout: str
+    dtype: np.dtype[Any]
     shape: tuple[int, ...]
     count: int
-    nbytes: int
+    decoded_nbytes: int
     code_length: int
     code_book_bytes: int
     chunks: int
@@ -44,6 +44,8 @@ class _Info(TypedDict):
     checksum: bool
     shared_code_book: bool
     version: int
+
+DTYPES: tuple[np.dtype[Any], ...]
 
 def version() -> str: ...
 def has_openmp() -> bool: ...

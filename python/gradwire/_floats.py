@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradwire import _core
-from gradwire._arrays import to_numpy
+from gradwire._arrays import check_count, to_numpy
 from gradwire._core import FloatType
 from gradwire._tensors import is_tensor, plain_tensor
 
@@ -61,7 +60,5 @@ def as_output(out: Any, count: int) -> tuple[FloatArray, FloatType]:
         raise TypeError(f"out must be an array or tensor of floats, got {type(out).__name__}")
     if not (array.flags.c_contiguous and array.flags.writeable and array.dtype.isnative):
         raise ValueError("out must be writable, C-contiguous and in native byte order")
-    if array.size != count:
-        wrong = _core.BufferTooSmallError if array.size < count else ValueError
-        raise wrong(f"out has {array.size} elements, the gradient has {count}")
+    check_count(array, count, "the gradient")
     return array.reshape(-1), FLOAT_TYPES[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeVar
 
 from gradwire import _core
@@ -52,13 +52,13 @@ class Codec:
         object.__setattr__(self, "_core_options", self._make_options())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (
-            type(self),
-            {f.name: getattr(self, f.name) for f in fields(self) if f.init},
-        )
+        return _restore, (type(self), self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
 
     def _make_options(self) -> _core.Options:
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        values = self._arguments()
         for name, value in values.items():
             if name == "threads" and value is None:
                 values[name] = 0
@@ -253,7 +253,7 @@ class Entropy(Codec):
         True
         """
         book = _core.SharedCodeBook.fit(*as_integers(sample))
-        return _restore(Entropy, {**self.__reduce__()[1][1], "code_book": book.to_bytes()})
+        return replace(self, code_book=book.to_bytes())
 
 
 _NUMBERS = {key: number for number, key, _ in _core.codecs()}
@@ -305,7 +305,7 @@ def as_codec(chosen: str | Codec, threads: int | None) -> Codec:
     if isinstance(chosen, Codec):
         if threads is None:
             return chosen
-        return _restore(type(chosen), {**chosen.__reduce__()[1][1], "threads": threads})
+        return replace(chosen, threads=threads)
     return codec(chosen, threads=threads)
 
 

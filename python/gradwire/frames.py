@@ -9,17 +9,15 @@ import numpy as np
 
 from gradwire import _core
 from gradwire._arrays import (
-    DTYPES,
     IntegerArray,
     as_bytes,
     as_integers,
     as_writable_bytes,
     check_apart,
+    check_count,
     integers_to_add_to,
 )
 
-_KEYS = {number: key for number, key, _ in _core.codecs()}
-_LAYOUTS = ("classic", "pivot")
 _NO_LIMIT = 2**64 - 1
 
 
@@ -67,23 +65,7 @@ def inspect(frame: Any) -> FrameInfo:
         UnsupportedFormatError: a version, codec or dtype that this build does not know.
     """
     data = as_bytes(frame)
-    fields = _core.inspect(data, verify=True)
-    return FrameInfo(
-        codec=_KEYS[fields["codec"]],
-        layout=_LAYOUTS[fields["layout"]],
-        dtype=DTYPES[fields["dtype"]],
-        shape=fields["shape"],
-        count=fields["count"],
-        code_length=fields["code_length"],
-        code_book_bytes=fields["code_book_bytes"],
-        nbytes=data.nbytes,
-        decoded_nbytes=fields["nbytes"],
-        chunks=fields["chunks"],
-        raw_chunks=fields["raw_chunks"],
-        checksum=fields["checksum"],
-        shared_code_book=fields["shared_code_book"],
-        version=fields["version"],
-    )
+    return FrameInfo(nbytes=data.nbytes, **_core.inspect(data, verify=True))
 
 
 def decompress(
@@ -119,17 +101,15 @@ def decompress(
     if out is None:
         return _core.decompress(data, limit, threads or 0)
     fields = _core.inspect(data, verify=False)
-    dtype = DTYPES[fields["dtype"]]
+    dtype = fields["dtype"]
     if not isinstance(out, np.ndarray) or out.dtype != dtype:
         given = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
         raise TypeError(f"out must be a NumPy array of {dtype}, got {given}")
-    if fields["nbytes"] > limit:
+    if fields["decoded_nbytes"] > limit:
         raise _core.BufferTooSmallError(
-            f"the frame decodes to {fields['nbytes']} bytes, max_size allows {max_size}"
+            f"the frame decodes to {fields['decoded_nbytes']} bytes, max_size allows {max_size}"
         )
-    if out.size != fields["count"]:
-        wrong = _core.BufferTooSmallError if out.size < fields["count"] else ValueError
-        raise wrong(f"out has {out.size} elements, the frame has {fields['count']}")
+    check_count(out, fields["count"], "the frame")
     decompress_into(data, out, threads)
     return out
 

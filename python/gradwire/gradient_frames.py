@@ -50,6 +50,13 @@ def inspect_gradient(frame: Any) -> GradientInfo:
     return GradientInfo(_name(method), _name(kind), shape, count, sent, data.nbytes)
 
 
+def _check_size(count: int, dtype: np.dtype[Any], max_size: int | None) -> None:
+    if max_size is not None and count * dtype.itemsize > max_size:
+        raise _core.BufferTooSmallError(
+            f"the gradient decodes to {count} elements of {dtype}, max_size allows {max_size} bytes"
+        )
+
+
 def _name(member: Method | FloatType) -> str:
     return member.name.lower().replace("_", " ")
 
@@ -114,10 +121,7 @@ def decompress_gradient(
     exact = method == Method.PLANES and not accumulate and scale == 1
     own = exact and sent_as not in (FloatType.FLOAT32, FloatType.BFLOAT16)
     dtype = np.dtype(_name(sent_as) if own else "float32")
-    if max_size is not None and count * dtype.itemsize > max_size:
-        raise _core.BufferTooSmallError(
-            f"the gradient decodes to {count} elements of {dtype}, max_size allows {max_size} bytes"
-        )
+    _check_size(count, dtype, max_size)
     if out is None:
         if accumulate:
             raise ValueError("accumulate=True needs an out to add to; pass out=")
@@ -191,10 +195,7 @@ def decompress_sum(
     if not data:
         raise ValueError("frames is empty; pass at least one frame")
     _, _, shape, count, _ = _core.inspect_gradient(data[0])
-    if max_size is not None and 4 * count > max_size:
-        raise _core.BufferTooSmallError(
-            f"the gradients decode to {count} elements of float32, max_size allows {max_size} bytes"
-        )
+    _check_size(count, np.dtype("float32"), max_size)
     target = np.empty(shape, np.float32) if out is None else out
     flat, kind = as_output(target, count)
     if kind != FloatType.FLOAT32:
