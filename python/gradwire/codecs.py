@@ -76,7 +76,7 @@ class Codec:
                 tensor, an array-like, or anything with the buffer protocol or DLPack.
 
         Returns:
-            The frame: a 1-D uint8 array, at most 64 bytes and 0.1 % larger than ``q``.
+            The frame: 1-D uint8, larger than ``q`` by at most 46 bytes, 1 per dimension and 0.01 %.
 
         Raises:
             TypeError: ``q`` does not hold integers.
