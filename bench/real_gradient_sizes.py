@@ -21,7 +21,7 @@ import gradwire as gw
 from gradwire.tools.progress import Progress
 from gradwire.tools.tables import print_table
 
-CODECS = ("entropy", "rlh", "shs", "elias", "huffman")
+CODECS = ("entropy", "rlh", "shs", "elias", "huffman", "sh", "rle")
 SECONDS = 0.4  # of each measurement, or FEWEST rounds
 FEWEST = 9
 
