@@ -138,7 +138,12 @@ class Averager(NamedTensors):
             raise ValueError(f"tensor {name!r} is being averaged already; call its wait() first")
         shape = tuple(x.shape)
         out = self.averager.room_for(x)
-        finish = self.averager.start(self.averager.compress(x.reshape(-1), name), name, out)
+        frames = self.averager.compress(x.reshape(-1), name)
+        try:
+            finish = self.averager.start(frames, name, out)
+        except BaseException:
+            self.averager.take_back([name])
+            raise
         self._pending.add(name)
 
         def arrive() -> Output:

@@ -136,6 +136,22 @@ def check_overlap() -> None:
         assert average.wait() is average.wait()
 
 
+def check_error_at_the_start() -> None:
+    """If an exchange cannot begin, the memory is as before."""
+    memory = gw.Residual()
+    averager = gw.mpi.Averager(gw.Compressor(gw.QSGD(4), memory=memory), algorithm="allgather")
+    averager.average(gradient(COMM.rank), "a")
+    before = memory.held("a").arrays[""].copy()
+
+    def fail(*_: Any) -> None:
+        raise MemoryError("no room for the sizes")
+
+    averager.averager.exchange.start_allgather = fail
+    expect(MemoryError, "no room", lambda: averager.start(gradient(COMM.rank), "a"))
+    np.testing.assert_array_equal(memory.held("a").arrays[""], before)
+    averager.close()
+
+
 def check_settings() -> None:
     """Ranks with different settings are told so."""
     try:
@@ -161,6 +177,7 @@ def main() -> None:
                 check_nothing_lost(algorithm, pipeline, memory)
         check_one_user()
         check_overlap()
+        check_error_at_the_start()
         if COMM.size > 1:
             check_settings()
     except Exception:

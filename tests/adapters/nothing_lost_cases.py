@@ -12,6 +12,7 @@ from functools import partial
 
 import nothing_lost_behavior
 import nothing_lost_ends
+import nothing_lost_optimizers
 import nothing_lost_runs
 import nothing_lost_steps
 import torch.distributed as dist
@@ -38,7 +39,13 @@ def counted_cases(world: int) -> dict[str, Case]:
 
 def cases_for(world: int) -> dict[str, Case]:
     """By name, in the order in which they run."""
-    modules = (nothing_lost_behavior, nothing_lost_runs, nothing_lost_steps, nothing_lost_ends)
+    modules = (
+        nothing_lost_behavior,
+        nothing_lost_runs,
+        nothing_lost_steps,
+        nothing_lost_optimizers,
+        nothing_lost_ends,
+    )
     others = (module.cases_for(world) for module in modules)
     return {name: case for cases in (counted_cases(world), *others) for name, case in cases.items()}
 

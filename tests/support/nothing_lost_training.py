@@ -6,7 +6,7 @@ Beside each model with the hook, one under plain DDP gets the same gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.distributed as dist
@@ -88,10 +88,13 @@ class Count:
         self.given = {name: 0.0 for name in names}
         self.arrived = {name: 0.0 for name in names}
 
-    def add(self, plain: nn.Module, compressed: nn.Module, scale: float) -> None:
+    def add(
+        self, plain: nn.Module, compressed: nn.Module, scale: float, names: Sequence[str] = ()
+    ) -> None:
+        """Adds the gradients of all parameters, or of those with these names."""
         for totals, model in ((self.given, plain), (self.arrived, compressed)):
             for name, p in model.named_parameters():
-                if p.grad is not None:
+                if p.grad is not None and (not names or name in names):
                     totals[name] = totals[name] + p.grad.double() / scale
 
     def lost(self, state: gw.torch.CompressionState, weight: float) -> float:

@@ -6,7 +6,7 @@ parameter, and joined for the new buckets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 import torch
@@ -86,9 +86,12 @@ class Buckets:
         self._loose = dict(tensors)
         self._loose_at_start.clear()
 
-    def end_step(self, applied: bool) -> None:
-        """Ends a step. If its averages are not ``applied``, undoes it in memory."""
+    def end_step(self, applied: bool, updated: Set[str]) -> None:
+        """Ends a step. If not ``applied``, undoes it but for the parameters ``updated``."""
         if not applied:
+            for index, layout in self._layouts.items():
+                if self._averager.is_in_step(str(index)) and updated & {name for name, _ in layout}:
+                    self._undo_others(str(index), layout, updated)
             for name, memory in self._loose_at_start.items():
                 if memory is None:
                     self._loose.pop(name, None)
@@ -96,6 +99,12 @@ class Buckets:
                     self._loose[name] = memory
         self._loose_at_start.clear()
         self._averager.end_step(applied)
+
+    def _undo_others(self, bucket: str, layout: Layout, updated: Set[str]) -> None:
+        held = _split(self._averager.held(bucket), layout)
+        at_start = _split(self._averager.at_start(bucket), layout)
+        pieces = [(held if name in updated else at_start).get(name) for name, _ in layout]
+        self._averager.keep(bucket, _joined(pieces, layout), _count(layout))
 
     def check(self, shapes: Shapes) -> None:
         """Raises ValueError if the model is known and lacks parameters of these shapes."""

@@ -33,8 +33,8 @@ class ParameterNames:
         Raises:
             ValueError: the parameter belongs to another model.
         """
-        name = self._names.get(id(parameter))
-        if name is not None and self._parameters[name]() is parameter:
+        name = self.known(parameter)
+        if name is not None:
             return name
         self._names.pop(id(parameter), None)  # a parameter that no longer exists
         if not self._names:
@@ -54,10 +54,10 @@ class ParameterNames:
         living = {name: reference() for name, reference in self._parameters.items()}
         return {name: tuple(p.shape) for name, p in living.items() if p is not None}
 
-    def knows(self, parameter: torch.Tensor) -> bool:
-        """Whether a parameter is one of the model's."""
+    def known(self, parameter: torch.Tensor) -> str | None:
+        """The name of a parameter; None if it is not known as one of the model's."""
         name = self._names.get(id(parameter))
-        return name is not None and self._parameters[name]() is parameter
+        return name if name is not None and self._parameters[name]() is parameter else None
 
     def versions(self) -> int:
         """A number that grows whenever a known parameter is modified in place."""

@@ -149,8 +149,10 @@ class CompressionState(Closing):
                 future = self._average(one)
             else:
                 future = self._regrouping.hold(one).then(value_or_error)
-        if bucket.is_last() and self._regrouping is not None:
-            self._average_regrouped()
+        if bucket.is_last():
+            if self._regrouping is not None:
+                self._average_regrouped()
+            self._steps.note_last_bucket()
         return future
 
     def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
@@ -261,10 +263,11 @@ class CompressionState(Closing):
     def skip_step(self) -> None:
         """Undoes the last step in memory, because its averages are not applied.
 
-        This is automatic if an average was not finite.
+        This is automatic if an average was not finite. It does nothing if parameters have been
+        updated since the last backward pass.
         """
         self.averager.check_open()
-        self.averager.step_is_void = True
+        self._steps.skip()
 
     def _begin_pass(self) -> None:
         self.steps += 1

@@ -24,6 +24,9 @@ class Steps:
     It ends when parameters are updated: when an optimizer of PyTorch steps, or when the versions of
     their tensors change. Updates through ``parameter.data`` do not show; where updates do not show
     for several passes, each backward pass is a step.
+
+    If averages are not applied, a step is undone for the parameters that no optimizer has updated:
+    a loss scaler may skip one of several optimizers.
     """
 
     def __init__(self, averager: Averager, buckets: Buckets, pipeline: Pipeline) -> None:
@@ -32,10 +35,12 @@ class Steps:
         self._names = buckets.names
         self._pipeline = pipeline
         self._versions = 0  # when the last backward pass began
-        self._optimizer_steps = 0
+        self._stepped: set[str] = set()  # parameters that optimizers have updated since then
+        self._has_optimizer_stepped = False
         self._passes = 0  # since the last update
         self._shows_updates: bool | None = None  # None: not known yet
         self._is_open = False  # a backward pass has begun and has not ended
+        self._has_last_bucket = False  # of that pass
         _living.add(self)
 
     def begin_pass(self) -> bool:
@@ -44,10 +49,12 @@ class Steps:
         A rank that has joined the others has passes without a backward pass of its own: each of
         them is a step.
         """
-        is_backward = self._is_in_backward()
-        updated = self._was_updated()
+        is_backward = self._call_at_end()
+        stepped, updated = self._stepped, self._was_updated()
+        self._stepped = set()
+        self._versions = self._names.versions()
         self._passes = 1 if updated else self._passes + 1
-        if updated or self._passes > _MOST_PASSES:
+        if updated or (self._passes > _MOST_PASSES and not self._has_optimizer_stepped):
             self._shows_updates = updated
         elif self._shows_updates is None and self._names.is_complete:
             self._shows_updates = self._has_optimizer()
@@ -56,12 +63,18 @@ class Steps:
         if goes_on:
             self._averager.go_on()
         else:
-            self._buckets.end_step(applied=not void)
+            self._buckets.end_step(not void, stepped)
         self._is_open = is_backward
+        self._has_last_bucket = False
         return goes_on
 
-    def _is_in_backward(self) -> bool:
-        """Whether autograd will call :meth:`_end_pass` at the end of a backward pass."""
+    def note_last_bucket(self) -> None:
+        """Call it when the last bucket of a pass has been taken over."""
+        self._has_last_bucket = True
+        self._call_at_end()
+
+    def _call_at_end(self) -> bool:
+        """Has autograd call :meth:`_end_pass`. Returns False if there is no backward pass."""
         try:
             torch.autograd.Variable._execution_engine.queue_callback(self._end_pass)
         except RuntimeError:
@@ -70,40 +83,56 @@ class Steps:
 
     def _end_pass(self) -> None:
         """Waits for all averages, and raises the error if there was one: DDP, which waits after
-        this, turns errors of futures into RuntimeErrors."""
+        this, turns errors of futures into RuntimeErrors. Backward passes inside this one, as of
+        reentrant checkpointing, may call it before the last bucket."""
         self._pipeline.wait()
-        self._is_open = False
+        if self._has_last_bucket:
+            self._is_open = False
+
+    def skip(self) -> None:
+        """Makes the step void, unless parameters have been updated since its last pass."""
+        if not self._was_updated():
+            self._averager.step_is_void = True
 
     def end_if_void(self) -> None:
         """Ends the step if its averages are not applied: a loss scaler skips all of it if one is
         not finite, and after an error it cannot be finished."""
         if self._is_void():
-            self._buckets.end_step(applied=False)
+            self._buckets.end_step(False, self._stepped)
             self._is_open = False
 
     def note_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
         """Takes note of a step of an optimizer, if it has parameters of this model."""
-        self._optimizer_steps += self._is_ours(optimizer)
+        names = self._names_in(optimizer)
+        if not names or (self._averager.step_is_void and _was_told_to_skip(optimizer)):
+            return
+        self._has_optimizer_stepped = True
+        self._stepped |= names
 
-    def _is_ours(self, optimizer: torch.optim.Optimizer) -> bool:
+    def _names_in(self, optimizer: torch.optim.Optimizer) -> set[str]:
+        """The names of those of its parameters that are of this model."""
         parameters = (p for group in optimizer.param_groups for p in group["params"])
-        return any(self._names.knows(p) for p in parameters)
+        return {name for p in parameters if (name := self._names.known(p)) is not None}
 
     def _has_optimizer(self) -> bool:
         """Whether an optimizer of PyTorch exists for this model; looks at all objects, once."""
         return any(
-            self._is_ours(one)
+            self._names_in(one)
             for one in gc.get_objects()
             if issubclass(type(one), torch.optim.Optimizer) and hasattr(one, "param_groups")
         )
 
     def _was_updated(self) -> bool:
-        steps, self._optimizer_steps = self._optimizer_steps, 0
-        before, self._versions = self._versions, self._names.versions()
-        return steps > 0 or (before > 0 and before != self._versions)
+        """Whether parameters have been updated since the last backward pass began."""
+        return bool(self._stepped) or 0 < self._versions != self._names.versions()
 
     def _is_void(self) -> bool:
         return self._averager.step_is_void or self._is_open or self._pipeline.failure is not None
+
+
+def _was_told_to_skip(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a GradScaler had a fused optimizer leave out the step, within its kernels."""
+    return bool(getattr(optimizer, "found_inf", False))
 
 
 _living: weakref.WeakSet[Steps] = weakref.WeakSet()
