@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/executor.hpp"
+#include "base/scratch.hpp"
 #include "codecs/loaded_code_book.hpp"
 #include "gradwire/error.hpp"
 
@@ -54,12 +55,11 @@ void ChunkReader::decode_all(std::uint8_t* out, int threads) const {
            [&](std::size_t i) { decode(i, out + parsed_.borders[i] * item_size(parsed_.dtype)); });
 }
 
-const std::uint8_t* ChunkReader::read(std::size_t i, std::vector<std::uint8_t>& buffer) const {
+const std::uint8_t* ChunkReader::read(std::size_t i, std::uint8_t* room) const {
   const ChunkEntry& chunk = parsed_.chunks[i];
   if (chunk.raw && parsed_.dtype != DType::kBool) return chunk.payload.data();
-  buffer.resize(std::max(buffer.size(), chunk_elements(i) * item_size(parsed_.dtype)));
-  decode(i, buffer.data());
-  return buffer.data();
+  decode(i, room);
+  return room;
 }
 
 void ChunkReader::for_each_chunk(
@@ -74,15 +74,14 @@ void ChunkReader::for_each_chunk(std::span<const ChunkReader> readers, int threa
   for_each(first.chunks(), usable_threads(threads), [&](std::size_t i) {
     const std::size_t count = first.chunk_elements(i);
     if (count == 0) return;
-    // Reused from chunk to chunk, unless a long run makes a chunk unusually large.
-    thread_local std::vector<std::vector<std::uint8_t>> kept;
-    std::vector<std::vector<std::uint8_t>> large;
-    std::vector<std::vector<std::uint8_t>>& buffers =
-        count > std::size_t{1} << kMaxChunkLog2 ? large : kept;
-    buffers.resize(std::max(buffers.size(), readers.size()));
+    std::size_t bytes = 0;
+    for (const ChunkReader& one : readers) bytes += count * item_size(one.parsed_.dtype);
+    const Scratch room(bytes);
+    std::uint8_t* place = room.data();
     std::vector<Elements> elements;
-    for (std::size_t k = 0; k < readers.size(); ++k) {
-      elements.push_back({readers[k].read(i, buffers[k]), count, readers[k].parsed_.dtype});
+    for (const ChunkReader& one : readers) {
+      elements.push_back({one.read(i, place), count, one.parsed_.dtype});
+      place += elements.back().nbytes();
     }
     use(first.parsed_.borders[i], elements.data());
   });

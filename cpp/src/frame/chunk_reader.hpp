@@ -30,9 +30,8 @@ class ChunkReader {
   void decode(std::size_t i, std::uint8_t* out) const;
   /// Decodes all chunks to `out`, on several threads.
   void decode_all(std::uint8_t* out, int threads) const;
-  /// The elements of chunk i, either in the frame itself or decoded to `buffer`, which grows as
-  /// needed.
-  const std::uint8_t* read(std::size_t i, std::vector<std::uint8_t>& buffer) const;
+  /// The elements of chunk i, either in the frame itself or decoded to `room`.
+  const std::uint8_t* read(std::size_t i, std::uint8_t* room) const;
   /// Calls use(index of the first element, elements) for each chunk that is not empty, on several
   /// threads, in any order.
   void for_each_chunk(int threads,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/executor.hpp"
+#include "base/scratch.hpp"
 #include "frame/frame_header.hpp"
 
 namespace gradwire {
@@ -66,21 +67,6 @@ class ChunkQueue {
   std::mutex mutex_;
   std::vector<Range> left_;
 };
-
-/// Where a source puts the elements of a chunk: directly into `outs` if it is stored raw, otherwise
-/// into memory that each thread reuses.
-std::vector<std::uint8_t*> places_for_chunk(std::span<const ChunkTrack> tracks,
-                                            std::span<std::uint8_t* const> outs) {
-  thread_local std::vector<std::vector<std::uint8_t>> kept;
-  kept.resize(std::max(kept.size(), tracks.size()));
-  std::vector<std::uint8_t*> places(outs.begin(), outs.end());
-  for (std::size_t k = 0; k < tracks.size(); ++k) {
-    if (tracks[k].encoder == nullptr) continue;
-    kept[k].resize(std::size_t{1} << kChunkLog2);
-    places[k] = kept[k].data();
-  }
-  return places;
-}
 
 /// Like memmove to a lower address, but on all threads: a piece that is no longer than the distance
 /// of the move does not overlap its destination.
@@ -148,9 +134,12 @@ std::vector<WrittenChunks> write_chunks(const ChunkedArray& array,
         outs.clear();
         for (const ChunkTrack& track : tracks) outs.push_back(track.payloads + offset);
       }
-      std::vector<std::uint8_t*> made;
+      std::vector<std::uint8_t*> made = outs;  // a chunk that is stored raw is made in its place
+      const Scratch room(array.source == nullptr ? 0 : tracks.size() << kChunkLog2);
       if (array.source != nullptr) {
-        made = places_for_chunk(tracks, outs);
+        for (std::size_t k = 0; k < tracks.size(); ++k) {
+          if (tracks[k].encoder != nullptr) made[k] = room.data() + (k << kChunkLog2);
+        }
         array.source->take(array.borders[i], array.borders[i + 1], made.data());
       }
       const auto count = static_cast<std::size_t>(array.borders[i + 1] - array.borders[i]);

@@ -27,14 +27,15 @@ unsigned place_of_one(std::uint64_t word, unsigned n) {
 }  // namespace
 
 KeptElements::KeptElements(const std::uint8_t* elements, std::uint64_t count, std::size_t width,
-                           Zeros zeros, int threads, std::vector<std::uint8_t>& bits)
-    : elements_(elements), count_(count), width_(width), kept_(count) {
+                           Zeros zeros, int threads)
+    : elements_(elements),
+      count_(count),
+      width_(width),
+      kept_(count),
+      room_(zeros == Zeros::kKept ? 0 : static_cast<std::size_t>((count + 7) / 8)) {
   if (zeros == Zeros::kKept) return;
-  const auto blocks = static_cast<std::size_t>((count + kBlock - 1) / kBlock);
-  const auto bytes = static_cast<std::size_t>((count + 7) / 8);
-  bits.resize(std::max(bits.size(), bytes));
-  bits_ = std::span(bits).first(bytes);
-  before_.resize(blocks + 1);
+  bits_ = {room_.data(), static_cast<std::size_t>((count + 7) / 8)};
+  before_.resize(static_cast<std::size_t>((count + kBlock - 1) / kBlock) + 1);
   // A thread reads several places of its part in turn, because memory delivers several streams
   // faster than one.
   constexpr std::size_t kVisit = 256;

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/scratch.hpp"
 #include "kernels/kernels.hpp"
 
 namespace gradwire {
@@ -15,10 +16,8 @@ inline constexpr std::size_t kMostWidth = 8;  ///< largest size of an element, i
 class KeptElements {
  public:
   enum class Zeros : bool { kKept, kLeftOut };
-  /// `bits` is memory for bits(). It is enlarged as needed and must outlive this object. Reuse it
-  /// for the next array, because fresh pages are expensive.
   KeptElements(const std::uint8_t* elements, std::uint64_t count, std::size_t width, Zeros zeros,
-               int threads, std::vector<std::uint8_t>& bits);
+               int threads);
 
   std::uint64_t count() const { return kept_; }
   std::size_t width() const { return width_; }
@@ -36,6 +35,7 @@ class KeptElements {
   std::uint64_t count_;
   std::size_t width_;
   std::uint64_t kept_;
+  Scratch room_;  // for bits_
   std::span<std::uint8_t> bits_;
   std::vector<std::uint64_t> before_;  // number of kept elements before each block, and in all
 };

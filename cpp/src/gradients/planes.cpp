@@ -128,9 +128,12 @@ class PlaneReader {
   void for_each_piece(int threads, const Place& place, const Use& use) const {
     if (planes_[0].chunks() == 0) return spread(0, header_.count, nullptr, place, use);
     for_each(planes_[0].chunks(), usable_threads(threads), [&](std::size_t i) {
-      thread_local std::array<std::vector<std::uint8_t>, kMostWidth> buffers;
+      const std::size_t size = planes_[0].chunk_elements(i);
+      const Scratch room(planes_.size() * size);
       const std::uint8_t* bytes[kMostWidth];
-      for (std::size_t k = 0; k < planes_.size(); ++k) bytes[k] = planes_[k].read(i, buffers[k]);
+      for (std::size_t k = 0; k < planes_.size(); ++k) {
+        bytes[k] = planes_[k].read(i, room.data() + k * size);
+      }
       spread(begin_[i], begin_[i + 1], bytes, place, use);
     });
   }
@@ -199,11 +202,10 @@ std::size_t compress_planes(const GradientView& gradient, const Options& options
   own.threads = options.threads;
   own.checksum = options.checksum;
   header.without_zeros = has_zeros(elements, count, width);
-  thread_local std::vector<std::uint8_t> bits;
   const KeptElements kept(
       elements, count, width,
       header.without_zeros ? KeptElements::Zeros::kLeftOut : KeptElements::Zeros::kKept,
-      usable_threads(options.threads), bits);
+      usable_threads(options.threads));
   header.sent = kept.count();
   std::vector<std::size_t> sizes;
   if (header.without_zeros) {
@@ -223,8 +225,6 @@ std::size_t compress_planes(const GradientView& gradient, const Options& options
   const auto planes = compress_source(PlaneSource(kept), choose_planes(kept), kept.count(), own,
                                       out.subspan(place));
   sizes.insert(sizes.end(), planes.begin(), planes.end());
-  constexpr std::size_t kMostKept = std::size_t{16} << 20;
-  if (bits.size() > kMostKept) bits = {};
   return put_header(header, sizes, head, out);
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/executor.hpp"
+#include "base/scratch.hpp"
 #include "base/splitmix.hpp"
 #include "kernels/kernels.hpp"
 
@@ -68,14 +69,16 @@ Selection select_above(std::span<const float> x, float threshold, int threads) {
   const std::size_t parts = part_count(x);
   std::vector<Selection> found(parts);
   for_each(parts, usable_threads(threads), [&](std::size_t i) {
-    thread_local std::vector<std::uint32_t> indices(kPart + kSlack);
-    thread_local std::vector<float> values(kPart + kSlack);
+    const Scratch room_for_indices((kPart + kSlack) * sizeof(std::uint32_t));
+    const Scratch room_for_values((kPart + kSlack) * sizeof(float));
+    auto* const indices = room_for_indices.as<std::uint32_t>();
+    auto* const values = room_for_values.as<float>();
     const auto part = part_of(x, i);
-    const auto size = static_cast<std::ptrdiff_t>(kernels().floats.select(
-        part.data(), part.size(), positive(threshold), static_cast<std::uint32_t>(i * kPart),
-        indices.data(), values.data()));
-    found[i].indices.assign(indices.begin(), indices.begin() + size);
-    found[i].values.assign(values.begin(), values.begin() + size);
+    const auto size = static_cast<std::ptrdiff_t>(
+        kernels().floats.select(part.data(), part.size(), positive(threshold),
+                                static_cast<std::uint32_t>(i * kPart), indices, values));
+    found[i].indices.assign(indices, indices + size);
+    found[i].values.assign(values, values + size);
   });
   std::size_t total = 0;
   for (const Selection& part : found) total += part.indices.size();
