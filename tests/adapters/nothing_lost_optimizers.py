@@ -12,7 +12,7 @@ from functools import partial
 import torch
 import torch.distributed as dist
 from nothing_lost_steps import Failing, pair
-from nothing_lost_training import LOST, Count, gradients_of, top_k, wrapped
+from nothing_lost_training import Count, closed, gradients_of, top_k, wrapped
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from torch_training import ALGORITHMS, data, expect, hooked
@@ -69,10 +69,7 @@ def case_optimizers_that_skip_apart(algorithm: str, fused: bool) -> float:
                 scaler.step(optimizer)
             scaler.update()
     assert ["other", "second"] in [sorted(names) for names in state._buckets.layouts().values()]
-    lost = count.lost(state, 1.0)
-    state.close()
-    assert lost < LOST, lost
-    return lost
+    return closed(state, count)
 
 
 def case_many_passes(algorithm: str) -> float:
@@ -94,10 +91,7 @@ def case_many_passes(algorithm: str) -> float:
             count.add(*models, 1.0)
             for optimizer in optimizers:
                 optimizer.step()
-    lost = count.lost(state, 1.0)
-    state.close()
-    assert lost < LOST, lost
-    return lost
+    return closed(state, count)
 
 
 def case_skips_without_a_pass(algorithm: str) -> float:
@@ -114,10 +108,7 @@ def case_skips_without_a_pass(algorithm: str) -> float:
             ddp(gradients_of(step, 1.0)).backward()
         count.add(*models, 1.0)
         optimizer.step()
-    lost = count.lost(state, 1.0)
-    state.close()
-    assert lost < LOST, lost
-    return lost
+    return closed(state, count)
 
 
 def case_an_error_under_checkpointing() -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from nothing_lost_training import LOST, Count, Weights, gradients_of, top_k, wrapped
+from nothing_lost_training import LOST, Count, Weights, closed, gradients_of, top_k, wrapped
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch_training import ALGORITHMS, data, expect, hooked, network, train, wrap
@@ -56,10 +56,7 @@ def case_two_passes(algorithm: str, fused: bool) -> float:
             count.add(*models, 1.0)
             for optimizer in optimizers:
                 optimizer.step()
-    lost = count.lost(state, 1.0)
-    state.close()
-    assert lost < LOST, lost
-    return lost
+    return closed(state, count)
 
 
 def case_new_buckets_in_a_step(algorithm: str) -> float:
@@ -138,10 +135,7 @@ def case_updates_that_do_not_show() -> float:
         if step == 10:
             with torch.no_grad():
                 models[1].small.clamp_(-5, 5)
-    lost = count.lost(state, 1.0)
-    state.close()
-    assert lost < LOST, lost
-    return lost
+    return closed(state, count)
 
 
 class Failing(torch.autograd.Function):

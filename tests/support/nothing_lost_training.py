@@ -112,6 +112,14 @@ class Count:
         return worst
 
 
+def closed(state: gw.torch.CompressionState, count: Count) -> float:
+    """Closes a state whose gradients were counted. Only rounding may be lost; returns its share."""
+    lost = count.lost(state, 1.0)
+    state.close()
+    assert lost < LOST, lost
+    return lost
+
+
 def wrapped(model: nn.Module, bucket_cap_mb: float) -> DistributedDataParallel:
     return DistributedDataParallel(model, bucket_cap_mb=bucket_cap_mb, find_unused_parameters=True)
 

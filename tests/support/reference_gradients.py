@@ -128,7 +128,7 @@ def read_levels(frame: Frame) -> np.ndarray:
 
 
 def read_bits(frame: Frame, part: bytes, count: int) -> np.ndarray:
-    """A bit for each of so many elements."""
+    """One bit for each of ``count`` elements."""
     bits = np.unpackbits(frame.integers(part, -(-count // 8), "uint8"), bitorder="little")
     require(not bits[count:].any(), "bits follow those of the last element")
     return bits[:count].astype(bool)

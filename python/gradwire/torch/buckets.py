@@ -87,7 +87,7 @@ class Buckets:
         self._loose_at_start.clear()
 
     def end_step(self, applied: bool, updated: Set[str]) -> None:
-        """Ends a step. If not ``applied``, undoes it but for the parameters ``updated``."""
+        """Ends a step. If it was not ``applied``, undoes it for all parameters not ``updated``."""
         if not applied:
             for index, layout in self._layouts.items():
                 if self._averager.is_in_step(str(index)) and updated & {name for name, _ in layout}:
