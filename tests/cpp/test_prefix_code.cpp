@@ -94,6 +94,15 @@ TEST_CASE("lengths that are no complete code raise") {
   }
 }
 
+TEST_CASE("words longer than 24 bits raise, even in a complete code") {
+  std::vector<std::uint8_t> lengths;
+  for (std::uint8_t l = 1; l <= kMaxCodeLength + 1; ++l) lengths.push_back(l);
+  lengths.push_back(kMaxCodeLength + 1);
+  CHECK_THROWS_WITH_AS(PrefixCode(lengths, 1),
+                       "code book has a code word of 25 bits; 1 to 24 bits are allowed",
+                       CorruptFrameError);
+}
+
 TEST_CASE("words up to the longest come back") {
   std::vector<std::uint8_t> lengths;
   for (std::uint8_t l = 1; l <= kMaxCodeLength; ++l) lengths.push_back(l);

@@ -150,7 +150,7 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
 
 LevelGrid level_grid(float scale, const Quantizer& quantizer) {
   const float cap = static_cast<float>(quantizer.levels << kLevelBits);
-  float factor = cap / scale;
+  float factor = scale == 0 ? 0 : cap / scale;
   // With the factor rounded down, no element up to the scale exceeds the cap.
   const bool is_above = static_cast<double>(factor) * scale > cap;
   factor = std::bit_cast<float>(std::bit_cast<std::uint32_t>(factor) - is_above);

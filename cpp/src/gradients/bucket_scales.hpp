@@ -43,8 +43,7 @@ struct Scales {
 };
 Scales scales_of(const BucketStats& stats, const Quantizer& quantizer);
 
-/// How elements become levels in a bucket with this scale, which is not 0; and the value of one
-/// level.
+/// How elements become levels in a bucket with this scale; and the value of one level.
 LevelGrid level_grid(float scale, const Quantizer& quantizer);
 inline float level_unit(float scale, unsigned levels) { return scale / static_cast<float>(levels); }
 /// The values, times `factor`, that the signs of a bucket with `number` scales stand for: first

@@ -56,15 +56,11 @@ void KeptElements::for_each_piece(std::uint64_t begin, std::uint64_t end, const 
     if (found == 0) continue;
     const auto size =
         static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, count_ - b * kBlock));
-    const std::uint8_t* from = elements_ + b * kBlock * width_;
-    if (found < size) {
-      kernels().floats.keep_nonzeros(from, size, width_, found, kept);
-      from = kept;
-    }
+    kernels().floats.keep_nonzeros(elements_ + b * kBlock * width_, size, width_, found, kept);
     const auto skipped = static_cast<std::size_t>(begin - before_[b]);
     const auto used =
         static_cast<std::size_t>(std::min<std::uint64_t>(found - skipped, end - begin));
-    use(from + skipped * width_, used);
+    use(kept + skipped * width_, used);
     begin += used;
   }
 }

@@ -68,10 +68,6 @@ void LevelSource::quantize(std::size_t bucket, std::uint64_t first, std::span<co
     scale = scales_of(bucket_stats(x, quantizer_.norm, reader_), quantizer_).value[0];
     if (turn == Turn::kFinal) scales_[bucket] = scale;
   }
-  if (scale == 0) {  // all elements are 0, as is common in embeddings
-    std::fill_n(levels, x.size(), std::int8_t{0});
-    return;
-  }
   const FloatKernels& floats = kernels().floats;
   const LevelGrid grid = level_grid(scale, quantizer_);
   const RandomStream draws = random(first);
