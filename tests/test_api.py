@@ -82,11 +82,11 @@ def test_options_are_checked() -> None:
         gw.codec("zip")
     with pytest.raises(ValueError, match="unknown codec 'zip'"):
         gw.compress([1], codec="zip")
-    with pytest.raises(ValueError, match="sample_size must be positive, got 0"):
+    with pytest.raises(ValueError, match="sample_size must be at least 1, got 0"):
         gw.SampleHuffman(sample_size=0)
-    with pytest.raises(ValueError, match="threads must be positive, got -2"):
+    with pytest.raises(ValueError, match="threads must be at least 1, got -2"):
         gw.Huffman(threads=-2)
-    with pytest.raises(TypeError, match="max_run must be an int, got 'many'"):
+    with pytest.raises(TypeError, match="max_run must be an integer, got 'many'"):
         gw.SampleHuffmanSparsity(max_run="many")
     with pytest.raises(ValueError, match="max_run must be 1 to 4096, not 5000"):
         gw.SampleHuffmanSparsity(max_run=5000).compress([1, 0])

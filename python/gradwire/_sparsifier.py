@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradwire import _core
+from gradwire._checks import check_number
 from gradwire._floats import Float32Array, as_floats, to_float32
 from gradwire._quantizer import Quantizer
 
@@ -33,6 +34,7 @@ class Sparsifier(ABC):
     values: str | Quantizer = "float32"
 
     def __post_init__(self) -> None:
+        check_number("density", self.density)
         if not 0 < self.density <= 1:
             raise ValueError(f"density must be above 0 and at most 1, got {self.density}")
         if isinstance(self.values, Quantizer):

@@ -14,6 +14,7 @@ from gradwire._arrays import (
     as_writable_bytes,
     check_apart,
 )
+from gradwire._checks import check_choice, check_integer
 from gradwire.encodings import Symbol, encoding_of
 from gradwire.frames import decompress as decompress_frame
 from gradwire.frames import inspect
@@ -63,7 +64,7 @@ class Codec:
             if name == "threads" and value is None:
                 values[name] = 0
             elif name not in ("checksum", "code_book"):
-                _check_number(name, value)
+                check_integer(name, value, least=0 if name == "seed" else 1)
         if values.get("code_book") is not None:
             values["code_book"] = _core.SharedCodeBook.read(values["code_book"])
         return _core.Options(codec=_NUMBERS[self.key], **values)
@@ -262,15 +263,6 @@ _CLASSES: dict[str, type[Codec]] = {
 }
 
 
-def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    if value < (1 if name != "seed" else 0):
-        raise ValueError(
-            f"{name} must be {'at least 0' if name == 'seed' else 'positive'}, got {value!r}"
-        )
-
-
 def _restore(cls: type[_C], options: dict[str, Any]) -> _C:
     return cls(**options)
 
@@ -295,8 +287,7 @@ def codec(key: str, **options: Any) -> Codec:
         ValueError: no codec has this key, or an option has a value that is not allowed.
         TypeError: an option has the wrong type, or the codec has no such option.
     """
-    if key not in _CLASSES:
-        raise ValueError(f"unknown codec {key!r}; take one of: {', '.join(_CLASSES)}")
+    check_choice("codec", key, _CLASSES)
     return _CLASSES[key](**options)
 
 

@@ -13,15 +13,17 @@ import numpy.typing as npt
 
 from gradwire import _core
 from gradwire._arrays import ByteArray
+from gradwire._call import as_call
 from gradwire._core import FloatType
 from gradwire._floats import FLOAT_TYPES, Float32Array, FloatArray, as_floats, to_float32
 from gradwire._memory import Draft, Memory, Ranges
+from gradwire._pairs import check_pair, votes
 from gradwire._quantizer import Quantizer, stream_of, zeroes_nonfinite
 from gradwire._sparsifier import Sparsifier
 from gradwire.codecs import Codec, as_codec
 from gradwire.gradient_frames import decompress_gradient
-from gradwire.memory import NoMemory, Residual, SignMomentum
-from gradwire.quantizers import Lossless, SignSGD, Signum
+from gradwire.memory import NoMemory, SignMomentum
+from gradwire.quantizers import Lossless, Signum
 
 
 class Compressor:
@@ -74,11 +76,9 @@ class Compressor:
         threads: int | None = None,
         loss_scale: Callable[[], float] | None = None,
     ) -> None:
-        if not isinstance(pipeline, (Quantizer, Sparsifier)):
-            raise TypeError(f"pipeline must be a quantizer or a sparsifier, got {pipeline!r}")
         if memory is None:
             memory = SignMomentum(pipeline.momentum) if isinstance(pipeline, Signum) else NoMemory()
-        _check_pair(pipeline, memory)
+        check_pair(pipeline, memory)
         self.pipeline = pipeline
         self.memory = memory
         self.seed = seed
@@ -97,6 +97,10 @@ class Compressor:
         quantizer = pipeline if isinstance(pipeline, Quantizer) else pipeline.values
         core = (quantizer if isinstance(quantizer, Quantizer) else Lossless()).core()
         return core if isinstance(self.memory, NoMemory) else core.to_nearest()
+
+    def __repr__(self) -> str:
+        """The call that makes it, without rank and loss scale, which adapters set."""
+        return as_call(self, leave_out=("rank", "loss_scale"))
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {k: v for k, v in self.__dict__.items() if k not in ("_core", "_owner")}
@@ -150,7 +154,7 @@ class Compressor:
     @property
     def votes(self) -> bool:
         """Whether votes on the sign of an update are sent, not magnitudes."""
-        return _votes(self.pipeline)
+        return votes(self.pipeline)
 
     def compress(self, x: Any, name: str | None = None, untouched: Ranges = ()) -> ByteArray:
         """Compresses a gradient.
@@ -315,30 +319,3 @@ class Compressor:
             )
         zeroed: npt.NDArray[np.float32] = np.where(finite, flat, np.float32(0))
         return zeroed
-
-
-def _check_pair(pipeline: Quantizer | Sparsifier, memory: Memory) -> None:
-    if isinstance(memory, NoMemory):
-        return
-    if isinstance(pipeline, Lossless):
-        raise ValueError("Lossless loses nothing and takes no memory; pass memory=None")
-    if isinstance(memory, SignMomentum) != isinstance(pipeline, Signum):
-        raise ValueError("Signum and SignMomentum can only be used together; pass memory=None")
-    if isinstance(pipeline, Signum) and isinstance(memory, SignMomentum):
-        if memory.momentum != pipeline.momentum:
-            momenta = f"{pipeline.momentum}, but its memory has {memory.momentum}"
-            raise ValueError(f"Signum has momentum {momenta}; pass memory=None")
-        return
-    if _votes(pipeline):
-        raise ValueError(
-            f"{type(memory).__name__} adds what was not sent to the next gradient, but a vote on "
-            "signs does not send a part of the gradient; use EFSignSGD instead of SignSGD"
-        )
-    if isinstance(pipeline, Quantizer) and not isinstance(memory, Residual):
-        raise ValueError(
-            f"{type(memory).__name__} is for sparsifiers; use Residual with quantizers"
-        )
-
-
-def _votes(pipeline: Quantizer | Sparsifier) -> bool:
-    return isinstance(pipeline if isinstance(pipeline, Quantizer) else pipeline.values, SignSGD)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradwire import memory, quantizers, sparsifiers
+from gradwire._checks import check_choice
 from gradwire.compressor import Compressor
 
 COMPRESSORS: dict[str, Callable[..., Any]] = {
@@ -75,18 +76,14 @@ def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
         parts[1] = None
     options = {key: value for key, value in given.items() if key not in used}
     known = {"codec", "seed", "rank", "nonfinite", "threads", "loss_scale"}
-    if set(options) - known:
-        raise ValueError(
-            f"unknown settings: {', '.join(sorted(set(options) - known))}; "
-            f"known settings: {', '.join(sorted(known | used))}"
-        )
+    for name in sorted(set(options) - known):
+        check_choice("setting", name, sorted(known | used | _ALIASES.keys()))
     return Compressor(parts[0], memory=parts[1], **options)
 
 
 def _pick(table: dict[str, Callable[..., Any]], kind: str, given: dict[str, Any]) -> Any:
     name = given.pop(kind, "none")
-    if name not in table:
-        raise ValueError(f"unknown {kind} {name!r}; take one of: {', '.join(table)}")
+    check_choice(kind, name, table)
     return table[name]
 
 

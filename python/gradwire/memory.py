@@ -13,8 +13,9 @@ In a hand-written loop you can instead divide gradients by the scale before you 
 from __future__ import annotations
 
 from gradwire import _core
+from gradwire._checks import check_number
 from gradwire._floats import Float32Array
-from gradwire._memory import Draft, Indices, Memory, check_weight
+from gradwire._memory import Draft, Indices, Memory
 
 __all__ = ["DGCMomentum", "EFSign", "Memory", "NoMemory", "Residual", "SignMomentum"]
 
@@ -43,6 +44,7 @@ class Residual(Memory):
         gamma: weight of the gradient; finite.
 
     Raises:
+        TypeError: a weight is no number.
         ValueError: a weight is not finite.
     """
 
@@ -50,8 +52,8 @@ class Residual(Memory):
 
     def __init__(self, beta: float = 1.0, gamma: float = 1.0) -> None:
         super().__init__()
-        check_weight("beta", beta)
-        check_weight("gamma", gamma)
+        check_number("beta", beta)
+        check_number("gamma", gamma)
         self.beta = beta
         self.gamma = gamma
 
@@ -85,7 +87,8 @@ class EFSign(Residual):
         learning_rate: of the update; finite.
 
     Raises:
-        ValueError: ``learning_rate`` is not finite.
+        TypeError: it is no number.
+        ValueError: it is not finite.
     """
 
     def __init__(self, learning_rate: float = 0.1) -> None:
@@ -98,7 +101,7 @@ class EFSign(Residual):
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        check_weight("learning_rate", value)
+        check_number("learning_rate", value)
         self.gamma = value
 
 
@@ -111,7 +114,8 @@ class DGCMomentum(Memory):
         momentum: that of the optimizer, which must then use none itself; finite.
 
     Raises:
-        ValueError: ``momentum`` is not finite.
+        TypeError: it is no number.
+        ValueError: it is not finite.
     """
 
     kinds = ("/u", "/v")
@@ -119,7 +123,7 @@ class DGCMomentum(Memory):
 
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__()
-        check_weight("momentum", momentum)
+        check_number("momentum", momentum)
         self.momentum = momentum
 
     @property
@@ -147,14 +151,15 @@ class SignMomentum(Memory):
         momentum: weight of the previous mean; finite, and that of the ``Signum``.
 
     Raises:
-        ValueError: ``momentum`` is not finite.
+        TypeError: it is no number.
+        ValueError: it is not finite.
     """
 
     kinds = ("",)
 
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__()
-        check_weight("momentum", momentum)
+        check_number("momentum", momentum)
         self.momentum = momentum
 
     def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradwire import _core
+from gradwire._checks import check_choice, check_integer, check_number
 from gradwire._core import Method, Norm, ScaleType
 from gradwire._floats import Float32Array
 from gradwire._quantizer import Quantizer
@@ -36,11 +37,9 @@ class _Bucketed(Quantizer):
 
     def __post_init__(self) -> None:
         size = self.bucket_size
-        if size is not None and not 1 <= size < 2**63:
-            raise ValueError(f"bucket_size must be positive, or None for one bucket, got {size}")
-        if self.scale_dtype not in _SCALE_TYPES:
-            known = ", ".join(_SCALE_TYPES)
-            raise ValueError(f"unknown scale_dtype {self.scale_dtype!r}; take one of: {known}")
+        if size is not None:
+            check_integer("bucket_size (None for one bucket)", size, 1, 2**63 - 1)
+        check_choice("scale_dtype", self.scale_dtype, _SCALE_TYPES)
 
     def _core_with(self, method: Method, norm: Norm, **settings: Any) -> _core.Quantizer:
         return _core.Quantizer(
@@ -98,10 +97,8 @@ class QSGD(_Bucketed):
     scale_dtype: str = "log8"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.levels <= _MOST_LEVELS:
-            raise ValueError(f"levels must be 1 to {_MOST_LEVELS}, got {self.levels}")
-        if self.norm not in ("l2", "max"):
-            raise ValueError(f'norm must be "l2" or "max", got {self.norm!r}')
+        check_integer("levels", self.levels, 1, _MOST_LEVELS)
+        check_choice("norm", self.norm, ("l2", "max"))
         super().__post_init__()
 
     def _most(self) -> int:
@@ -119,7 +116,8 @@ class TernGrad(_Bucketed):
 
     Args:
         clip: elements are first clipped to this many standard deviations (section 4), but not below
-            their root mean square, because the deviation of a constant gradient is 0.
+            their root mean square, because the deviation of a constant gradient is 0. ``math.inf``
+            for no clipping.
         bucket_size: elements per scale; None for the whole tensor, as in the paper.
         scale_dtype: how scales are sent.
     """
@@ -129,6 +127,7 @@ class TernGrad(_Bucketed):
     scale_dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        check_number("clip", self.clip, may_be_infinite=True)
         if not self.clip > 0:
             raise ValueError(f"clip must be positive, got {self.clip}")
         super().__post_init__()
@@ -157,8 +156,7 @@ class Uniform(_Bucketed):
     scale_dtype: str = "log8"
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 8:
-            raise ValueError(f"bits must be 2 to 8, got {self.bits}")
+        check_integer("bits", self.bits, 2, 8)
         super().__post_init__()
 
     def _most(self) -> int:

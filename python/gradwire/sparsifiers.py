@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from gradwire import _core
+from gradwire._checks import check_number
 from gradwire._floats import Float32Array
 from gradwire._quantizer import stream_of
 from gradwire._sidco import SIDCoExponential, SIDCoGammaPareto, SIDCoPareto
@@ -78,6 +79,7 @@ class Threshold(Sparsifier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_number("threshold", self.threshold, may_be_infinite=True)
         if not self.threshold >= 0:
             raise ValueError(f"threshold must be at least 0, got {self.threshold}")
 

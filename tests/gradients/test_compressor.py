@@ -287,7 +287,7 @@ def test_wrong_arguments() -> None:
             "momentum 0.9",
         ),
         (lambda: gw.TopK(values=gw.Signum()), ValueError, "needs a memory"),
-        (lambda: gw.Compressor(gw.TopK(), threads=-1), ValueError, "threads must be positive"),
+        (lambda: gw.Compressor(gw.TopK(), threads=-1), ValueError, "threads must be at least 1"),
         (lambda: gw.Residual(gamma=np.nan), ValueError, "gamma must be finite"),
         (lambda: gw.decompress_gradient(frame, out=np.ones(9, "f4")), gw.Error, "9 elements"),
         (lambda: gw.decompress_gradient(frame, out=np.ones(11, "f4")), ValueError, "11 elements"),

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from gradwire._checks import check_choice
+from gradwire._pairs import missing_memory
 from gradwire.compressor import Compressor
 from gradwire.exchange.agreement import agree, settings_of
 from gradwire.exchange.allgather import Allgather
@@ -40,10 +42,7 @@ def make_averager(
     """
     if algorithm == "auto":
         algorithm = "allgather" if exchange.world_size <= FEW_RANKS else "sharded"
-    if algorithm not in ALGORITHMS:
-        raise ValueError(
-            f"unknown algorithm {algorithm!r}; take one of: auto, {', '.join(ALGORITHMS)}"
-        )
+    check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
     if loss_scale is not None:
         compressor.loss_scale = loss_scale
     if compressor.loss_scale is not None and compressor.nonfinite == "zero":
@@ -52,6 +51,8 @@ def make_averager(
             'limit; pass nonfinite="error", which makes the average NaN if a gradient overflows',
             stacklevel=4,
         )
+    if exchange.rank == 0 and (loss := missing_memory(compressor.pipeline, compressor.memory)):
+        warnings.warn(loss, stacklevel=4)
     compressor.rank = exchange.rank
     scaled = compressor.loss_scale is not None
     agree(exchange, settings_of(compressor, algorithm=algorithm, loss_scale=scaled, **settings))
