@@ -13,7 +13,6 @@ tensor.
 from __future__ import annotations
 
 import copy
-import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradwire import _core
+from gradwire._call import as_call
 from gradwire._floats import Float32Array
 
 Indices = npt.NDArray[np.uint32]
@@ -31,12 +31,6 @@ Arrays = dict[str, Float32Array]
 """The state arrays of one tensor, by kind."""
 Ranges = Sequence[tuple[int, int]]
 """(begin, end) of parts of a flat tensor."""
-
-
-def check_weight(name: str, weight: float) -> None:
-    """Raises ValueError if ``weight`` is not finite; ``name`` is the argument's name."""
-    if not math.isfinite(weight):
-        raise ValueError(f"{name} must be finite, got {weight}")
 
 
 @dataclass
@@ -107,6 +101,9 @@ class Memory:
         self._first: dict[str, TensorMemory | None] = {}  # same, of a longer step
         self._spare: dict[str, TensorMemory] = {}  # arrays to reuse
         self._lock = threading.Lock()  # held while arrays are copied or reused
+
+    def __repr__(self) -> str:
+        return as_call(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """The state for a copy, whose steps so far cannot be undone."""
@@ -179,6 +176,19 @@ class Memory:
         for steps in (self._before, self._first):  # the older state comes last and wins
             if name in steps:
                 self._set(name, steps.pop(name))
+
+    def take_back_parts(self, name: str, ranges: Ranges) -> None:
+        """Undoes the last gradient of a tensor in some parts, unless it was undone already."""
+        if name not in self._before:
+            return
+        with self._lock:
+            before, after = self._before[name], self._tensors[name]
+            for kind, array in after.arrays.items():
+                for begin, end in ranges:
+                    array[begin:end] = 0
+                    if before is not None:
+                        ratio = np.float32(after.scale / before.scale)
+                        array[begin:end] = ratio * before.arrays[kind][begin:end]
 
     def go_on(self) -> None:
         """Continues the step: further gradients are undone together with those so far."""

@@ -15,6 +15,7 @@ import nothing_lost_ends
 import nothing_lost_optimizers
 import nothing_lost_runs
 import nothing_lost_steps
+import nothing_lost_unused
 import torch.distributed as dist
 from nothing_lost_training import PIPELINES, counted_run
 
@@ -44,6 +45,7 @@ def cases_for(world: int) -> dict[str, Case]:
         nothing_lost_runs,
         nothing_lost_steps,
         nothing_lost_optimizers,
+        nothing_lost_unused,
         nothing_lost_ends,
     )
     others = (module.cases_for(world) for module in modules)

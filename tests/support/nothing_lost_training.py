@@ -120,8 +120,13 @@ def closed(state: gw.torch.CompressionState, count: Count) -> float:
     return lost
 
 
-def wrapped(model: nn.Module, bucket_cap_mb: float) -> DistributedDataParallel:
-    return DistributedDataParallel(model, bucket_cap_mb=bucket_cap_mb, find_unused_parameters=True)
+def wrapped(model: nn.Module, bucket_cap_mb: float, views: bool = False) -> DistributedDataParallel:
+    return DistributedDataParallel(
+        model,
+        bucket_cap_mb=bucket_cap_mb,
+        find_unused_parameters=True,
+        gradient_as_bucket_view=views,
+    )
 
 
 def backward(ddp: DistributedDataParallel, gradients: Gradients) -> None:

@@ -29,9 +29,11 @@ class Allgather(Averager):
         return lambda: self._finish(arrive(), name, out)
 
     def _finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
-        self.add_up(received, out)
+        frames, unused = self._without_marks(received, name)
+        self.add_up(frames, out)
         self._scale_votes(out)
-        self._note_nonfinite(received, name)
+        self._leave_unused(unused, name, out)
+        self._note_nonfinite(frames, name)
 
     def left_out(self, memory: TensorMemory) -> TensorMemory:
         """See :meth:`Averager.left_out`."""
@@ -45,3 +47,6 @@ class Allgather(Averager):
 
     def _split(self, memory: TensorMemory | None, count: int) -> Sequence[TensorMemory | None]:
         return [memory]
+
+    def _take_back_parts(self, name: str, ranges: Ranges) -> None:
+        self.compressor.memory.take_back_parts(name, ranges)

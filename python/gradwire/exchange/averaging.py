@@ -11,11 +11,9 @@ a loss scale, the result is multiplied by it, as gradients are.
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -28,6 +26,8 @@ from gradwire._floats import as_floats, to_float32
 from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange.interface import Exchange
+from gradwire.exchange.traffic import Traffic
+from gradwire.exchange.used_parts import UsedParts, used_parts
 from gradwire.gradient_frames import decompress_gradient, decompress_sum
 from gradwire.memory import NoMemory
 from gradwire.quantizers import Lossless
@@ -35,25 +35,6 @@ from gradwire.quantizers import Lossless
 _NOT_FINITE = np.empty(0, np.uint8)  # sent instead of a gradient with NaN or infinity
 
 Output = npt.NDArray[Any]
-
-
-@dataclass
-class Traffic:
-    """Bytes sent so far, and the seconds that each phase took. Two threads may add to it."""
-
-    bytes_raw: int = 0
-    """Bytes that a ring all-reduce of the same gradients would have sent."""
-    bytes_sent: int = 0
-    """Bytes that this rank has sent."""
-    compress: float = 0.0
-    exchange: float = 0.0
-    decompress: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-
-    def add(self, what: str, amount: float) -> None:
-        """Adds ``amount`` to the field named ``what``."""
-        with self._lock:
-            setattr(self, what, getattr(self, what) + amount)
 
 
 class Averager(ABC):
@@ -71,8 +52,10 @@ class Averager(ABC):
         self.counts: dict[str, int] = {}
         """The number of elements of each tensor."""
         self.parts: dict[str, Ranges] = {}
-        """Parts (begin, end) of each tensor whose averages the receiver discards if all ranks have
-        zeros. A step does not touch the memory of parts that are zero on this rank."""
+        """Parts (begin, end) of each tensor that may be unused. A step does not touch the memory of
+        parts that are zero on this rank, or that no rank has used: receivers may discard their
+        averages."""
+        self._used: dict[str, UsedParts] = {}
         self.step_is_void = False
         """Whether the averages since the last :meth:`end_step` are not applied: one was not finite,
         or the caller says so."""
@@ -109,12 +92,26 @@ class Averager(ABC):
         dtype = np.float64 if self.keeps_float64(x) else np.float32
         return np.empty(int(np.prod(x.shape)), dtype)
 
-    def compress(self, x: Any, name: str) -> list[ByteArray]:
-        """Frames of a flat gradient. If it is not finite, the average will be NaN, as a sum is."""
+    def compress(self, x: Any, name: str, used: Sequence[bool] | None = None) -> list[ByteArray]:
+        """Frames of a flat gradient. If it is not finite, the average will be NaN, as a sum is.
+
+        Args:
+            x: the gradient.
+            name: of the tensor.
+            used: whether this rank has used each of :attr:`parts` in this step; None for all.
+        """
         self.check_open()
         begin = time.perf_counter()
         self.counts[name] = int(x.shape[0])
-        frames = self._compress(x, name, self.untouched(x, name))
+        zeros = self.untouched(x, name)
+        parts = self.parts.get(name) if self._remembers() else None
+        if parts:
+            own = used_parts(x, parts, used or [True] * len(parts), zeros)
+            self.step_is_void |= own.has_overflow
+            self._used[name] = own
+            frames = [own.append_to(frame) for frame in self._compress(x, name, zeros)]
+        else:
+            frames = self._compress(x, name, zeros)
         self.traffic.add("compress", time.perf_counter() - begin)
         world = self.exchange.world_size
         self.traffic.add("bytes_raw", 2 * (world - 1) * x.nbytes // world)
@@ -172,10 +169,9 @@ class Averager(ABC):
             )
 
     def untouched(self, x: Any, name: str) -> Ranges:
-        """The parts of a gradient whose memory this step must not touch."""
-        if isinstance(self.compressor.memory, NoMemory):
-            return []
-        return [(begin, end) for begin, end in self.parts.get(name, ()) if is_zero(x[begin:end])]
+        """The parts of a gradient that are 0, whose memory this step must not touch."""
+        parts = self.parts.get(name, ()) if self._remembers() else ()
+        return [(begin, end) for begin, end in parts if is_zero(x[begin:end])]
 
     def held(self, name: str) -> TensorMemory | None:
         """The memory of a tensor; None if it has none."""
@@ -231,6 +227,10 @@ class Averager(ABC):
     def _split(self, memory: TensorMemory | None, count: int) -> Sequence[TensorMemory | None]:
         """The pieces of the memory of a tensor of ``count`` elements."""
 
+    @abstractmethod
+    def _take_back_parts(self, name: str, ranges: Ranges) -> None:
+        """Undoes the last gradient of a tensor in parts of its memory."""
+
     def _take_back(self, name: str) -> None:
         for memory, part in self._places(name):
             memory.take_back(part)
@@ -250,6 +250,22 @@ class Averager(ABC):
         received = self.exchange.allgather(frame, limit)
         self.traffic.add("exchange", time.perf_counter() - begin)
         return received
+
+    def _remembers(self) -> bool:
+        return not isinstance(self.compressor.memory, NoMemory)
+
+    def _without_marks(
+        self, received: Sequence[ByteArray], name: str
+    ) -> tuple[Sequence[ByteArray], Ranges]:
+        """The frames of all ranks, and the parts that no rank has used."""
+        used = self._used.get(name)
+        return (received, []) if used is None else used.take_from(received)
+
+    def _leave_unused(self, unused: Ranges, name: str, out: Output) -> None:
+        """Leaves the gradients and the memory of parts that no rank has used as they were."""
+        used = self._used.pop(name, None)
+        if used is not None:
+            self._take_back_parts(name, used.put_back(unused, out))
 
     def _note_nonfinite(self, frames: Sequence[ByteArray], name: str) -> None:
         if any(frame.size == 0 for frame in frames):

@@ -53,8 +53,11 @@ class Sharded(Averager):
         begin, end = borders[self.exchange.rank]
         limit = largest_frame(borders[0][1])
         own = out[begin:end]
-        self.add_up(self._alltoall(frames, limit), own)
+        received, unused = self._without_marks(self._alltoall(frames, limit), name)
+        self.add_up(received, own)
         start = time.perf_counter()
+        for b, e in _within(unused, begin, end):
+            own[b:e] = 0
         parts = _within(self.parts.get(name, ()), begin, end)
         untouched = [(b, e) for b, e in parts if is_zero(own[b:e])]
         frame = self._frame(self.second, own, name, untouched)
@@ -65,6 +68,7 @@ class Sharded(Averager):
         for sender, (frame, (begin, end)) in enumerate(zip(averages, borders)):
             decode(frame, sender, out[begin:end], False, 1.0, self.compressor.threads)
         self._scale_votes(out)
+        self._leave_unused(unused, name, out)
         self._note_nonfinite(averages, name)
         self.traffic.add("decompress", time.perf_counter() - start)
 
@@ -119,6 +123,10 @@ class Sharded(Averager):
             for b, e in borders
         ]
         return [*first, second]
+
+    def _take_back_parts(self, name: str, ranges: Ranges) -> None:
+        for rank, (begin, end) in enumerate(self._borders(self.counts[name])):
+            self.compressor.memory.take_back_parts(_piece(name, rank), _within(ranges, begin, end))
 
     def _borders(self, count: int) -> list[tuple[int, int]]:
         world = self.exchange.world_size

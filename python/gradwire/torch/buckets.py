@@ -13,10 +13,9 @@ import torch
 
 from gradwire._memory import TensorMemory
 from gradwire.exchange.averaging import Averager
-from gradwire.torch.names import ParameterNames
+from gradwire.torch.names import Layout, ParameterNames
+from gradwire.torch.used_parameters import UsedParameters
 
-Layout = list[tuple[str, int]]
-"""Name and number of elements of each parameter of a bucket."""
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -26,6 +25,7 @@ class Buckets:
     def __init__(self, averager: Averager) -> None:
         self._averager = averager
         self.names = ParameterNames()
+        self.used = UsedParameters(self.names)
         self._layouts: dict[int, Layout] = {}
         self._loose: dict[str, TensorMemory] = {}
         self._loose_at_start: dict[str, TensorMemory | None] = {}  # same, when the step began
@@ -56,6 +56,10 @@ class Buckets:
     def sizes(self) -> dict[int, int]:
         """The number of elements of each bucket, by index."""
         return {i: _count(self._layouts[i]) for i in sorted(self._layouts) if self._layouts[i]}
+
+    def others(self) -> list[int]:
+        """The indices of buckets whose gradients are sparse, or not floats."""
+        return [index for index, layout in self._layouts.items() if not layout]
 
     def layouts(self) -> dict[int, list[str]]:
         """The names of the parameters of each bucket, by index."""

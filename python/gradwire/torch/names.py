@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+Layout = list[tuple[str, int]]
+"""Name and number of elements of each parameter of a bucket."""
+
 _HOOKS = "_comm_hooks"  # attribute of DDP: a list of (hook, state)
 
 
@@ -26,6 +29,7 @@ class ParameterNames:
         self._parameters: dict[str, weakref.ref[torch.Tensor]] = {}
         self.is_complete = False
         """Whether all parameters of the model are known."""
+        self._may_be_unused = False
 
     def of(self, parameter: torch.Tensor) -> str:
         """The name of a parameter.
@@ -59,6 +63,18 @@ class ParameterNames:
         name = self._names.get(id(parameter))
         return name if name is not None and self._parameters[name]() is parameter else None
 
+    def is_frozen(self, name: str) -> bool:
+        """Whether a parameter requires no gradient now."""
+        parameter = self._parameters[name]()
+        return parameter is not None and not parameter.requires_grad
+
+    def possibly_unused(self) -> dict[str, torch.Tensor]:
+        """The known parameters that a backward pass may leave out, by name."""
+        if not self._may_be_unused:
+            return {}
+        living = {name: reference() for name, reference in self._parameters.items()}
+        return {name: p for name, p in living.items() if p is not None}
+
     def versions(self) -> int:
         """A number that grows whenever a known parameter is modified in place."""
         return sum(p._version for r in self._parameters.values() if (p := r()) is not None)
@@ -84,8 +100,14 @@ class ParameterNames:
         model = _find_model(is_wanted)
         if model is None:
             return
+        if getattr(model, "skip_all_reduce_unused_params", False):
+            raise ValueError(
+                "gradwire needs all buckets in each backward pass; create DistributedDataParallel "
+                "without skip_all_reduce_unused_params"
+            )
         for name, one in model.module.named_parameters():
             self._add(name.replace("_orig_mod.", ""), one)  # put there by torch.compile
+        self._may_be_unused = model.find_unused_parameters or model.static_graph
         self.is_complete = True
 
     def _add(self, name: str, parameter: torch.Tensor) -> None:

@@ -52,24 +52,37 @@ class Pipeline:
         if self.failure is not None:
             raise self.failure
 
-    def average(self, index: int, buffer: torch.Tensor) -> torch.futures.Future[torch.Tensor]:
-        """Starts to average a bucket in place; returns a future of ``buffer``."""
+    def average(
+        self, index: int, buffer: torch.Tensor, used: Sequence[bool]
+    ) -> torch.futures.Future[torch.Tensor]:
+        """Starts to average a bucket in place; returns a future of ``buffer``.
+
+        Args:
+            index: of the bucket.
+            buffer: its gradients.
+            used: whether this rank has used each of its parameters in this step.
+        """
         on_cpu = buffer.device.type == "cpu"
         ready = None if on_cpu else torch.cuda.current_stream(buffer.device).record_event()
         future: torch.futures.Future[Any] = torch.futures.Future(
             devices=[] if on_cpu else [buffer.device]
         )
         self._pending.append(future)
-        self.stages[0].submit(partial(self._compress, index, buffer, ready, future))
+        self.stages[0].submit(partial(self._compress, index, buffer, used, ready, future))
         return future.then(value_or_error)
 
     def _compress(
-        self, index: int, buffer: torch.Tensor, ready: Any, future: torch.futures.Future[Any]
+        self,
+        index: int,
+        buffer: torch.Tensor,
+        used: Sequence[bool],
+        ready: Any,
+        future: torch.futures.Future[Any],
     ) -> None:
         try:
             self.check_failure()
             host = buffer if ready is None else _to_host(buffer, ready)
-            frames = self._averager.compress(as_array(host), str(index))
+            frames = self._averager.compress(as_array(host), str(index), used)
         except Exception as error:
             self._fail(error, future)
             return

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from gradwire.torch.buckets import Layout
+from gradwire.torch.names import Layout
 
 
 @dataclass

@@ -26,6 +26,7 @@ from gradwire.torch.regroup import Bucket, Regrouping
 from gradwire.torch.saturate import copy_saturated, is_finite
 from gradwire.torch.stage import Stage
 from gradwire.torch.steps import Steps
+from gradwire.torch.used_parameters import UsedParameters
 
 _SATURATED = "averaged elements were too large for their dtype and became its largest number"
 
@@ -41,10 +42,9 @@ class CompressionState(Closing):
     that path is untested.
 
     A step does not change the memory of parameters that have no gradient, or only zeros, on this
-    rank. A step in which an average is not finite counts as skipped, as it does for a loss scaler:
-    it is undone in memory. A step may have several averaged backward passes if all of them use the
-    same parameters; it ends when parameters are updated. If they use different parameters, run all
-    but the last under ``no_sync()``.
+    rank, or that no rank has used. A step in which an average is not finite counts as skipped, as
+    it does for a loss scaler: it is undone in memory. A step may have several averaged backward
+    passes; it ends when parameters are updated.
 
     :meth:`close`, the end of a ``with`` block, or garbage collection ends the threads and releases
     the gloo group. DDP holds a reference to the state.
@@ -112,7 +112,8 @@ class CompressionState(Closing):
         self._pipeline = Pipeline(self.averager, self.tuner.end)
         self._steps = Steps(self.averager, self._buckets, self._pipeline)
         self._finalizer.detach()
-        self._finalizer = weakref.finalize(self, _end, self._pipeline.stages, lease)
+        used = self._buckets.used
+        self._finalizer = weakref.finalize(self, _end, self._pipeline.stages, lease, used)
         self._plain_bytes = 0
         self._regrouping: Regrouping | None = None
         self._watches = False  # whether this step checks plain buckets for NaN and infinity
@@ -152,6 +153,7 @@ class CompressionState(Closing):
         if bucket.is_last():
             if self._regrouping is not None:
                 self._average_regrouped()
+            self._buckets.used.end_pass()
             self._steps.note_last_bucket()
         return future
 
@@ -159,14 +161,15 @@ class CompressionState(Closing):
         index, buffer = bucket.index, bucket.buffer
         if self._buckets.update(index, bucket.layout):
             self.tuner.restart()
+        used = self._buckets.used.among(bucket.layout)
         if self._is_small(buffer.numel()):
-            self._flush(index, buffer)  # memory of parameters that were in larger buckets
+            self._flush(index, buffer, used)  # memory of parameters that were in larger buckets
             return self._plain(buffer)
         self.tuner.begin(index)
         if self.fallback and not self.tuner.compresses(index):
-            self._flush(index, buffer)
+            self._flush(index, buffer, used)
             return self._plain(buffer, index)
-        return self._pipeline.average(index, buffer)
+        return self._pipeline.average(index, buffer, used)
 
     def _average_regrouped(self) -> None:
         """Averages the buckets that were held in the first steps after loading a checkpoint."""
@@ -255,6 +258,7 @@ class CompressionState(Closing):
             for name, tensor in one["tensors"].items()
         }
         self._buckets.names.look_for_model_of(self)
+        self._buckets.used.watch()
         self._buckets.check(shapes)
         tensors = checkpoint.tensors_from(self.averager, states, strict)
         self._buckets.load(tensors, shapes)
@@ -308,10 +312,10 @@ class CompressionState(Closing):
 
         return work.get_future().then(finish)
 
-    def _flush(self, index: int, buffer: torch.Tensor) -> None:
+    def _flush(self, index: int, buffer: torch.Tensor, used: Sequence[bool]) -> None:
         """Adds the memory of a bucket to its gradient, which is sent by plain all-reduce.
 
-        The memory of parameters without a gradient stays, because DDP may discard their averages.
+        The memory of unused parameters stays, because DDP may discard their averages.
         Rounding errors in the dtype of the bucket stay as well.
         """
         memory, name = self.compressor.memory, str(index)
@@ -321,7 +325,9 @@ class CompressionState(Closing):
         scale = self.compressor.current_loss_scale()
         left_out = self.averager.left_out(held).at(scale)[memory.unsent]
         rest = np.zeros_like(left_out)
-        for begin, end in self.averager.untouched(as_array(buffer.cpu()), name):
+        zeros = self.averager.untouched(as_array(buffer.cpu()), name)
+        unused = [part for part, is_used in zip(self.averager.parts[name], used) if not is_used]
+        for begin, end in {*zeros, *unused}:
             rest[begin:end] = left_out[begin:end]
             left_out[begin:end] = 0
         wide = torch.promote_types(buffer.dtype, torch.float32)
@@ -336,8 +342,9 @@ class CompressionState(Closing):
         self.averager.keep(name, kept, rest.size, as_step=True)
 
 
-def _end(stages: Sequence[Stage], lease: GroupLease) -> None:
+def _end(stages: Sequence[Stage], lease: GroupLease, used: UsedParameters) -> None:
     """Ends the resources of a state. Must not refer to the state itself."""
+    used.end()
     compress, exchange = stages
     compress.end(exchange.end)  # which may get work until then
     lease.end()
