@@ -88,6 +88,12 @@ def make_method(name: str, options: argparse.Namespace) -> Method:
     return Method(name, work, ddp, state)
 
 
+def compressed_buckets(state: gw.torch.CompressionState) -> str:
+    """How many buckets are compressed, in words."""
+    sent = [bucket["sent"] for bucket in state.report()["buckets"]]
+    return f"{sent.count('compressed')} of {len(sent)} buckets compressed"
+
+
 def slowest(seconds: list[float]) -> list[float]:
     """The time of each step on the rank that took longest; the others would have to wait for it."""
     everyone: list[list[float]] = [[] for _ in range(dist.get_world_size())]
@@ -112,7 +118,7 @@ def compare(options: argparse.Namespace) -> list[dict[str, object]]:
             "method": m.name,
             "seconds": statistics.median(slowest(m.seconds)),
             "bytes": statistics.median(m.sent),
-            "choice": "" if m.state is None else m.state.summary().splitlines()[-1],
+            "choice": "" if m.state is None else compressed_buckets(m.state),
         }
         for m in methods
     ]

@@ -73,7 +73,7 @@ def test_the_program_in_the_readme(tmp_path: Path) -> None:
     assert len(program.splitlines()) <= 16
     (tmp_path / "train.py").write_text(program)
     first = run_ranks(str(tmp_path / "train.py"), 2)[0]
-    assert "200 steps, 2 ranks" in first.stdout, first.stderr
+    assert "200 steps on 2 ranks" in first.stdout, first.stderr
 
 
 def test_the_readme_is_short() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch_exchange_cases
+import torch_words_cases
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch_training import (
@@ -300,7 +301,11 @@ def cases_for(world: int) -> dict[str, Case]:
         cases[f"damage-{algorithm}"] = make_damage_case(algorithm)
     named = {
         key.removeprefix("case_").replace("_", "-"): case
-        for key, case in {**globals(), **vars(torch_exchange_cases)}.items()
+        for key, case in {
+            **globals(),
+            **vars(torch_exchange_cases),
+            **vars(torch_words_cases),
+        }.items()
         if key.startswith("case_") and key != "case_two_groups"
     }
     return {**cases, **named}

@@ -47,6 +47,13 @@ class Tuner:
         self._chosen: dict[int, bool] = {}
         self._ahead: list[str] = []  # the kinds of the next steps
         self._times: dict[str, list[dict[int, tuple[float, float]]]] = {}
+        self._measured = 0  # steps of trials since the last decision
+        self.decisions = 0
+        """How often buckets have been chosen."""
+        self.step_seconds: dict[str, float] = {}
+        """Median seconds of steps of each kind when buckets were chosen last."""
+        self.bucket_seconds: dict[int, tuple[float, float]] = {}
+        """Median seconds of each bucket at that time, plain and compressed."""
         self.restart()
 
     def restart(self) -> None:
@@ -58,6 +65,11 @@ class Tuner:
         self._pause = 0
         self._lost = 0.0  # seconds lost on the slower steps of trials
         self._now: dict[int, list[float]] = {}
+        self._measured = 0
+
+    def progress(self) -> tuple[int, int] | None:
+        """Steps measured so far, and about how many there will be; None if none are measured."""
+        return (self._measured, self._measured + len(self._ahead)) if self._measured else None
 
     def begin_step(self) -> None:
         """Call before the first bucket of a step, when all buckets of the last step have ended."""
@@ -66,6 +78,7 @@ class Tuner:
             self._decide()
         if self._ahead:
             self._mode = self._ahead.pop(0)
+            self._measured += 1
             return
         self._mode = CHOSEN
         self._pause -= 1
@@ -112,11 +125,15 @@ class Tuner:
             self._ahead = [base, kind] * more
             return
         self._lost += self._repeats * abs(of_base - of_kind)
+        if kind == COMPRESSED:
+            self.step_seconds = {}
+        self.step_seconds |= {base: of_base, kind: of_kind}
         pays = of_kind < _WORTH_THE_STEP * of_base and shorter >= _sure_share(self._repeats)
         best = kind if pays else base
         if kind == COMPRESSED:
-            seconds = iter(times[2 * self._repeats :])
-            self._chosen = {b: _WORTH_IT * next(seconds) > next(seconds) for b in buckets}
+            seconds = times[2 * self._repeats :]
+            self.bucket_seconds = dict(zip(buckets, zip(seconds[::2], seconds[1::2])))
+            self._chosen = {b: _WORTH_IT * p > c for b, (p, c) in self.bucket_seconds.items()}
             if len(set(self._chosen.values())) == 2:
                 self._begin_trial(best, CHOSEN)
                 return
@@ -150,6 +167,8 @@ class Tuner:
         self._pause = max(_SHORTEST_PAUSE, round(self._lost / seconds / _SHARE))
         self._lost = 0.0
         self._times = {}
+        self._measured = 0
+        self.decisions += 1
 
     def _spans(self, mode: str) -> list[float]:
         """Spans of as many steps as other ranks have, even if one here could not be measured."""

@@ -21,8 +21,20 @@ def compressed_allreduce(
         A future of the averaged bucket.
 
     Raises:
+        TypeError: from ``loss.backward()``: ``state`` is no CompressionState, or ``bucket`` is not
+            from DDP.
         CorruptFrameError: from ``loss.backward()``: a frame was damaged in transit; names the
             sender.
         RuntimeError: from ``loss.backward()``: the exchange failed; a rank may have died.
     """
+    if not isinstance(state, CompressionState):
+        raise TypeError(
+            "compressed_allreduce needs a CompressionState: model.register_comm_hook("
+            f"gw.torch.CompressionState(), gw.torch.compressed_allreduce); got {state!r}"
+        )
+    if not isinstance(bucket, dist.GradBucket):
+        raise TypeError(
+            "compressed_allreduce is a hook for DistributedDataParallel; FSDP is not supported; "
+            f"got a {type(bucket).__name__} instead of a bucket"
+        )
     return state.reduce(bucket)

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
-from gradwire._memory import TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange import checkpoint
 from gradwire.exchange.adapter import Closing
 from gradwire.exchange.algorithms import make_averager
 from gradwire.exchange.tuner import Tuner
-from gradwire.memory import NoMemory, Residual
+from gradwire.memory import NoMemory
 from gradwire.quantizers import QSGD
 from gradwire.torch.buckets import Buckets
 from gradwire.torch.collectives import GroupExchange
 from gradwire.torch.groups import GroupLease
-from gradwire.torch.pipeline import Pipeline, as_array, value_or_error
+from gradwire.torch.pipeline import Pipeline, value_or_error
+from gradwire.torch.plain import PlainBuckets
 from gradwire.torch.regroup import Bucket, Regrouping
-from gradwire.torch.saturate import copy_saturated, is_finite
+from gradwire.torch.report import (
+    in_words,
+    log_choice,
+    report_choices,
+    report_setup,
+    report_traffic,
+)
 from gradwire.torch.stage import Stage
 from gradwire.torch.steps import Steps
 from gradwire.torch.used_parameters import UsedParameters
-
-_SATURATED = "averaged elements were too large for their dtype and became its largest number"
 
 SMALLEST = 4096
 """Smaller buckets (in elements) are sent by plain all-reduce: compressing does not pay off."""
@@ -72,10 +76,9 @@ class CompressionState(Closing):
         "_exchange",
         "_finalizer",
         "_pipeline",
-        "_plain_bytes",
+        "_plain",
         "_regrouping",
         "_steps",
-        "_watches",
         "averager",
         "compressor",
         "fallback",
@@ -93,6 +96,10 @@ class CompressionState(Closing):
         fallback: bool = True,
         loss_scale: Callable[[], float] | None = None,
     ) -> None:
+        if isinstance(process_group, Compressor):
+            raise TypeError("pass the compressor by name: CompressionState(compressor=...)")
+        if not isinstance(compressor, Compressor) and compressor is not None:
+            raise TypeError(f"compressor must be a gw.Compressor, got {compressor!r}")
         group = process_group or dist.group.WORLD
         if group is None:
             raise RuntimeError("call torch.distributed.init_process_group() first")
@@ -110,13 +117,12 @@ class CompressionState(Closing):
         self.steps = 0
         self._buckets = Buckets(self.averager)
         self._pipeline = Pipeline(self.averager, self.tuner.end)
+        self._plain = PlainBuckets(self.averager, group)
         self._steps = Steps(self.averager, self._buckets, self._pipeline)
         self._finalizer.detach()
         used = self._buckets.used
         self._finalizer = weakref.finalize(self, _end, self._pipeline.stages, lease, used)
-        self._plain_bytes = 0
         self._regrouping: Regrouping | None = None
-        self._watches = False  # whether this step checks plain buckets for NaN and infinity
 
     def close(self) -> None:
         """Ends the threads and releases the gloo group; the hook must not be called afterward.
@@ -129,6 +135,19 @@ class CompressionState(Closing):
         self._exchange.close()
         self.averager.close()
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a CompressionState belongs to threads and a process group, so it cannot be copied or "
+            "pickled; save its state_dict()"
+        )
+
+    def __repr__(self) -> str:
+        algorithm = type(self.averager).__name__.lower()
+        return (
+            f"CompressionState(compressor={self.compressor!r}, algorithm={algorithm!r}, "
+            f"fallback={self.fallback})"
+        )
+
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         """The hook: see :func:`compressed_allreduce`."""
         self._pipeline.check_failure()
@@ -139,7 +158,7 @@ class CompressionState(Closing):
             self._begin_pass()
         if buffer.is_sparse or not buffer.is_floating_point():
             self._buckets.update(index, [])  # another bucket may have had this index
-            future = self._plain(buffer)
+            future = self._plain.average(buffer)
         else:
             self._buckets.names.look_for_model_of(self, bucket.parameters()[0])
             layout = self._buckets.layout_of(bucket.parameters())
@@ -163,12 +182,12 @@ class CompressionState(Closing):
             self.tuner.restart()
         used = self._buckets.used.among(bucket.layout)
         if self._is_small(buffer.numel()):
-            self._flush(index, buffer, used)  # memory of parameters that were in larger buckets
-            return self._plain(buffer)
+            self._pipeline.saturated += self._plain.flush(index, buffer, used)
+            return self._plain.average(buffer)
         self.tuner.begin(index)
         if self.fallback and not self.tuner.compresses(index):
-            self._flush(index, buffer, used)
-            return self._plain(buffer, index)
+            self._pipeline.saturated += self._plain.flush(index, buffer, used)
+            return self._plain.average(buffer, partial(self.tuner.end, index))
         return self._pipeline.average(index, buffer, used)
 
     def _average_regrouped(self) -> None:
@@ -192,24 +211,34 @@ class CompressionState(Closing):
         """Number of averaged elements that were too large for their dtype, and were clipped."""
         return self._pipeline.saturated
 
+    def report(self) -> dict[str, Any]:
+        """What the state does and has done, for logs.
+
+        Returns:
+            Numbers, text, and under "buckets" a list of such dicts: how each bucket is sent, and
+            why. Seconds are medians of the last measurements, and None without any. Bytes are
+            those that this rank sends, and ("raw") would send without compression.
+        """
+        sizes = self._buckets.sizes()
+        plain = {
+            i: f"fewer than {SMALLEST} elements" for i, n in sizes.items() if self._is_small(n)
+        }
+        for index in self._buckets.others():
+            sizes[index], plain[index] = 0, "sparse gradients, or not floats"
+        settled = None if self.fallback else "compressed without measuring"
+        if not self.choices():
+            settled = "no bucket can be compressed" if self.steps else "no step yet"
+        return {
+            "steps": self.steps,
+            **report_setup(self.averager),
+            **report_choices(self.tuner, sizes, plain, settled),
+            **report_traffic(self.averager, self._plain.bytes_sent),
+            "saturated": self.saturated,
+        }
+
     def summary(self) -> str:
-        """Bytes sent, seconds that it took, and which buckets are compressed now, as text."""
-        traffic = self.averager.traffic
-        raw = traffic.bytes_raw + self._plain_bytes
-        sent = traffic.bytes_sent + self._plain_bytes
-        chosen = [f"{i} {'compressed' if c else 'plain'}" for i, c in self.choices().items()]
-        return "\n".join(
-            [
-                f"{self.steps} steps, {self._exchange.world_size} ranks, "
-                f"{type(self.averager).__name__.lower()}, {self.compressor.pipeline!r}",
-                f"raw {raw / 1e6:.1f} MB, sent {sent / 1e6:.1f} MB, "
-                f"{raw / sent if sent else 1.0:.1f} times less",
-                f"compress {traffic.compress:.3f} s, exchange {traffic.exchange:.3f} s, "
-                f"decompress {traffic.decompress:.3f} s",
-                f"buckets: {', '.join(chosen) or 'none'}",
-                *([f"{self.saturated} {_SATURATED}"] if self.saturated else []),
-            ]
-        )
+        """The :meth:`report` in words."""
+        return in_words(self.report())
 
     def state_dict(self) -> dict[str, Any]:
         """What a run needs to continue, for this rank's checkpoint. Call it between steps.
@@ -278,11 +307,14 @@ class CompressionState(Closing):
         self._pipeline.begin_step()
         goes_on = self._steps.begin_pass()
         if self.fallback:
+            decisions = self.tuner.decisions
             self.tuner.begin_step()
+            if decisions == 0 < self.tuner.decisions and self._exchange.rank == 0:
+                log_choice(self.report())
         choices = self.choices()
         held = any(c.memory.names() for c in self.averager.compressors())
-        watches = held or not choices or any(choices.values()) or (goes_on and self._watches)
-        self._watches = watches and not isinstance(self.compressor.memory, NoMemory)
+        watches = held or not choices or any(choices.values()) or (goes_on and self._plain.watches)
+        self._plain.watches = watches and not isinstance(self.compressor.memory, NoMemory)
 
     def _is_small(self, count: int) -> bool:
         return count < SMALLEST and self.compressor.estimates_gradient
@@ -294,52 +326,6 @@ class CompressionState(Closing):
             for index, count in self._buckets.sizes().items()
             if not self._is_small(count)
         }
-
-    def _plain(
-        self, buffer: torch.Tensor, index: int | None = None
-    ) -> torch.futures.Future[torch.Tensor]:
-        world = self._exchange.world_size
-        self._plain_bytes += 2 * (world - 1) * buffer.numel() * buffer.element_size() // world
-        work = dist.all_reduce(buffer.div_(world), group=self.process_group, async_op=True)
-
-        def finish(future: torch.futures.Future[list[torch.Tensor]]) -> torch.Tensor:
-            if index is not None:
-                self.tuner.end(index)
-            average = future.value()[0]
-            if self._watches and not is_finite(average):
-                self.averager.step_is_void = True
-            return average
-
-        return work.get_future().then(finish)
-
-    def _flush(self, index: int, buffer: torch.Tensor, used: Sequence[bool]) -> None:
-        """Adds the memory of a bucket to its gradient, which is sent by plain all-reduce.
-
-        The memory of unused parameters stays, because DDP may discard their averages.
-        Rounding errors in the dtype of the bucket stay as well.
-        """
-        memory, name = self.compressor.memory, str(index)
-        held = self.averager.held(name)
-        if held is None or not isinstance(memory, Residual):
-            return
-        scale = self.compressor.current_loss_scale()
-        left_out = self.averager.left_out(held).at(scale)[memory.unsent]
-        rest = np.zeros_like(left_out)
-        zeros = self.averager.untouched(as_array(buffer.cpu()), name)
-        unused = [part for part, is_used in zip(self.averager.parts[name], used) if not is_used]
-        for begin, end in {*zeros, *unused}:
-            rest[begin:end] = left_out[begin:end]
-            left_out[begin:end] = 0
-        wide = torch.promote_types(buffer.dtype, torch.float32)
-        given = buffer.to("cpu", wide)
-        total = given + memory.beta * torch.from_numpy(left_out).to(wide)
-        if wide == torch.float32 and not is_finite(total):
-            total = given.double() + memory.beta * torch.from_numpy(left_out).double()
-        self._pipeline.saturated += copy_saturated(total, buffer)
-        if wide != buffer.dtype:
-            rest += (total - buffer.to("cpu", wide)).nan_to_num_(0, 0, 0).numpy()
-        kept = TensorMemory({memory.unsent: rest}, scale) if rest.any() else None
-        self.averager.keep(name, kept, rest.size, as_step=True)
 
 
 def _end(stages: Sequence[Stage], lease: GroupLease, used: UsedParameters) -> None:

@@ -1,0 +1,96 @@
+"""What a state says: more of what the ranks of test_torch.py do."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import warnings
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch_training import expect, hooked, network, train, wrap
+
+import gradwire as gw
+
+
+class Log(logging.Handler):
+    """Keeps the messages of gradwire's logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+        logging.getLogger("gradwire").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(f"{record.levelname} {record.getMessage()}")
+
+
+def case_report_while_measuring() -> None:
+    """A state says how far it is, what it has chosen, and why; rank 0 logs the first choice."""
+    log = Log()
+    ddp, state = hooked(network(), gw.Compressor(gw.QSGD(4), memory=gw.Residual()), fallback=True)
+    assert state.report()["phase"] == "no step yet"
+    train(ddp, 4)
+    report = state.report()
+    assert report["phase"] == "measuring" and report["measured_steps"] == 2  # after new buckets
+    assert "measuring: step 2 of about 8" in state.summary()
+    while state.report()["phase"] == "measuring":
+        train(ddp, 1)
+    report = state.report()
+    assert json.loads(json.dumps(report)) == report
+    assert report["steps"] == state.steps and report["ranks"] == dist.get_world_size()
+    assert report["pipeline"] == repr(gw.QSGD(4)) and report["memory"] == "Residual()"
+    assert report["codec"] == "entropy" and report["algorithm"] == "allgather"
+    assert report["plain_step_seconds"] > 0 and report["compressed_step_seconds"] > 0
+    large = [bucket for bucket in report["buckets"] if bucket["reason"] == "chosen by time"]
+    assert {b["index"]: b["sent"] == "compressed" for b in large} == state.choices()
+    assert all(b["plain_seconds"] > 0 and b["compressed_seconds"] > 0 for b in large)
+    assert "chosen: compressed steps took" in state.summary()
+    messages = [text for text in log.messages if "from step" in text]
+    assert len(messages) == (dist.get_rank() == 0)
+    if messages and not any(state.choices().values()):
+        assert messages[0].startswith("WARNING") and "fallback=False" in messages[0]
+    logging.getLogger("gradwire").removeHandler(log)
+
+
+def case_report_without_measuring() -> None:
+    """Without fallback nothing is measured; small buckets are plain all the same."""
+    ddp, state = hooked(network(), gw.Compressor(gw.QSGD(4)))
+    train(ddp, 3)
+    report = state.report()
+    assert report["phase"] == "compressed without measuring"
+    assert {b["sent"] for b in report["buckets"]} == {"compressed"}
+    assert report["compressed_ratio"] > 10 and report["compressed_ratio"] == report["ratio"]
+    ddp, state = hooked(nn.Linear(100, 10), gw.Compressor(gw.QSGD(4)), fallback=True)
+    ddp(torch.ones(3, 100)).sum().backward()
+    (bucket,) = state.report()["buckets"]
+    assert bucket["sent"] == "plain" and bucket["reason"] == "fewer than 4096 elements"
+    assert "no bucket can be compressed" in state.summary()
+
+
+def case_wrong_use_of_states() -> None:
+    """Errors and warnings that say what to write."""
+    compressor = gw.Compressor(gw.QSGD(4))
+    state_of = gw.torch.CompressionState
+    expect(TypeError, ["CompressionState(compressor=...)"], lambda: state_of(compressor))
+    expect(TypeError, ["gw.Compressor, got 'qsgd'"], lambda: state_of(compressor="qsgd"))
+    state = state_of(compressor=compressor)
+    assert repr(state) == (
+        "CompressionState(compressor=Compressor(pipeline=QSGD(levels=4, bucket_size=512, "
+        "norm='l2', scale_dtype='log8'), codec=Entropy(threads=None, checksum=True), "
+        "memory=NoMemory()), algorithm='allgather', fallback=True)"
+    )
+    hook = gw.torch.compressed_allreduce
+    expect(TypeError, ["register_comm_hook(gw.torch.CompressionState()"], lambda: hook(None, None))
+    expect(TypeError, ["FSDP is not supported"], lambda: hook(state, torch.ones(3)))
+    expect(TypeError, ["save its state_dict()"], lambda: copy.deepcopy(state))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        state_of(compressor=gw.Compressor(gw.TopK(0.01)))
+        state_of(compressor=gw.Compressor(gw.TopK(0.01), memory=gw.Residual()))
+    told = [str(warning.message) for warning in caught]
+    assert len(told) == (dist.get_rank() == 0)
+    assert all("memory=gw.Residual())" in text for text in told)
+    wrap(network()).register_comm_hook(state, gw.torch.compressed_allreduce)
