@@ -35,6 +35,15 @@ def check_number(name: str, value: Any, may_be_infinite: bool = False) -> None:
         raise ValueError(f"{name} must be finite, got {value}")
 
 
+def check_loss_scale(loss_scale: Any) -> None:
+    """Raises TypeError if ``loss_scale`` is neither None nor a function."""
+    if loss_scale is not None and not callable(loss_scale):
+        raise TypeError(
+            "loss_scale must be a function that returns the scale, such as scaler.get_scale, "
+            f"got {loss_scale!r}"
+        )
+
+
 def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
     """Raises ValueError if ``value`` is not one of the known ones; it lists them all."""
     known = list(known)

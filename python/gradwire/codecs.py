@@ -92,7 +92,7 @@ class Codec:
         self,
         frame: Any = None,
         out: IntegerArray | None = None,
-        max_size: int | None = None,
+        max_size: float | None = None,
     ) -> IntegerArray:
         """Decodes a frame of any codec; None for the last document of this thread.
 

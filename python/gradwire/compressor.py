@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gradwire import _core
 from gradwire._arrays import ByteArray
 from gradwire._call import as_call
+from gradwire._checks import check_loss_scale
 from gradwire._core import FloatType
 from gradwire._floats import FLOAT_TYPES, Float32Array, FloatArray, as_floats, to_float32
 from gradwire._memory import Draft, Memory, Ranges
@@ -79,6 +80,7 @@ class Compressor:
         if memory is None:
             memory = SignMomentum(pipeline.momentum) if isinstance(pipeline, Signum) else NoMemory()
         check_pair(pipeline, memory)
+        check_loss_scale(loss_scale)
         self.pipeline = pipeline
         self.memory = memory
         self.seed = seed
@@ -227,7 +229,7 @@ class Compressor:
         out: Any = None,
         accumulate: bool = False,
         scale: float = 1.0,
-        max_size: int | None = None,
+        max_size: float | None = None,
     ) -> Any:
         """Decodes a gradient frame; see :func:`gradwire.decompress_gradient`."""
         return decompress_gradient(frame, out, accumulate, scale, max_size, self.threads)

@@ -71,7 +71,7 @@ def inspect(frame: Any) -> FrameInfo:
 def decompress(
     frame: Any,
     out: IntegerArray | None = None,
-    max_size: int | None = None,
+    max_size: float | None = None,
     threads: int | None = None,
 ) -> IntegerArray:
     """Decodes a frame of any codec.
@@ -97,7 +97,7 @@ def decompress(
         TypeError: ``out`` is not a NumPy array of the frame's dtype.
     """
     data = as_bytes(frame)
-    limit = _NO_LIMIT if max_size is None else min(max(max_size, 0), _NO_LIMIT)
+    limit = _NO_LIMIT if max_size is None else int(min(max(max_size, 0), _NO_LIMIT))
     if out is None:
         return _core.decompress(data, limit, threads or 0)
     fields = _core.inspect(data, verify=False)

@@ -50,7 +50,7 @@ def inspect_gradient(frame: Any) -> GradientInfo:
     return GradientInfo(_name(method), _name(kind), shape, count, sent, data.nbytes)
 
 
-def _check_size(count: int, dtype: np.dtype[Any], max_size: int | None) -> None:
+def _check_size(count: int, dtype: np.dtype[Any], max_size: float | None) -> None:
     if max_size is not None and count * dtype.itemsize > max_size:
         raise _core.BufferTooSmallError(
             f"the gradient decodes to {count} elements of {dtype}, max_size allows {max_size} bytes"
@@ -67,7 +67,7 @@ def decompress_gradient(
     out: None = None,
     accumulate: bool = False,
     scale: float = 1.0,
-    max_size: int | None = None,
+    max_size: float | None = None,
     threads: int | None = None,
 ) -> FloatArray: ...
 @overload
@@ -76,7 +76,7 @@ def decompress_gradient(
     out: Out,
     accumulate: bool = False,
     scale: float = 1.0,
-    max_size: int | None = None,
+    max_size: float | None = None,
     threads: int | None = None,
 ) -> Out: ...
 def decompress_gradient(
@@ -84,7 +84,7 @@ def decompress_gradient(
     out: Any = None,
     accumulate: bool = False,
     scale: float = 1.0,
-    max_size: int | None = None,
+    max_size: float | None = None,
     threads: int | None = None,
 ) -> Any:
     """Decodes a gradient frame of any compressor.
@@ -145,7 +145,7 @@ def decompress_sum(
     frames: Sequence[Any],
     out: None = None,
     scale: float = 1.0,
-    max_size: int | None = None,
+    max_size: float | None = None,
     threads: int | None = None,
 ) -> Float32Array: ...
 @overload
@@ -153,14 +153,14 @@ def decompress_sum(
     frames: Sequence[Any],
     out: Out,
     scale: float = 1.0,
-    max_size: int | None = None,
+    max_size: float | None = None,
     threads: int | None = None,
 ) -> Out: ...
 def decompress_sum(
     frames: Sequence[Any],
     out: Any = None,
     scale: float = 1.0,
-    max_size: int | None = None,
+    max_size: float | None = None,
     threads: int | None = None,
 ) -> Any:
     """Adds up gradients, for example those of all ranks, and multiplies them by ``scale``.

@@ -10,7 +10,7 @@ import warnings
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch_training import expect, hooked, network, train, wrap
+from torch_training import expect, flat, held_by_parameter, hooked, network, train, wrap
 
 import gradwire as gw
 
@@ -68,6 +68,35 @@ def case_report_without_measuring() -> None:
     (bucket,) = state.report()["buckets"]
     assert bucket["sent"] == "plain" and bucket["reason"] == "fewer than 4096 elements"
     assert "no bucket can be compressed" in state.summary()
+
+
+def case_plain_at_first() -> None:
+    """Up to start_step, and while not enabled, a state gives what plain DDP gives; what memory
+    holds is then sent as well. A checkpoint goes on counting."""
+    plain, compressed = wrap(network()), wrap(network())
+    state = gw.torch.CompressionState(
+        None, gw.Compressor(gw.QSGD(4), memory=gw.Residual()), fallback=False, start_step=3
+    )
+    compressed.register_comm_hook(state, gw.torch.compressed_allreduce)
+    for ddp in (plain, compressed):
+        train(ddp, 3)
+    assert torch.equal(flat(plain.module), flat(compressed.module))
+    assert state.report()["phase"] == "plain up to step 3"
+    assert state.averager.traffic.bytes_sent == 0
+    train(compressed, 2)
+    sent = state.averager.traffic.bytes_sent
+    assert sent > 0 and any(held.any() for held in held_by_parameter(state).values())
+    state.enabled = False
+    train(compressed, 1)
+    assert state.averager.traffic.bytes_sent == sent
+    assert {bucket["sent"] for bucket in state.report()["buckets"]} == {"plain"}
+    assert state.report()["phase"] == "not enabled"
+    assert not any(held.any() for held in held_by_parameter(state).values())
+    ddp, resumed = hooked(network(), gw.Compressor(gw.QSGD(4), memory=gw.Residual()))
+    resumed.start_step = 3
+    resumed.load_state_dict(state.state_dict())
+    train(ddp, 1)
+    assert resumed.steps == 7 and resumed.averager.traffic.bytes_sent > 0
 
 
 def case_wrong_use_of_states() -> None:

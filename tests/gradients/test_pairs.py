@@ -22,6 +22,7 @@ from gradwire._pairs import missing_memory
         (lambda: gw.TopK("0.1"), TypeError, "density must be a number, got '0.1'"),
         (lambda: gw.Threshold(None), TypeError, "density must be a number, got None"),
         (lambda: gw.Residual("1"), TypeError, "beta must be a number, got '1'"),
+        (lambda: gw.Compressor(gw.QSGD(), loss_scale=64.0), TypeError, "such as scaler.get_scale"),
         (lambda: gw.codec("hufman"), ValueError, "(did you mean 'huffman'?)"),
         (lambda: gw.Compressor(gw.QSGD(), codec=None), ValueError, "take one of: rle, huffman"),
         (

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from gradwire._checks import check_choice
+from gradwire._checks import check_choice, check_loss_scale
 from gradwire._pairs import missing_memory
 from gradwire.compressor import Compressor
 from gradwire.exchange.agreement import agree, settings_of
@@ -43,6 +43,7 @@ def make_averager(
     if algorithm == "auto":
         algorithm = "allgather" if exchange.world_size <= FEW_RANKS else "sharded"
     check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
+    check_loss_scale(loss_scale)
     if loss_scale is not None:
         compressor.loss_scale = loss_scale
     if compressor.loss_scale is not None and compressor.nonfinite == "zero":

@@ -61,6 +61,11 @@ class Averager(ABC):
         or the caller says so."""
         self.is_closed = False
 
+    @property
+    def algorithm(self) -> str:
+        """The name of the algorithm."""
+        return type(self).__name__.lower()
+
     def average(self, x: Any, name: str, out: Output | None = None) -> Output:
         """The average of ``x`` over all ranks.
 

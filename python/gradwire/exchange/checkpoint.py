@@ -176,7 +176,7 @@ def _identity(averager: Averager) -> State:
     return {
         "rank": averager.exchange.rank,
         "world_size": averager.exchange.world_size,
-        "algorithm": type(averager).__name__.lower(),
+        "algorithm": averager.algorithm,
         "pipeline": type(compressor.pipeline).__name__,
         "memory": type(compressor.memory).__name__,
     }

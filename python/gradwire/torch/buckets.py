@@ -54,12 +54,14 @@ class Buckets:
         return bool(stale)
 
     def sizes(self) -> dict[int, int]:
-        """The number of elements of each bucket, by index."""
-        return {i: _count(self._layouts[i]) for i in sorted(self._layouts) if self._layouts[i]}
+        """The number of elements of each bucket, by index; 0 if it is sparse, or not of floats."""
+        return {index: _count(self._layouts[index]) for index in sorted(self._layouts)}
 
-    def others(self) -> list[int]:
-        """The indices of buckets whose gradients are sparse, or not floats."""
-        return [index for index, layout in self._layouts.items() if not layout]
+    def always_plain(self, smallest: int) -> dict[int, str]:
+        """Why buckets of fewer than ``smallest`` elements are never compressed, by index."""
+        few = f"fewer than {smallest} elements"
+        reasons = {0: "sparse gradients, or not floats"}
+        return {i: reasons.get(n, few) for i, n in self.sizes().items() if n < smallest}
 
     def layouts(self) -> dict[int, list[str]]:
         """The names of the parameters of each bucket, by index."""

@@ -57,8 +57,8 @@ class Communicator(NamedTensors):
         """Number of averaged elements that were too large for their dtype, and were clipped."""
 
     def __repr__(self) -> str:
-        algorithm = type(self.averager).__name__.lower()
-        return f"Communicator({self.averager.compressor!r}, algorithm={algorithm!r})"
+        averager = self.averager
+        return f"Communicator({averager.compressor!r}, algorithm={averager.algorithm!r})"
 
     def close(self) -> None:
         """Releases the gloo group and discards all state; save :meth:`state_dict` first."""

@@ -23,7 +23,7 @@ def report_setup(averager: Averager) -> Report:
     compressor = averager.compressor
     return {
         "ranks": averager.exchange.world_size,
-        "algorithm": type(averager).__name__.lower(),
+        "algorithm": averager.algorithm,
         "pipeline": repr(compressor.pipeline),
         "codec": compressor.codec.key,
         "memory": repr(compressor.memory),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from gradwire._checks import check_integer
 from gradwire.compressor import Compressor
 from gradwire.exchange import checkpoint
 from gradwire.exchange.adapter import Closing
@@ -63,6 +64,7 @@ class CompressionState(Closing):
             not estimate the gradient, such as signs.
         loss_scale: returns the current loss scale: ``get_scale`` of a ``torch.amp.GradScaler``.
             See :class:`~gradwire.compressor.Compressor`.
+        start_step: so many steps are sent uncompressed first, since gradients change fastest then.
 
     Raises:
         ValueError: ranks have different settings or versions of gradwire, the compressor is in use
@@ -78,11 +80,14 @@ class CompressionState(Closing):
         "_pipeline",
         "_plain",
         "_regrouping",
+        "_smallest",
         "_steps",
         "averager",
         "compressor",
+        "enabled",
         "fallback",
         "process_group",
+        "start_step",
         "steps",
         "tuner",
     )
@@ -95,7 +100,9 @@ class CompressionState(Closing):
         *,
         fallback: bool = True,
         loss_scale: Callable[[], float] | None = None,
+        start_step: int = 0,
     ) -> None:
+        check_integer("start_step", start_step, 0)
         if isinstance(process_group, Compressor):
             raise TypeError("pass the compressor by name: CompressionState(compressor=...)")
         if not isinstance(compressor, Compressor) and compressor is not None:
@@ -111,10 +118,19 @@ class CompressionState(Closing):
         self._finalizer: weakref.finalize[..., Any] = weakref.finalize(self, lease.end)
         self._exchange = GroupExchange(lease.group, lease.number, group)
         self.averager = make_averager(
-            compressor, self._exchange, algorithm, loss_scale, fallback=self.fallback
+            compressor,
+            self._exchange,
+            algorithm,
+            loss_scale,
+            fallback=self.fallback,
+            start_step=start_step,
         )
         self.tuner = Tuner(self._exchange.largest)
         self.steps = 0
+        self.start_step = start_step
+        self._smallest = SMALLEST if compressor.estimates_gradient else 1
+        self.enabled = True
+        """Set it to False, between steps and on all ranks, to send all buckets uncompressed."""
         self._buckets = Buckets(self.averager)
         self._pipeline = Pipeline(self.averager, self.tuner.end)
         self._plain = PlainBuckets(self.averager, group)
@@ -142,11 +158,8 @@ class CompressionState(Closing):
         )
 
     def __repr__(self) -> str:
-        algorithm = type(self.averager).__name__.lower()
-        return (
-            f"CompressionState(compressor={self.compressor!r}, algorithm={algorithm!r}, "
-            f"fallback={self.fallback})"
-        )
+        settings = f"algorithm={self.averager.algorithm!r}, fallback={self.fallback}"
+        return f"CompressionState(compressor={self.compressor!r}, {settings})"
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         """The hook: see :func:`compressed_allreduce`."""
@@ -181,7 +194,7 @@ class CompressionState(Closing):
         if self._buckets.update(index, bucket.layout):
             self.tuner.restart()
         used = self._buckets.used.among(bucket.layout)
-        if self._is_small(buffer.numel()):
+        if buffer.numel() < self._smallest or not self._is_on():
             self._pipeline.saturated += self._plain.flush(index, buffer, used)
             return self._plain.average(buffer)
         self.tuner.begin(index)
@@ -220,13 +233,12 @@ class CompressionState(Closing):
             those that this rank sends, and ("raw") would send without compression.
         """
         sizes = self._buckets.sizes()
-        plain = {
-            i: f"fewer than {SMALLEST} elements" for i, n in sizes.items() if self._is_small(n)
-        }
-        for index in self._buckets.others():
-            sizes[index], plain[index] = 0, "sparse gradients, or not floats"
+        plain = self._buckets.always_plain(self._smallest)
         settled = None if self.fallback else "compressed without measuring"
-        if not self.choices():
+        if self.steps and not self._is_on():
+            settled = f"plain up to step {self.start_step}" if self.enabled else "not enabled"
+            plain = dict.fromkeys(sizes, settled)
+        elif not self.choices():
             settled = "no bucket can be compressed" if self.steps else "no step yet"
         return {
             "steps": self.steps,
@@ -259,7 +271,7 @@ class CompressionState(Closing):
             }
         loaded = self._regrouping
         layouts = self._buckets.layouts() if loaded is None else dict(loaded.layouts)
-        return {**state, "buckets": layouts}
+        return {**state, "buckets": layouts, "steps": self.steps}
 
     def load_state_dict(self, state: Any, strict: bool = True) -> None:
         """Continues from a :meth:`state_dict`.
@@ -292,6 +304,8 @@ class CompressionState(Closing):
         tensors = checkpoint.tensors_from(self.averager, states, strict)
         self._buckets.load(tensors, shapes)
         self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
+        (steps,) = self._exchange.largest([max((one["steps"] for one in states), default=0)])
+        self.steps = int(steps)
 
     def skip_step(self) -> None:
         """Undoes the last step in memory, because its averages are not applied.
@@ -306,7 +320,7 @@ class CompressionState(Closing):
         self.steps += 1
         self._pipeline.begin_step()
         goes_on = self._steps.begin_pass()
-        if self.fallback:
+        if self.fallback and self._is_on():
             decisions = self.tuner.decisions
             self.tuner.begin_step()
             if decisions == 0 < self.tuner.decisions and self._exchange.rank == 0:
@@ -316,15 +330,15 @@ class CompressionState(Closing):
         watches = held or not choices or any(choices.values()) or (goes_on and self._plain.watches)
         self._plain.watches = watches and not isinstance(self.compressor.memory, NoMemory)
 
-    def _is_small(self, count: int) -> bool:
-        return count < SMALLEST and self.compressor.estimates_gradient
+    def _is_on(self) -> bool:
+        return self.enabled and self.steps > self.start_step
 
     def choices(self) -> dict[int, bool]:
         """Whether each bucket is compressed now, by index; small buckets never are."""
         return {
-            index: not self.fallback or self.tuner.compresses(index)
+            index: self._is_on() and (not self.fallback or self.tuner.compresses(index))
             for index, count in self._buckets.sizes().items()
-            if not self._is_small(count)
+            if count >= self._smallest
         }
 
 
