@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import warnings
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -13,6 +14,7 @@ from torch import nn
 from torch_training import expect, flat, held_by_parameter, hooked, network, train, wrap
 
 import gradwire as gw
+from gradwire.torch import groups
 
 
 class Log(logging.Handler):
@@ -97,6 +99,30 @@ def case_plain_at_first() -> None:
     resumed.load_state_dict(state.state_dict())
     train(ddp, 1)
     assert resumed.steps == 7 and resumed.averager.traffic.bytes_sent > 0
+
+
+def case_a_state_on_one_rank() -> None:
+    """A rank that makes a state alone says whom it has waited for."""
+    patience, groups._PATIENCE = groups._PATIENCE, timedelta(seconds=1)
+    group = dist.new_group()  # whose states are counted apart
+    if dist.get_rank() == 0:
+        told = "rank 0 has waited 1 seconds for ranks [1] to create a CompressionState"
+        expect(RuntimeError, ["gradwire", told], lambda: gw.torch.CompressionState(group))
+    dist.barrier()
+    groups._PATIENCE = patience
+
+
+def case_a_hook_on_one_rank() -> None:
+    """A rank whose model alone has the hook says so, instead of waiting for frames."""
+    patience, groups._PATIENCE = groups._PATIENCE, timedelta(seconds=1)
+    group = dist.new_group()
+    ddp = wrap(network(), process_group=group)
+    ddp.register_comm_hook(gw.torch.CompressionState(group), gw.torch.compressed_allreduce)
+    if dist.get_rank() == 0:
+        told = "for ranks [1] to run a backward pass with the hook"
+        expect(RuntimeError, [told], lambda: ddp(torch.ones(2, 100)).sum().backward())
+    dist.barrier()
+    groups._PATIENCE = patience
 
 
 def case_wrong_use_of_states() -> None:

@@ -13,6 +13,7 @@ import torch.distributed as dist
 
 from gradwire._arrays import ByteArray, as_bytes
 from gradwire.exchange.interface import Exchange, check_sizes
+from gradwire.torch.groups import exchange_words
 
 _ANY_SIZE = 1 << 40  # bytes; more than any frame has
 _TAGS = 0x67770000  # our first message tag, chosen to differ from those of the program
@@ -42,11 +43,24 @@ class GroupExchange(Exchange):
         self.rank = dist.get_rank(origin or group)
         self.world_size = dist.get_world_size(origin or group)
         self.room = _FIRST - _HEADER if _takes_shorter_messages() else 0
+        self._origin: Any = origin or group
+        self._place = f"{number}/meet"
+        self._has_met = False
         self._others = [r for r in range(self.world_size) if r != self.rank]
+
+    def meet(self, deed: str) -> None:
+        """Waits until all ranks have called this; returns at once if they have.
+
+        Raises:
+            RuntimeError: some ranks do not ``deed``; names them.
+        """
+        if not self._has_met:
+            exchange_words(self._origin, self._place, "", deed)
+            self._has_met = True
 
     def close(self) -> None:
         """Releases the group, which ends with its last user."""
-        self.group = None
+        self.group = self._origin = None
 
     def allgather(self, data: ByteArray, limit: int) -> list[ByteArray]:
         """See :meth:`Exchange.allgather`."""

@@ -11,10 +11,14 @@ from __future__ import annotations
 import threading
 import weakref
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+_PATIENCE = timedelta(minutes=5)
+"""How long a rank waits for others that may never come."""
 
 
 @dataclass
@@ -45,6 +49,7 @@ class GroupLease:
 
     Raises:
         ValueError: this rank is not in ``origin``.
+        RuntimeError: other ranks do not create it; names them.
     """
 
     def __init__(self, origin: dist.ProcessGroup) -> None:
@@ -80,23 +85,52 @@ class GroupLease:
 
 def _all_have(origin: dist.ProcessGroup, number: int, current: _Gloo | None) -> bool:
     """Whether all ranks still have the same gloo group."""
-    store = _store(origin)
     own = "none" if current is None else str(current.generation)
-    store.set(f"{number}/{dist.get_rank(origin)}", own)
-    ranks = range(dist.get_world_size(origin))
-    everyone = {store.get(f"{number}/{rank}").decode() for rank in ranks}
-    return everyone == {own} and current is not None
+    everyone = exchange_words(origin, f"{number}", own, "create a CompressionState or Communicator")
+    return set(everyone) == {own} and current is not None
+
+
+def exchange_words(origin: dist.ProcessGroup, key: str, own: str, deed: str) -> list[str]:
+    """Waits until all ranks have come here, and returns the word of each rank.
+
+    Args:
+        origin: the process group of the program.
+        key: not used before.
+        own: the word of this rank.
+        deed: what brings ranks here, for the error.
+
+    Raises:
+        RuntimeError: some ranks do not come; names them.
+    """
+    store, rank = _store(origin), dist.get_rank(origin)
+    store.set(f"{key}/{rank}", own)
+    keys = [f"{key}/{other}" for other in range(dist.get_world_size(origin))]
+    patience = min(_PATIENCE, _timeout(origin))
+    try:
+        store.wait(keys, patience)
+    except RuntimeError as error:
+        missing = [other for other, its in enumerate(keys) if not store.check([its])]
+        raise RuntimeError(
+            f"gradwire: rank {rank} has waited {patience.total_seconds():.0f} seconds for ranks "
+            f"{missing} to {deed}; all ranks must do so, in the same order"
+        ) from error
+    return [store.get(its).decode() for its in keys]
 
 
 def _new_group(origin: dist.ProcessGroup, number: int) -> Any:
     """Creates a gloo group with the ranks and the timeout of the process group."""
-    device = torch.device("cuda" if dist.get_backend(origin) == "nccl" else "cpu")
     return dist.ProcessGroupGloo(
         dist.PrefixStore(f"{number}/gloo", _store(origin)),
         dist.get_rank(origin),
         dist.get_world_size(origin),
-        origin._get_backend(device).options._timeout,
+        _timeout(origin),
     )
+
+
+def _timeout(origin: dist.ProcessGroup) -> timedelta:
+    device = torch.device("cuda" if dist.get_backend(origin) == "nccl" else "cpu")
+    timeout: timedelta = origin._get_backend(device).options._timeout
+    return timeout
 
 
 def _store(origin: dist.ProcessGroup) -> dist.PrefixStore:

@@ -117,14 +117,8 @@ class CompressionState(Closing):
         lease = GroupLease(group)
         self._finalizer: weakref.finalize[..., Any] = weakref.finalize(self, lease.end)
         self._exchange = GroupExchange(lease.group, lease.number, group)
-        self.averager = make_averager(
-            compressor,
-            self._exchange,
-            algorithm,
-            loss_scale,
-            fallback=self.fallback,
-            start_step=start_step,
-        )
+        alike = {"fallback": self.fallback, "start_step": start_step}  # on all ranks
+        self.averager = make_averager(compressor, self._exchange, algorithm, loss_scale, **alike)
         self.tuner = Tuner(self._exchange.largest)
         self.steps = 0
         self.start_step = start_step
@@ -158,8 +152,8 @@ class CompressionState(Closing):
         )
 
     def __repr__(self) -> str:
-        settings = f"algorithm={self.averager.algorithm!r}, fallback={self.fallback}"
-        return f"CompressionState(compressor={self.compressor!r}, {settings})"
+        options = f"algorithm={self.averager.algorithm!r}, fallback={self.fallback}"
+        return f"CompressionState(compressor={self.compressor!r}, {options})"
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         """The hook: see :func:`compressed_allreduce`."""
@@ -317,6 +311,7 @@ class CompressionState(Closing):
         self._steps.skip()
 
     def _begin_pass(self) -> None:
+        self._exchange.meet("run a backward pass with the hook compressed_allreduce")
         self.steps += 1
         self._pipeline.begin_step()
         goes_on = self._steps.begin_pass()
