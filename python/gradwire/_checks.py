@@ -54,5 +54,6 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
 
 def suggestion(wrong: Any, known: Iterable[str]) -> str:
     """A question about the known word that is most like a wrong one; empty if none is."""
-    close = difflib.get_close_matches(str(wrong).lower(), known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    by_lower_case = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(str(wrong).lower(), by_lower_case, n=1)
+    return f" (did you mean {by_lower_case[close[0]]!r}?)" if close else ""
