@@ -25,6 +25,12 @@ class Progress:
             line = f"{self._what}: {self._done}/{self._total} {detail}"
             print(f"\r{line[:78]:78}", end="", file=sys.stderr, flush=True)
 
+    def clear(self) -> None:
+        """Removes the line, so that something else can be printed; the next step shows it again."""
+        if self._shown:
+            print(f"\r{'':78}\r", end="", file=sys.stderr, flush=True)
+            self._shown = False
+
     def __enter__(self) -> Progress:
         return self
 
@@ -34,5 +40,4 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._shown:
-            print(f"\r{'':78}\r", end="", file=sys.stderr, flush=True)
+        self.clear()
