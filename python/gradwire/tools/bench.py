@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from gradwire._arrays import IntegerArray
+from gradwire._arrays import IntegerArray, as_integers
 from gradwire.codecs import codec
 from gradwire.entropy import shannon_entropy
 from gradwire.frames import decompress, inspect
 from gradwire.quantizers import QSGD
 from gradwire.tools.progress import Progress
+from gradwire.tools.read_array import dtype_name, is_float, read_array
 from gradwire.tools.tables import print_table
 
 ROUNDS = 7
@@ -36,7 +37,7 @@ class Measurement:
     bits_per_element: float
     times_smaller_than_float32: float
     times_smaller_than_elias: float
-    share_of_entropy: float
+    share_of_entropy: float | None  # None if the entropy is 0
     code_length: int
     frame_bytes: int
     encode_gb_per_s: float
@@ -75,7 +76,7 @@ def measure(
                 bits_per_element=bits,
                 times_smaller_than_float32=FLOAT_BITS / bits,
                 times_smaller_than_elias=elias_bytes / frame.nbytes,
-                share_of_entropy=bits / entropy if entropy else float("inf"),
+                share_of_entropy=bits / entropy if entropy else None,
                 code_length=inspect(frame).code_length,
                 frame_bytes=frame.nbytes,
                 encode_gb_per_s=array.nbytes / encode / 1e9,
@@ -94,7 +95,7 @@ def print_measurements(title: str, results: Sequence[Measurement]) -> None:
             f"{r.bits_per_element:.3f}",
             f"{r.times_smaller_than_float32:.1f}",
             f"{r.times_smaller_than_elias:.2f}",
-            f"{100 * r.share_of_entropy:.0f}",
+            "-" if r.share_of_entropy is None else f"{100 * r.share_of_entropy:.0f}",
             f"{r.encode_gb_per_s:.2f}",
             f"{r.decode_gb_per_s:.2f}",
         )
@@ -104,14 +105,24 @@ def print_measurements(title: str, results: Sequence[Measurement]) -> None:
 
 
 def load(path: Path, levels: int) -> tuple[IntegerArray, str]:
-    """An integer array from a .npy file, and a note on it; floats are quantized by QSGD."""
-    array = np.load(path, allow_pickle=False)
-    if array.dtype.kind == "f":
-        note = (
-            f"{array.dtype} quantized by QSGD({levels}, 512), stochastic rounding, without scales"
-        )
-        return QSGD(levels).quantize(array)[0], note
-    return array, str(array.dtype)
+    """An integer array from a file, and a note on it; floats are quantized by QSGD.
+
+    Raises:
+        ValueError: the file holds no array to measure; the message begins with its name.
+    """
+    try:
+        array = read_array(path)
+        name = dtype_name(array)
+        if not is_float(array):
+            integers, note = as_integers(array)[0], name
+        else:
+            note = f"{name} quantized by QSGD({levels}, 512), stochastic rounding, without scales"
+            integers = QSGD(levels).quantize(array)[0]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    if integers.size == 0:
+        raise ValueError(f"{path} holds an empty array; there is nothing to measure")
+    return integers, note
 
 
 def describe(name: str, array: IntegerArray, note: str) -> str:
@@ -131,10 +142,9 @@ def bench_files(
     with Progress("measuring", len(paths) * len(keys)) as progress:
         for path in paths:
             array, note = load(path, levels)
-            if array.size == 0:
-                raise ValueError(f"{path} holds an empty array; there is nothing to measure")
             results = measure(array, keys, threads, progress)
             if not as_json:
+                progress.clear()
                 print_measurements(describe(path.name, array, note), results)
             report.append(
                 {
