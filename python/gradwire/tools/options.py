@@ -80,7 +80,7 @@ def _size(text: str) -> int:
 def _add_measuring(commands: Any) -> None:
     demo = commands.add_parser("demo", help="run all codecs on sample gradients")
     bench = commands.add_parser("bench", help="run all codecs on arrays, floats quantized")
-    bench.add_argument("files", nargs="*", type=Path, metavar="FILE.npy")
+    bench.add_argument("files", nargs="*", type=Path, metavar="FILE", help="as for compress")
     bench.add_argument("--sparsify", action="store_true", help="measure sparsifiers instead")
     bench.add_argument("--ratio", type=float, default=0.01, help="wanted density (default 0.01)")
     bench.add_argument("--size", type=int, metavar="MB", help="use this many MiB of random floats")
