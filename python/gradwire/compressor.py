@@ -321,3 +321,12 @@ class Compressor:
             )
         zeroed: npt.NDArray[np.float32] = np.where(finite, flat, np.float32(0))
         return zeroed
+
+
+def check_takes_turns(compressor: Compressor) -> None:
+    """Raises ValueError if frames cannot take turns with uncompressed gradients."""
+    if not compressor.estimates_gradient:
+        raise ValueError(
+            f"{compressor!r} sends another kind of update than the gradient, which needs another "
+            "learning rate; it cannot take turns with uncompressed gradients"
+        )

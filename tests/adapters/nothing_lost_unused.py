@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 
@@ -134,6 +135,30 @@ class TwoHeads(nn.Module):
         return (self.first * x).sum(), (self.second * x).sum()
 
 
+def case_wrapped_anew(algorithm: str, views: bool, fallback: bool) -> float:
+    """A model is wrapped anew with the same state, once a layer that was frozen is thawed."""
+    models = [Weights(), Weights()]
+    for model in models:
+        model.head.requires_grad_(False)
+    both = [wrapped(model, 0.04, views) for model in models]
+    state = compressed(both[1], algorithm, fallback)
+    count = Count([name for name, _ in models[0].named_parameters()])
+    for step in range(20):
+        if step == 6:
+            for model in models:
+                model.head.requires_grad_(True)
+        if step in (8, 14):
+            both.clear()
+            gc.collect()
+            both = [wrapped(model, 0.04, views) for model in models]
+            both[1].register_comm_hook(state, gw.torch.compressed_allreduce)
+        for ddp in both:
+            ddp.zero_grad()
+            ddp(gradients_of(step, 1.0)).backward()
+        count.add(*models, 1.0, [n for n in count.given if n != "head" or step >= 8])
+    return closed(state, count)
+
+
 def case_outputs_left_out(algorithm: str, views: bool, fallback: bool) -> float:
     """DDP counts the parameters of an output that is not in the loss as used if they have an old
     gradient: it is averaged again, and stays the same on all ranks."""
@@ -188,6 +213,7 @@ def cases_for(world: int) -> dict[str, Case]:
         "old-overflows": case_old_overflows,
         "overflow-before-a-pass-without-it": case_overflow_before_a_pass_without_it,
         "outputs-left-out": case_outputs_left_out,
+        "wrapped-anew": case_wrapped_anew,
         "new-state-over-old-gradients": case_a_new_state_over_old_gradients,
     }
     variants = (("", False, False), ("-in-views", True, False), ("-with-fallback", False, True))

@@ -35,7 +35,9 @@ def case_report_while_measuring() -> None:
     log = Log()
     ddp, state = hooked(network(), gw.Compressor(gw.QSGD(4), memory=gw.Residual()), fallback=True)
     assert state.report()["phase"] == "no step yet"
-    train(ddp, 4)
+    for step in range(4):
+        train(ddp, 1)
+        assert state.report()["phase"] == "measuring" and "step" in state.summary(), step
     report = state.report()
     assert report["phase"] == "measuring" and report["measured_steps"] == 2  # after new buckets
     assert "measuring: step 2 of about 8" in state.summary()
@@ -135,6 +137,10 @@ def case_wrong_use_of_states() -> None:
     state_of = gw.torch.CompressionState
     expect(TypeError, ["CompressionState(compressor=...)"], lambda: state_of(compressor))
     expect(TypeError, ["gw.Compressor, got 'qsgd'"], lambda: state_of(compressor="qsgd"))
+    with_signs = gw.Compressor(gw.EFSignSGD(), memory=gw.EFSign(0.1))
+    expect(ValueError, ["take turns"], lambda: state_of(compressor=with_signs, start_step=3))
+    state = state_of(compressor=with_signs)
+    expect(ValueError, ["take turns"], lambda: setattr(state, "enabled", False))
     state = state_of(compressor=compressor)
     assert repr(state) == (
         "CompressionState(compressor=Compressor(pipeline=QSGD(levels=4, bucket_size=512, "

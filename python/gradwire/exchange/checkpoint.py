@@ -165,6 +165,15 @@ def as_states(state: Any, strict: bool) -> list[State]:
     return states
 
 
+def shapes_in(states: Sequence[State]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor in some checkpoints, by name."""
+    return {
+        name: tuple(next(iter(tensor["arrays"].values())).shape)
+        for one in states
+        for name, tensor in one["tensors"].items()
+    }
+
+
 def tensors_from(averager: Averager, states: Sequence[State], strict: bool) -> Tensors:
     """The memory of each tensor: :func:`restore` if ``strict``, else :func:`redistribute`."""
     return restore(averager, states[0]) if strict else redistribute(averager, states)

@@ -66,10 +66,15 @@ class Tuner:
         self._lost = 0.0  # seconds lost on the slower steps of trials
         self._now: dict[int, list[float]] = {}
         self._measured = 0
+        self._has_chosen = False
+        self.step_seconds.clear()
+        self.bucket_seconds.clear()
 
     def progress(self) -> tuple[int, int] | None:
-        """Steps measured so far, and about how many there will be; None if none are measured."""
-        return (self._measured, self._measured + len(self._ahead)) if self._measured else None
+        """Steps measured so far, and about how many there will be; None between two trials."""
+        if self._has_chosen and not self._measured:
+            return None
+        return self._measured, self._measured + len(self._ahead)
 
     def begin_step(self) -> None:
         """Call before the first bucket of a step, when all buckets of the last step have ended."""
@@ -168,6 +173,7 @@ class Tuner:
         self._lost = 0.0
         self._times = {}
         self._measured = 0
+        self._has_chosen = True
         self.decisions += 1
 
     def _spans(self, mode: str) -> list[float]:

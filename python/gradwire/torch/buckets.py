@@ -7,6 +7,7 @@ parameter, and joined for the new buckets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,6 +79,15 @@ class Buckets:
         for index, layout in self._layouts.items():
             found.update(_split(self._averager.held(str(index)), layout))
         return found
+
+    def shape(self, tensors: Mapping[str, Any]) -> None:
+        """Gives the arrays of a checkpoint the shapes of their parameters, as torch tensors."""
+        shapes = self.shapes()
+        for name, tensor in tensors.items():
+            tensor["arrays"] = {
+                kind: torch.from_numpy(array).reshape(shapes.get(name, (-1,)))
+                for kind, array in tensor["arrays"].items()
+            }
 
     def load(self, tensors: Mapping[str, TensorMemory], shapes: Shapes) -> None:
         """Replaces the memory of all parameters.

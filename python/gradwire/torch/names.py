@@ -107,7 +107,9 @@ class ParameterNames:
             )
         for name, one in model.module.named_parameters():
             self._add(name.replace("_orig_mod.", ""), one)  # put there by torch.compile
-        self._may_be_unused = model.find_unused_parameters or model.static_graph
+        # With mixed precision, DDP changes the nodes of autograd that would be watched.
+        watchable = getattr(model, "mixed_precision", None) is None
+        self._may_be_unused = watchable and (model.find_unused_parameters or model.static_graph)
         self.is_complete = True
 
     def _add(self, name: str, parameter: torch.Tensor) -> None:

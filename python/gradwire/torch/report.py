@@ -59,7 +59,7 @@ def report_choices(
         settled: why nothing is measured; None if the tuner measures.
     """
     measured, planned = tuner.progress() or (None, None)
-    phase = settled or (MEASURING if measured else CHOSEN_BY_TIME)
+    phase = settled or (CHOSEN_BY_TIME if measured is None else MEASURING)
     seconds = tuner.step_seconds
     buckets = []
     for index, count in sizes.items():
@@ -112,7 +112,7 @@ def log_choice(report: Report) -> None:
         _LOG.info("gradwire compresses from step %d on:\n%s", report["steps"], in_words(report))
     else:
         _LOG.warning(
-            "gradwire sends all buckets uncompressed from step %d on, because %s; "
+            "gradwire sends all buckets uncompressed from step %d on: %s, which is no sure gain; "
             "fallback=False compresses them nevertheless",
             report["steps"],
             _comparison(report),

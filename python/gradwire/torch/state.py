@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from gradwire._checks import check_integer
-from gradwire.compressor import Compressor
+from gradwire.compressor import Compressor, check_takes_turns
 from gradwire.exchange import checkpoint
 from gradwire.exchange.adapter import Closing
 from gradwire.exchange.algorithms import make_averager
@@ -64,17 +64,20 @@ class CompressionState(Closing):
             not estimate the gradient, such as signs.
         loss_scale: returns the current loss scale: ``get_scale`` of a ``torch.amp.GradScaler``.
             See :class:`~gradwire.compressor.Compressor`.
-        start_step: so many steps are sent uncompressed first, since gradients change fastest then.
+        start_step: so many backward passes are sent uncompressed first, since gradients change
+            fastest then.
 
     Raises:
         ValueError: ranks have different settings or versions of gradwire, the compressor is in use
-            already, or this rank is not in the process group.
+            already, or this rank is not in the process group; or there is a ``start_step``, but
+            what is sent does not estimate the gradient.
         RuntimeError: torch.distributed is not initialized.
     """
 
     __slots__ = (
         "__weakref__",
         "_buckets",
+        "_enabled",
         "_exchange",
         "_finalizer",
         "_pipeline",
@@ -84,7 +87,6 @@ class CompressionState(Closing):
         "_steps",
         "averager",
         "compressor",
-        "enabled",
         "fallback",
         "process_group",
         "start_step",
@@ -111,6 +113,8 @@ class CompressionState(Closing):
         if group is None:
             raise RuntimeError("call torch.distributed.init_process_group() first")
         compressor = compressor or Compressor(QSGD(4))
+        if start_step:
+            check_takes_turns(compressor)
         self.process_group = group
         self.compressor = compressor
         self.fallback = fallback and compressor.estimates_gradient
@@ -123,8 +127,7 @@ class CompressionState(Closing):
         self.steps = 0
         self.start_step = start_step
         self._smallest = SMALLEST if compressor.estimates_gradient else 1
-        self.enabled = True
-        """Set it to False, between steps and on all ranks, to send all buckets uncompressed."""
+        self._enabled = True
         self._buckets = Buckets(self.averager)
         self._pipeline = Pipeline(self.averager, self.tuner.end)
         self._plain = PlainBuckets(self.averager, group)
@@ -214,6 +217,17 @@ class CompressionState(Closing):
         torch.futures.collect_all([self._average(bucket) for bucket in wanted]).then(finish)
 
     @property
+    def enabled(self) -> bool:
+        """Set it to False, between steps and on all ranks, to send all buckets uncompressed."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        if not value:
+            check_takes_turns(self.compressor)
+        self._enabled = value
+
+    @property
     def saturated(self) -> int:
         """Number of averaged elements that were too large for their dtype, and were clipped."""
         return self._pipeline.saturated
@@ -222,18 +236,17 @@ class CompressionState(Closing):
         """What the state does and has done, for logs.
 
         Returns:
-            Numbers, text, and under "buckets" a list of such dicts: how each bucket is sent, and
-            why. Seconds are medians of the last measurements, and None without any. Bytes are
-            those that this rank sends, and ("raw") would send without compression.
+            Numbers, text, and under "buckets" a list of such dicts. Seconds are medians of the last
+            measurements. Bytes are those that this rank sends, or ("raw") would send uncompressed.
         """
         sizes = self._buckets.sizes()
         plain = self._buckets.always_plain(self._smallest)
         settled = None if self.fallback else "compressed without measuring"
-        if self.steps and not self._is_on():
-            settled = f"plain up to step {self.start_step}" if self.enabled else "not enabled"
+        if sizes and not self._is_on():
+            settled = f"plain up to step {self.start_step}" if self._enabled else "not enabled"
             plain = dict.fromkeys(sizes, settled)
         elif not self.choices():
-            settled = "no bucket can be compressed" if self.steps else "no step yet"
+            settled = "no bucket can be compressed" if sizes else "no step yet"
         return {
             "steps": self.steps,
             **report_setup(self.averager),
@@ -257,12 +270,7 @@ class CompressionState(Closing):
         self._pipeline.come_to_rest()
         self._steps.end_if_void()
         state = checkpoint.save(self.averager, self._buckets.tensors())
-        shapes = self._buckets.shapes()
-        for name, tensor in state["tensors"].items():
-            tensor["arrays"] = {
-                kind: torch.from_numpy(array).reshape(shapes.get(name, (-1,)))
-                for kind, array in tensor["arrays"].items()
-            }
+        self._buckets.shape(state["tensors"])
         loaded = self._regrouping
         layouts = self._buckets.layouts() if loaded is None else dict(loaded.layouts)
         return {**state, "buckets": layouts, "steps": self.steps}
@@ -287,19 +295,15 @@ class CompressionState(Closing):
                 names and shapes, which the next step reports if the hook is not registered yet.
         """
         states = checkpoint.as_states(state, strict)
-        shapes = {
-            name: tuple(next(iter(tensor["arrays"].values())).shape)
-            for one in states
-            for name, tensor in one["tensors"].items()
-        }
+        shapes = checkpoint.shapes_in(states)
         self._buckets.names.look_for_model_of(self)
         self._buckets.used.watch()
         self._buckets.check(shapes)
         tensors = checkpoint.tensors_from(self.averager, states, strict)
         self._buckets.load(tensors, shapes)
         self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
-        (steps,) = self._exchange.largest([max((one["steps"] for one in states), default=0)])
-        self.steps = int(steps)
+        steps = [float(one.get("steps", 0)) for one in states]
+        self.steps = int(steps[0] if strict else self._exchange.largest([max([0.0, *steps])])[0])
 
     def skip_step(self) -> None:
         """Undoes the last step in memory, because its averages are not applied.
@@ -326,7 +330,7 @@ class CompressionState(Closing):
         self._plain.watches = watches and not isinstance(self.compressor.memory, NoMemory)
 
     def _is_on(self) -> bool:
-        return self.enabled and self.steps > self.start_step
+        return self._enabled and self.steps > self.start_step
 
     def choices(self) -> dict[int, bool]:
         """Whether each bucket is compressed now, by index; small buckets never are."""

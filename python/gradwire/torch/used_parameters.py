@@ -23,7 +23,7 @@ class UsedParameters:
     def __init__(self, names: ParameterNames) -> None:
         self._names = names
         self._used: set[str] = set()
-        self._hooks: dict[str, Any] = {}
+        self._hooks: dict[str, tuple[Any, Any]] = {}
 
     def among(self, layout: Layout) -> list[bool]:
         """Whether each parameter of a bucket has been used; True if that is not known."""
@@ -42,13 +42,14 @@ class UsedParameters:
         for name, parameter in self._names.possibly_unused().items():
             if name not in self._hooks and parameter.requires_grad:
                 node: Any = get_gradient_edge(parameter).node
-                self._hooks[name] = node.register_prehook(
-                    partial(_add, self._used, name, weakref.ref(parameter))
-                )
+                hook = partial(_add, self._used, name, weakref.ref(parameter))
+                # The node is kept: otherwise the parameter gets another one, without the hook,
+                # when the model is wrapped anew.
+                self._hooks[name] = node, node.register_prehook(hook)
 
     def end(self) -> None:
         """Removes the hooks from the parameters."""
-        for hook in self._hooks.values():
+        for _, hook in self._hooks.values():
             hook.remove()
         self._hooks.clear()
 
