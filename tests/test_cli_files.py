@@ -15,20 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import ternary
-from command_line import COMMAND, fails
+from command_line import COMMAND, GRADIENT, fails, work_in
 
 import gradwire as gw
 from gradwire.tools import frame_commands
 from gradwire.tools.cli import main
 
-GRADIENT = np.random.default_rng(0).laplace(size=(300, 50)).astype(np.float32)
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    np.save("grad.npy", GRADIENT)
-    np.save("levels.npy", ternary(50_000))
+    work_in(tmp_path, monkeypatch)
     return tmp_path
 
 

@@ -11,21 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import ternary
-from command_line import fails
+from command_line import GRADIENT, fails, work_in
 
 import gradwire as gw
 from gradwire.tools import progress as progress_module
 from gradwire.tools.cli import main
 from gradwire.tools.pipelines import parse_pipeline
 
-GRADIENT = np.random.default_rng(0).laplace(size=(300, 50)).astype(np.float32)
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    np.save("grad.npy", GRADIENT)
-    np.save("levels.npy", ternary(50_000))
+    work_in(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("text", ["QSGD(4)", "gw.TopK(0.01, values=gw.QSGD(4))", "Lossless()"])

@@ -183,12 +183,11 @@ class Memory:
             return
         with self._lock:
             before, after = self._before[name], self._tensors[name]
+            ratio = np.float32(1.0 if before is None else after.scale / before.scale)
             for kind, array in after.arrays.items():
                 for begin, end in ranges:
-                    array[begin:end] = 0
-                    if before is not None:
-                        ratio = np.float32(after.scale / before.scale)
-                        array[begin:end] = ratio * before.arrays[kind][begin:end]
+                    old = 0 if before is None else before.arrays[kind][begin:end]
+                    array[begin:end] = ratio * old
 
     def go_on(self) -> None:
         """Continues the step: further gradients are undone together with those so far."""

@@ -80,7 +80,7 @@ class Buckets:
             found.update(_split(self._averager.held(str(index)), layout))
         return found
 
-    def shape(self, tensors: Mapping[str, Any]) -> None:
+    def reshape(self, tensors: Mapping[str, Any]) -> None:
         """Gives the arrays of a checkpoint the shapes of their parameters, as torch tensors."""
         shapes = self.shapes()
         for name, tensor in tensors.items():

@@ -109,12 +109,12 @@ def exchange_words(origin: dist.ProcessGroup, key: str, own: str, deed: str) -> 
     try:
         store.wait(keys, patience)
     except RuntimeError as error:
-        missing = [other for other, its in enumerate(keys) if not store.check([its])]
+        missing = [other for other, own_key in enumerate(keys) if not store.check([own_key])]
         raise RuntimeError(
             f"gradwire: rank {rank} has waited {patience.total_seconds():.0f} seconds for ranks "
             f"{missing} to {deed}; all ranks must do so, in the same order"
         ) from error
-    return [store.get(its).decode() for its in keys]
+    return [store.get(own_key).decode() for own_key in keys]
 
 
 def _new_group(origin: dist.ProcessGroup, number: int) -> Any:

@@ -31,16 +31,16 @@ class PlainBuckets:
         """Whether averages are checked for NaN and infinity, which make the step void."""
 
     def average(
-        self, buffer: torch.Tensor, then: Callable[[], None] | None = None
+        self, buffer: torch.Tensor, on_arrival: Callable[[], None] | None = None
     ) -> torch.futures.Future[torch.Tensor]:
-        """Starts to average a bucket in place; ``then`` is called when its average has arrived."""
+        """Starts to average a bucket in place; ``on_arrival`` is called at its end."""
         world = self._group.size()
         self.bytes_sent += 2 * (world - 1) * buffer.numel() * buffer.element_size() // world
         work = dist.all_reduce(buffer.div_(world), group=self._group, async_op=True)
 
         def finish(future: torch.futures.Future[list[torch.Tensor]]) -> torch.Tensor:
-            if then is not None:
-                then()
+            if on_arrival is not None:
+                on_arrival()
             average = future.value()[0]
             if self.watches and not is_finite(average):
                 self._averager.step_is_void = True

@@ -64,8 +64,8 @@ class CompressionState(Closing):
             not estimate the gradient, such as signs.
         loss_scale: returns the current loss scale: ``get_scale`` of a ``torch.amp.GradScaler``.
             See :class:`~gradwire.compressor.Compressor`.
-        start_step: so many backward passes are sent uncompressed first, since gradients change
-            fastest then.
+        start_step: number of averaged backward passes to send uncompressed at first, when gradients
+            change fastest.
 
     Raises:
         ValueError: ranks have different settings or versions of gradwire, the compressor is in use
@@ -191,14 +191,14 @@ class CompressionState(Closing):
         if self._buckets.update(index, bucket.layout):
             self.tuner.restart()
         used = self._buckets.used.among(bucket.layout)
-        if buffer.numel() < self._smallest or not self._is_on():
-            self._pipeline.saturated += self._plain.flush(index, buffer, used)
-            return self._plain.average(buffer)
-        self.tuner.begin(index)
-        if self.fallback and not self.tuner.compresses(index):
-            self._pipeline.saturated += self._plain.flush(index, buffer, used)
-            return self._plain.average(buffer, partial(self.tuner.end, index))
-        return self._pipeline.average(index, buffer, used)
+        on_arrival = None
+        if buffer.numel() >= self._smallest and self._is_on():
+            self.tuner.begin(index)
+            if not self.fallback or self.tuner.compresses(index):
+                return self._pipeline.average(index, buffer, used)
+            on_arrival = partial(self.tuner.end, index)
+        self._pipeline.saturated += self._plain.flush(index, buffer, used)
+        return self._plain.average(buffer, on_arrival)
 
     def _average_regrouped(self) -> None:
         """Averages the buckets that were held in the first steps after loading a checkpoint."""
@@ -270,7 +270,7 @@ class CompressionState(Closing):
         self._pipeline.come_to_rest()
         self._steps.end_if_void()
         state = checkpoint.save(self.averager, self._buckets.tensors())
-        self._buckets.shape(state["tensors"])
+        self._buckets.reshape(state["tensors"])
         loaded = self._regrouping
         layouts = self._buckets.layouts() if loaded is None else dict(loaded.layouts)
         return {**state, "buckets": layouts, "steps": self.steps}
