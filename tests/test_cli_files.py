@@ -169,7 +169,10 @@ def test_a_full_disk() -> None:
 
 
 def test_interruption(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    ready = "import sys; from gradwire.tools.cli import main; print('on', flush=True); "
+    ready = (  # a background job ignores SIGINT, and so do its children unless they say otherwise
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from gradwire.tools.cli import main; print('on', flush=True); "
+    )
     command = [sys.executable, "-c", ready + "sys.exit(main(sys.argv[1:]))", "compress", "-"]
     with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1) as running:
         assert running.stdout and running.stderr and running.stdout.read(2) == b"on"
