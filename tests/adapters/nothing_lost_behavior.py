@@ -68,7 +68,7 @@ def case_shared_parameters() -> float:
     model = nn.Sequential(backbone, nn.Linear(100, 10))
     ddp, state = hooked(model, gw.Compressor(gw.TopK(0.05), memory=gw.Residual()))
     train(ddp, 2)
-    names = {n for layout in state._buckets.layouts().values() for n in layout}
+    names = {n for layout in state._session.lanes[0].buckets.layouts().values() for n in layout}
     assert names == {n for n, _ in model.named_parameters()} and len(others) == 2
     state.close()
     return 0.0
@@ -244,7 +244,9 @@ def case_sparse_bucket_takes_an_index() -> float:
     held = held_by_parameter(state)["dense.weight"]
     dist.all_reduce(held)
     lost = float((given - arrived - held / dist.get_world_size()).abs().max() / given.abs().max())
-    names = [name for layout in state._buckets.layouts().values() for name in layout]
+    names = [
+        name for layout in state._session.lanes[0].buckets.layouts().values() for name in layout
+    ]
     assert len(names) == len(set(names)), names
     assert lost < 1e-5, lost
     state.close()

@@ -68,7 +68,9 @@ def case_optimizers_that_skip_apart(algorithm: str, fused: bool) -> float:
             for optimizer in own:
                 scaler.step(optimizer)
             scaler.update()
-    assert ["other", "second"] in [sorted(names) for names in state._buckets.layouts().values()]
+    assert ["other", "second"] in [
+        sorted(names) for names in state._session.lanes[0].buckets.layouts().values()
+    ]
     return closed(state, count)
 
 

@@ -80,7 +80,7 @@ def case_new_buckets_in_a_step(algorithm: str) -> float:
         for part in range(2):
             loss = ddp(x).square().sum()
             (loss * torch.inf if part == 1 and dist.get_rank() == 0 else loss).backward()
-            layouts.append(state._buckets.layouts())
+            layouts.append(state._session.lanes[0].buckets.layouts())
         assert layouts[0] != layouts[1], "DDP has not rebuilt its buckets"
         after = state.state_dict()["tensors"]
         assert before.keys() == after.keys(), (before.keys(), after.keys())

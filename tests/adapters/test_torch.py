@@ -38,3 +38,7 @@ def test_a_rank_that_dies_is_noticed(algorithm: str) -> None:
         assert f"rank {rank} could not exchange frames" in result["error"]
         assert "another rank may have stopped" in result["error"]
         assert result["seconds"] < torch_victim.TIMEOUT + 10
+
+
+def test_a_state_may_be_made_before_ranks_know_each_other() -> None:
+    assert results_of(run_ranks("torch_lazy.py", 2)) == [{"error": ""}] * 2

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch_exchange_cases
+import torch_rules_cases
 import torch_words_cases
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -203,7 +204,7 @@ def case_mixed_types() -> None:
             x, y = data(step)
             ddp.zero_grad()
             nn.functional.cross_entropy(ddp(x), y).backward()
-        assert not state._buckets._loose
+        assert not state._session.lanes[0].buckets._loose
         huge = nn.functional.cross_entropy(ddp(x), y) * (1e200 if dist.get_rank() == 1 else 1)
         huge.backward()
         assert all(p.grad.isnan().any() or p.numel() < 4096 for p in model.parameters())
@@ -304,6 +305,7 @@ def cases_for(world: int) -> dict[str, Case]:
         for key, case in {
             **globals(),
             **vars(torch_exchange_cases),
+            **vars(torch_rules_cases),
             **vars(torch_words_cases),
         }.items()
         if key.startswith("case_") and key != "case_two_groups"

@@ -97,8 +97,12 @@ def case_plain_at_first() -> None:
     assert {bucket["sent"] for bucket in state.report()["buckets"]} == {"plain"}
     assert state.report()["phase"] == "not enabled"
     assert not any(held.any() for held in held_by_parameter(state).values())
-    ddp, resumed = hooked(network(), gw.Compressor(gw.QSGD(4), memory=gw.Residual()))
-    resumed.start_step = 3
+    compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual())
+    ddp, resumed = (
+        wrap(network()),
+        gw.torch.CompressionState(None, compressor, start_step=3, fallback=False),
+    )
+    ddp.register_comm_hook(resumed, gw.torch.compressed_allreduce)
     file = io.BytesIO()
     torch.save(state.state_dict(), file)
     file.seek(0)
@@ -145,7 +149,7 @@ def case_wrong_use_of_states() -> None:
     assert repr(state) == (
         "CompressionState(compressor=Compressor(pipeline=QSGD(levels=4, bucket_size=512, "
         "norm='l2', scale_dtype='log8'), codec=Entropy(threads=None, checksum=True), "
-        "memory=NoMemory()), algorithm='allgather', fallback=True)"
+        "memory=NoMemory()), algorithm='auto', fallback=True)"
     )
     hook = gw.torch.compressed_allreduce
     expect(TypeError, ["register_comm_hook(gw.torch.CompressionState()"], lambda: hook(None, None))

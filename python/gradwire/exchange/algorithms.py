@@ -20,6 +20,11 @@ FEW_RANKS = 3
 """Up to this many ranks, ``auto`` is ``allgather``: fewer round trips, a single compression."""
 
 
+def check_algorithm(algorithm: str) -> None:
+    """Raises ValueError if no algorithm has this name."""
+    check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
+
+
 def make_averager(
     compressor: Compressor,
     exchange: Exchange,
@@ -40,9 +45,9 @@ def make_averager(
         ValueError: ``algorithm`` is unknown, settings differ between ranks, or the compressor is in
             use already.
     """
+    check_algorithm(algorithm)
     if algorithm == "auto":
         algorithm = "allgather" if exchange.world_size <= FEW_RANKS else "sharded"
-    check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
     check_loss_scale(loss_scale)
     if loss_scale is not None:
         compressor.loss_scale = loss_scale

@@ -21,11 +21,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Buckets:
-    """The buckets of one model, and the memory of parameters that are in no bucket yet."""
+    """Buckets of one model, and the memory of parameters that are in no bucket yet."""
 
-    def __init__(self, averager: Averager) -> None:
+    def __init__(self, averager: Averager, names: ParameterNames) -> None:
         self._averager = averager
-        self.names = ParameterNames()
+        self.names = names
         self.used = UsedParameters(self.names)
         self._layouts: dict[int, Layout] = {}
         self._loose: dict[str, TensorMemory] = {}

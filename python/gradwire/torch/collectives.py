@@ -45,18 +45,22 @@ class GroupExchange(Exchange):
         self.room = _FIRST - _HEADER if _takes_shorter_messages() else 0
         self._origin: Any = origin or group
         self._place = f"{number}/meet"
-        self._has_met = False
+        self._met: set[str] = set()
         self._others = [r for r in range(self.world_size) if r != self.rank]
 
-    def meet(self, deed: str) -> None:
+    def meet(self, deed: str, place: str = "") -> None:
         """Waits until all ranks have called this; returns at once if they have.
+
+        Args:
+            deed: what brings ranks here, for the error.
+            place: where ranks meet.
 
         Raises:
             RuntimeError: some ranks do not ``deed``; names them.
         """
-        if not self._has_met:
-            exchange_words(self._origin, self._place, "", deed)
-            self._has_met = True
+        if place not in self._met:
+            exchange_words(self._origin, f"{self._place}/{place}", "", deed)
+            self._met.add(place)
 
     def close(self) -> None:
         """Releases the group, which ends with its last user."""

@@ -53,10 +53,14 @@ class ParameterNames:
             self._add(f"parameter {len(self._names)}", parameter)
         return self._names[id(parameter)]
 
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """The known parameters, by name."""
+        living = {name: reference() for name, reference in self._parameters.items()}
+        return {name: p for name, p in living.items() if p is not None}
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the known parameters, by name."""
-        living = {name: reference() for name, reference in self._parameters.items()}
-        return {name: tuple(p.shape) for name, p in living.items() if p is not None}
+        return {name: tuple(p.shape) for name, p in self.parameters().items()}
 
     def known(self, parameter: torch.Tensor) -> str | None:
         """The name of a parameter; None if it is not known as one of the model's."""
@@ -70,10 +74,7 @@ class ParameterNames:
 
     def possibly_unused(self) -> dict[str, torch.Tensor]:
         """The known parameters that a backward pass may leave out, by name."""
-        if not self._may_be_unused:
-            return {}
-        living = {name: reference() for name, reference in self._parameters.items()}
-        return {name: p for name, p in living.items() if p is not None}
+        return self.parameters() if self._may_be_unused else {}
 
     def versions(self) -> int:
         """A number that grows whenever a known parameter is modified in place."""

@@ -31,7 +31,7 @@ class Regrouping:
 
     Args:
         layouts: names of the parameters of the wanted buckets, by index.
-        before: the layout of DDP's first bucket in the previous step; None for the first step.
+        before: the layout of the first bucket in the previous step; None for the first step.
     """
 
     def __init__(self, layouts: Mapping[int, list[str]], before: Layout | None = None) -> None:
@@ -39,14 +39,15 @@ class Regrouping:
         self._before = before
         self._held: list[tuple[Bucket, torch.futures.Future[Any]]] = []
 
-    def is_for(self, index: int, layout: Layout) -> bool:
+    def is_for(self, layout: Layout) -> bool:
         """Whether DDP has not rebuilt its buckets yet, so that this one must be held."""
-        return index > 0 or self._before in (None, layout)
+        return bool(self._held) or self._before in (None, layout)
 
     def of_next_step(self) -> Regrouping | None:
         """The regrouping for the next step; None if DDP's buckets are final by then."""
-        first = next((bucket.layout for bucket, _ in self._held if bucket.index == 0), None)
-        return Regrouping(self.layouts, first) if first and self._before is None else None
+        if self._before is not None or not self._held:
+            return None
+        return Regrouping(self.layouts, self._held[0][0].layout)
 
     def hold(self, bucket: Bucket) -> torch.futures.Future[Any]:
         """Holds a bucket; returns a future of its average, or of the error that prevents it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gradwire.exchange.averaging import Averager
 from gradwire.exchange.tuner import CHOSEN, COMPRESSED, PLAIN, Tuner
+
+if TYPE_CHECKING:
+    from gradwire.torch.lane import Lane
 
 Report = dict[str, Any]
 
@@ -30,10 +33,10 @@ def report_setup(averager: Averager) -> Report:
     }
 
 
-def report_traffic(averager: Averager, plain: int) -> Report:
+def report_traffic(averagers: Sequence[Averager], plain: int) -> Report:
     """Bytes and seconds so far; ``plain`` are the bytes sent without compression."""
-    traffic = averager.traffic
-    raw, sent = traffic.bytes_raw, traffic.bytes_sent
+    traffic = [averager.traffic for averager in averagers]
+    raw, sent = sum(t.bytes_raw for t in traffic), sum(t.bytes_sent for t in traffic)
     return {
         "raw_bytes": raw + plain,
         "sent_bytes": sent + plain,
@@ -41,48 +44,57 @@ def report_traffic(averager: Averager, plain: int) -> Report:
         "compressed_raw_bytes": raw,
         "compressed_sent_bytes": sent,
         "compressed_ratio": raw / sent if sent else None,
-        "compress_seconds": traffic.compress,
-        "exchange_seconds": traffic.exchange,
-        "decompress_seconds": traffic.decompress,
+        "compress_seconds": sum(t.compress for t in traffic),
+        "exchange_seconds": sum(t.exchange for t in traffic),
+        "decompress_seconds": sum(t.decompress for t in traffic),
     }
 
 
-def report_choices(
-    tuner: Tuner, sizes: Mapping[int, int], always_plain: Mapping[int, str], settled: str | None
-) -> Report:
-    """How far measuring is, how each bucket is sent, and the times that decided.
+def report_phase(tuner: Tuner, settled: str | None) -> Report:
+    """How far measuring is, and the times of whole steps that decided.
 
     Args:
         tuner: chooses among the buckets.
-        sizes: elements of each bucket, by index.
-        always_plain: why some are never compressed, by index.
         settled: why nothing is measured; None if the tuner measures.
     """
     measured, planned = tuner.progress() or (None, None)
-    phase = settled or (CHOSEN_BY_TIME if measured is None else MEASURING)
     seconds = tuner.step_seconds
-    buckets = []
-    for index, count in sizes.items():
-        compresses = index not in always_plain and (settled or tuner.compresses(index))
-        plain, compressed = tuner.bucket_seconds.get(index, (None, None))
-        buckets.append(
-            {
-                "index": index,
-                "elements": count,
-                "sent": COMPRESSED if compresses else PLAIN,
-                "reason": always_plain.get(index, phase),
-                "plain_seconds": plain,
-                "compressed_seconds": compressed,
-            }
-        )
     return {
-        "phase": phase,
+        "phase": settled or (CHOSEN_BY_TIME if measured is None else MEASURING),
         "measured_steps": measured,
         "planned_steps": planned,
         "plain_step_seconds": seconds.get(PLAIN),
         "compressed_step_seconds": seconds.get(CHOSEN, seconds.get(COMPRESSED)),
-        "buckets": buckets,
     }
+
+
+def report_buckets(lane: Lane, always_plain: Mapping[int, str], phase: str) -> list[Report]:
+    """How each bucket of a lane is sent, why, and the times that decided.
+
+    Args:
+        lane: of a state.
+        always_plain: why some buckets are never compressed, by index.
+        phase: of the state.
+    """
+    turns = lane.turns
+    seconds = {} if turns.tuner is None else turns.tuner.bucket_seconds
+    rows = []
+    for index, count in lane.buckets.sizes().items():
+        compresses = index not in always_plain and turns.compresses(index)
+        plain, compressed = seconds.get(turns.key(index), (None, None))
+        reason = phase if turns.tuner is not None else "compressed without measuring"
+        rows.append(
+            {
+                "index": index,
+                "elements": count,
+                "pipeline": repr(lane.averager.compressor.pipeline),
+                "sent": COMPRESSED if compresses else PLAIN,
+                "reason": always_plain.get(index, reason),
+                "plain_seconds": plain,
+                "compressed_seconds": compressed,
+            }
+        )
+    return rows
 
 
 def in_words(report: Report) -> str:
@@ -91,8 +103,9 @@ def in_words(report: Report) -> str:
         "{steps} steps on {ranks} ranks: {algorithm}, {pipeline}, {codec}, {memory}".format(
             **report
         ),
+        *("{parameters}: {pipeline}, {codec}, {memory}".format(**rule) for rule in report["rules"]),
         _phase(report),
-        *_buckets(report["buckets"]),
+        *_buckets(report),
         f"compressed buckets: {_less(report, 'compressed_')}; all: {_less(report, '')}",
         "compressing {compress_seconds:.3f} s, exchanging {exchange_seconds:.3f} s, "
         "decompressing {decompress_seconds:.3f} s".format(**report),
@@ -139,16 +152,20 @@ def _less(report: Report, which: str) -> str:
     return f"{sent / 1e6:.2f} MB sent instead of {raw / 1e6:.2f} MB, {raw / sent:.1f} times less"
 
 
-def _buckets(buckets: list[Report]) -> list[str]:
+def _buckets(report: Report) -> list[str]:
+    buckets, excluded = report["buckets"], report["excluded_elements"]
+    lines = [f"excluded: {excluded} elements, sent uncompressed"] if excluded else []
     if len(buckets) > _MOST_LINES:
         compressed = sum(bucket["sent"] == COMPRESSED for bucket in buckets)
-        return [f"{len(buckets)} buckets: {compressed} compressed; report() lists all"]
-    return [_bucket(bucket) for bucket in buckets]
+        return [*lines, f"{len(buckets)} buckets: {compressed} compressed; report() lists all"]
+    has_rules = bool(report["rules"])
+    return [*lines, *(_bucket(bucket, has_rules) for bucket in buckets)]
 
 
-def _bucket(bucket: Report) -> str:
+def _bucket(bucket: Report, has_rules: bool) -> str:
     reason = bucket["reason"]
     if reason == CHOSEN_BY_TIME and bucket["plain_seconds"] is not None:
         compressed, plain = 1e3 * bucket["compressed_seconds"], 1e3 * bucket["plain_seconds"]
         reason = f"compressed {compressed:.1f} ms, plain {plain:.1f} ms"
-    return f"bucket {bucket['index']} {bucket['sent']} ({bucket['elements']} elements): {reason}"
+    what = f"{bucket['elements']} elements" + (f", {bucket['pipeline']}" if has_rules else "")
+    return f"bucket {bucket['index']} {bucket['sent']} ({what}): {reason}"

@@ -58,7 +58,7 @@ class Steps:
             self._shows_updates = updated
         elif self._shows_updates is None and self._names.is_complete:
             self._shows_updates = self._has_optimizer()
-        void = self._is_void()
+        void = self.is_void()
         goes_on = bool(is_backward and self._shows_updates and not updated and not void)
         if goes_on:
             self._averager.go_on()
@@ -97,7 +97,7 @@ class Steps:
     def end_if_void(self) -> None:
         """Ends the step if its averages are not applied: a loss scaler skips all of it if one is
         not finite, and after an error it cannot be finished."""
-        if self._is_void():
+        if self.is_void():
             self._buckets.end_step(False, self._stepped)
             self._is_open = False
 
@@ -126,7 +126,8 @@ class Steps:
         """Whether parameters have been updated since the last backward pass began."""
         return bool(self._stepped) or 0 < self._versions != self._names.versions()
 
-    def _is_void(self) -> bool:
+    def is_void(self) -> bool:
+        """Whether the averages of this step are not applied."""
         return self._averager.step_is_void or self._is_open or self._pipeline.failure is not None
 
 

@@ -1,0 +1,224 @@
+"""What one compressor of a state does for the parameters that it serves."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from gradwire._memory import TensorMemory
+from gradwire.compressor import Compressor
+from gradwire.exchange import checkpoint
+from gradwire.exchange.algorithms import make_averager
+from gradwire.exchange.tuner import Tuner
+from gradwire.memory import NoMemory
+from gradwire.torch.buckets import Buckets
+from gradwire.torch.collectives import GroupExchange
+from gradwire.torch.groups import GroupLease
+from gradwire.torch.names import ParameterNames
+from gradwire.torch.pipeline import Pipeline, value_or_error
+from gradwire.torch.plain import PlainBuckets
+from gradwire.torch.regroup import Bucket, Regrouping
+from gradwire.torch.stage import Stage
+from gradwire.torch.steps import Steps
+from gradwire.torch.used_parameters import UsedParameters
+
+SMALLEST = 4096
+"""Smaller buckets (in elements) are sent by plain all-reduce: compressing does not pay off."""
+
+
+@dataclass
+class Turns:
+    """The buckets of one lane among those between which the tuner of a state chooses."""
+
+    number: int = 0
+    """Of the lane."""
+    lanes: int = 1
+    """How many the state has."""
+    tuner: Tuner | None = None
+    """None to compress all buckets."""
+
+    def key(self, index: int) -> int:
+        """The number by which the tuner knows a bucket."""
+        return index * self.lanes + self.number
+
+    def restart(self) -> None:
+        """See :meth:`Tuner.restart`."""
+        if self.tuner is not None:
+            self.tuner.restart()
+
+    def begin(self, index: int) -> None:
+        """Call when a bucket is ready."""
+        if self.tuner is not None:
+            self.tuner.begin(self.key(index))
+
+    def end(self, index: int) -> None:
+        """Call when the average of a bucket has arrived."""
+        if self.tuner is not None:
+            self.tuner.end(self.key(index))
+
+    def compresses(self, index: int) -> bool:
+        """Whether to compress this bucket in this step."""
+        return self.tuner is None or self.tuner.compresses(self.key(index))
+
+
+class Lane:
+    """Averages buckets of one model with one compressor. All ranks must create it.
+
+    Args:
+        group: of the model.
+        compressor: of these buckets.
+        algorithm: see :func:`~gradwire.exchange.algorithms.make_averager`.
+        loss_scale: same.
+        alike: more settings that must be identical on all ranks.
+        names: of the parameters of the model.
+        turns: its place among the lanes of the state.
+    """
+
+    def __init__(
+        self,
+        group: dist.ProcessGroup,
+        compressor: Compressor,
+        algorithm: str,
+        loss_scale: Callable[[], float] | None,
+        alike: Mapping[str, Any],
+        names: ParameterNames,
+        turns: Turns,
+    ) -> None:
+        lease = GroupLease(group)
+        self._finalizer: weakref.finalize[..., Any] = weakref.finalize(self, lease.end)
+        self.exchange = GroupExchange(lease.group, lease.number, group)
+        self.averager = make_averager(compressor, self.exchange, algorithm, loss_scale, **alike)
+        self.smallest = SMALLEST if compressor.estimates_gradient else 1
+        self.is_on = True
+        """Whether this pass may compress."""
+        self.turns = turns
+        self.buckets = Buckets(self.averager, names)
+        self.plain = PlainBuckets(self.averager, group)
+        self.pipeline = Pipeline(self.averager, turns.end)
+        self.steps = Steps(self.averager, self.buckets, self.pipeline)
+        self._regrouping: Regrouping | None = None
+        self._goes_on = False  # this pass continues the step before it
+        used = self.buckets.used
+        self._finalizer.detach()
+        self._finalizer = weakref.finalize(self, _end, self.pipeline.stages, lease, used)
+
+    def begin_pass(self) -> None:
+        """Call it before the first bucket of a backward pass."""
+        self.pipeline.begin_step()
+        self._goes_on = self.steps.begin_pass()
+
+    def watches(self) -> bool:
+        """Whether the step may have to be undone in memory if an average is not finite."""
+        if isinstance(self.averager.compressor.memory, NoMemory):
+            return False
+        choices = self.choices()
+        held = any(c.memory.names() for c in self.averager.compressors())
+        return (
+            held or not choices or any(choices.values()) or (self._goes_on and self.plain.watches)
+        )
+
+    def take(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
+        """Starts to average a bucket in place, perhaps not before the last one of the pass."""
+        if self._regrouping is not None and not self._regrouping.is_for(bucket.layout):
+            self._regrouping = None
+        if self._regrouping is None:
+            return self._average(bucket)
+        return self._regrouping.hold(bucket).then(value_or_error)
+
+    def end_pass(self) -> None:
+        """Call it after the last bucket of a backward pass."""
+        if self._regrouping is not None:
+            self._average_regrouped()
+        self.buckets.used.end_pass()
+        self.steps.note_last_bucket()
+
+    def choices(self) -> dict[int, bool]:
+        """Whether each bucket is compressed now, by index; small buckets never are."""
+        return {
+            index: self.is_on and self.turns.compresses(index)
+            for index, count in self.buckets.sizes().items()
+            if count >= self.smallest
+        }
+
+    def save(self) -> dict[str, Any]:
+        """The checkpoint of this lane."""
+        self.averager.check_open()
+        self.pipeline.come_to_rest()
+        self.steps.end_if_void()
+        state = checkpoint.save(self.averager, self.buckets.tensors())
+        self.buckets.reshape(state["tensors"])
+        loaded = self._regrouping
+        return {
+            **state,
+            "buckets": self.buckets.layouts() if loaded is None else dict(loaded.layouts),
+        }
+
+    def load(self, states: Sequence[dict[str, Any]], strict: bool) -> None:
+        """Continues from checkpoints of :meth:`save`.
+
+        Raises:
+            ValueError: see :meth:`CompressionState.load_state_dict`.
+        """
+        shapes = checkpoint.shapes_in(states)
+        self.buckets.used.watch()
+        self.buckets.check(shapes)
+        tensors: dict[str, TensorMemory] = checkpoint.tensors_from(self.averager, states, strict)
+        self.buckets.load(tensors, shapes)
+        self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return not self._finalizer.alive
+
+    def close(self) -> None:
+        """Ends the threads, releases the gloo group and discards all state."""
+        self._finalizer()
+        for stage in self.pipeline.stages:
+            stage.join()
+        self.exchange.close()
+        self.averager.close()
+
+    def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
+        index, buffer = bucket.index, bucket.buffer
+        if self.buckets.update(index, bucket.layout):
+            self.turns.restart()
+        used = self.buckets.used.among(bucket.layout)
+        on_arrival = None
+        if buffer.numel() >= self.smallest and self.is_on:
+            self.turns.begin(index)
+            if self.turns.compresses(index):
+                return self.pipeline.average(index, buffer, used)
+            on_arrival = partial(self.turns.end, index)
+        self.pipeline.saturated += self.plain.flush(index, buffer, used)
+        return self.plain.average(buffer, on_arrival)
+
+    def _average_regrouped(self) -> None:
+        """Averages the buckets that were held in the first steps after loading a checkpoint."""
+        regrouping = self._regrouping
+        assert regrouping is not None
+        self._regrouping = regrouping.of_next_step()
+        wanted = regrouping.wanted()
+
+        def finish(ended: torch.futures.Future[Any]) -> None:
+            try:
+                ended.value()
+                regrouping.finish(wanted, None)
+            except Exception as error:
+                regrouping.finish(wanted, self.pipeline.failure or error)
+
+        torch.futures.collect_all([self._average(bucket) for bucket in wanted]).then(finish)
+
+
+def _end(stages: Sequence[Stage], lease: GroupLease, used: UsedParameters) -> None:
+    """Ends the resources of a lane. Must not refer to the lane itself."""
+    used.end()
+    compress, exchange = stages
+    compress.end(exchange.end)  # which may get work until then
+    lease.end()

@@ -1,0 +1,241 @@
+"""The work of a state for one model under DDP, from the time at which all ranks have met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from gradwire.exchange.tuner import Tuner
+from gradwire.torch.lane import Lane, Turns
+from gradwire.torch.names import ParameterNames
+from gradwire.torch.regroup import Bucket
+from gradwire.torch.report import (
+    in_words,
+    log_choice,
+    report_buckets,
+    report_phase,
+    report_setup,
+    report_traffic,
+)
+from gradwire.torch.rules import EXCLUDED
+from gradwire.torch.settings import Settings
+
+_HOOK = "run a backward pass with the hook compressed_allreduce"
+
+
+class DDPSession:
+    """Averages the buckets of one model, with a lane for each compressor.
+
+    Args:
+        settings: those of the state.
+        group: of the model. All its ranks must create a session, in the same order.
+    """
+
+    def __init__(self, settings: Settings, group: dist.ProcessGroup) -> None:
+        self._settings = settings
+        self._rules = settings.rules
+        self._names = ParameterNames()
+        compressors = settings.compressors()
+        self.lanes = [
+            Lane(
+                group,
+                compressor,
+                settings.algorithm,
+                settings.loss_scale,
+                settings.alike(),
+                self._names,
+                Turns(number, len(compressors)),
+            )
+            for number, compressor in enumerate(compressors)
+        ]
+        self._first = self.lanes[0]
+        self.averager = self._first.averager
+        self.exchange = self._first.exchange
+        self.tuner = Tuner(self.exchange.largest)
+        for lane in self.lanes:
+            if settings.fallback and lane.averager.compressor.estimates_gradient:
+                lane.turns.tuner = self.tuner
+        self._measures = any(lane.turns.tuner is not None for lane in self.lanes)
+        self.steps = 0
+        self._switches = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._first.is_closed
+
+    def close(self) -> None:
+        """Ends the threads, releases the gloo group and discards all state."""
+        for lane in self.lanes:
+            lane.close()
+
+    def reduce(self, state: object, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+        """The hook; ``state`` is that with which it was registered."""
+        for lane in self.lanes:
+            lane.pipeline.check_failure()
+        index, buffer = bucket.index(), bucket.buffer()
+        if index == 0:
+            self._begin_pass()
+        if buffer.is_sparse or not buffer.is_floating_point():
+            self._first.buckets.update(index, [])  # another bucket may have had this index
+            future = self._first.plain.average(buffer)
+        else:
+            self._names.look_for_model_of(state, bucket.parameters()[0])
+            layout = self._first.buckets.layout_of(bucket.parameters())
+            self._rules.learn(self._names, is_told=self.exchange.rank == 0)
+            future = self._average(Bucket(index, buffer, layout))
+        if bucket.is_last():
+            for lane in self.lanes:
+                lane.end_pass()
+        return future
+
+    def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
+        parts = self._rules.split(bucket)
+        futures = {place: self._take(place, part) for place, part in parts.items()}
+        if len(futures) == 1:
+            return next(iter(futures.values()))
+        joined = torch.futures.collect_all(list(futures.values()))
+        return joined.then(partial(_joined, self._rules, bucket, list(futures)))
+
+    def _take(self, place: int, part: Bucket) -> torch.futures.Future[torch.Tensor]:
+        if place == EXCLUDED:
+            return self._first.plain.average(part.buffer)
+        return self.lanes[place].take(part)
+
+    def _begin_pass(self) -> None:
+        self.exchange.meet(_HOOK)
+        self._agree_on_switches()
+        self.steps += 1
+        self._share_void()
+        for lane in self.lanes:
+            lane.is_on = self._is_on()
+            lane.begin_pass()
+        if self._measures and self._is_on():
+            decisions = self.tuner.decisions
+            self.tuner.begin_step()
+            if decisions == 0 < self.tuner.decisions and self.exchange.rank == 0:
+                log_choice(self.report())
+        watches = [lane.watches() for lane in self.lanes]
+        for lane in self.lanes:
+            lane.plain.watches = any(watches)
+
+    def _agree_on_switches(self) -> None:
+        """Waits until all ranks have switched ``enabled`` as this one has."""
+        if self._switches != self._settings.switches:
+            self._switches = self._settings.switches
+            word = str(self._settings.enabled)
+            self.exchange.meet(f"set enabled to {word}", f"enabled/{self._switches}/{word}")
+
+    def _share_void(self) -> None:
+        """A step whose averages are not applied is void in all lanes."""
+        if any(lane.steps.is_void() for lane in self.lanes):
+            for lane in self.lanes:
+                lane.averager.step_is_void = True
+
+    def _is_on(self) -> bool:
+        return self._settings.enabled and self.steps > self._settings.start_step
+
+    def choices(self) -> dict[int, bool]:
+        """See :meth:`CompressionState.choices`."""
+        found: dict[int, bool] = {}
+        for lane in self.lanes:
+            for index, compresses in lane.choices().items():
+                found[index] = found.get(index, False) or compresses
+        return found
+
+    @property
+    def saturated(self) -> int:
+        """See :meth:`CompressionState.saturated`."""
+        return sum(lane.pipeline.saturated for lane in self.lanes)
+
+    def report(self) -> dict[str, Any]:
+        """See :meth:`CompressionState.report`."""
+        sizes = [lane.buckets.sizes() for lane in self.lanes]
+        settled = None if self._measures else "compressed without measuring"
+        is_on = self._is_on()
+        if any(sizes) and not is_on:
+            start = f"plain up to step {self._settings.start_step}"
+            settled = start if self._settings.enabled else "not enabled"
+        elif not self.choices():
+            settled = "no bucket can be compressed" if any(sizes) else "no step yet"
+        phase = report_phase(self.tuner, settled)
+        buckets = []
+        for lane, of_lane in zip(self.lanes, sizes):
+            plain = lane.buckets.always_plain(lane.smallest)
+            if not is_on:
+                plain = dict.fromkeys(of_lane, str(phase["phase"]))
+            buckets += report_buckets(lane, plain, str(phase["phase"]))
+        return {
+            "steps": self.steps,
+            **report_setup(self.averager),
+            **phase,
+            "rules": self._report_rules(),
+            "excluded_elements": self._rules.count_excluded(self._names),
+            "buckets": sorted(buckets, key=lambda row: row["index"]),
+            **report_traffic([lane.averager for lane in self.lanes], self._plain_bytes()),
+            "saturated": self.saturated,
+        }
+
+    def _report_rules(self) -> list[dict[str, Any]]:
+        return [
+            {"parameters": self._rules.pattern_of(number), **report_setup(lane.averager)}
+            for number, lane in enumerate(self.lanes)
+            if number > 0
+        ]
+
+    def _plain_bytes(self) -> int:
+        return sum(lane.plain.bytes_sent for lane in self.lanes)
+
+    def summary(self) -> str:
+        """See :meth:`CompressionState.summary`."""
+        return in_words(self.report())
+
+    def save(self) -> dict[str, Any]:
+        """See :meth:`CompressionState.state_dict`."""
+        self._share_void()
+        first, *others = [lane.save() for lane in self.lanes]
+        rules = {"rules": self._rules.in_words(), "lanes": others} if self._rules else {}
+        return {**first, **rules, "steps": self.steps}
+
+    def load(self, state: object, states: Sequence[dict[str, Any]], strict: bool) -> None:
+        """See :meth:`CompressionState.load_state_dict`; ``state`` is the one to load."""
+        for one in states:
+            saved = list(one.get("rules", []))
+            if saved != self._rules.in_words():
+                raise ValueError(
+                    f"the checkpoint has rules {saved}, this state has {self._rules.in_words()}; "
+                    "pass the same exclude and rules"
+                )
+        self._names.look_for_model_of(state)
+        for number, lane in enumerate(self.lanes):
+            lane.load([_of_lane(one, number) for one in states], strict)
+        steps = [float(one.get("steps", 0)) for one in states]
+        self.steps = int(steps[0] if strict else self.exchange.largest([max([0.0, *steps])])[0])
+
+    def skip_step(self) -> None:
+        """See :meth:`CompressionState.skip_step`."""
+        for lane in self.lanes:
+            lane.averager.check_open()
+            lane.steps.skip()
+
+
+def _of_lane(state: dict[str, Any], number: int) -> dict[str, Any]:
+    lanes: Sequence[dict[str, Any]] = state.get("lanes", ())
+    return state if number == 0 else lanes[number - 1]
+
+
+def _joined(
+    rules: Any,
+    bucket: Bucket,
+    places: Sequence[int],
+    ended: torch.futures.Future[list[torch.futures.Future[torch.Tensor]]],
+) -> torch.Tensor:
+    parts: Mapping[int, torch.Tensor] = {
+        place: future.value() for place, future in zip(places, ended.value())
+    }
+    averaged: torch.Tensor = rules.join(bucket, parts)
+    return averaged
