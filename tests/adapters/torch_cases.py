@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 import torch_exchange_cases
 import torch_rules_cases
+import torch_sparse_cases
 import torch_words_cases
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -119,14 +120,15 @@ def case_uneven_inputs() -> None:
 
 
 def case_sparse_and_small() -> None:
-    """Sparse gradients and small buckets go plain."""
+    """Small buckets go plain, sparse gradients as frames."""
     torch.manual_seed(3)
     model = nn.Sequential(nn.EmbeddingBag(50, 8, sparse=True, mode="sum"), nn.Linear(8, 2))
     ddp, state = hooked(model, gw.Compressor(gw.QSGD(4)))
     for step in range(3):
         generator = torch.Generator().manual_seed(10 * step + dist.get_rank())
         ddp(torch.randint(50, (16, 4), generator=generator)).sum().backward()
-    assert state.averager.traffic.bytes_sent == 0
+    sent = {b["elements"] is None: b["sent"] for b in state.report()["buckets"]}
+    assert sent == {True: "compressed", False: "plain"}
     assert_same_on_all_ranks(model)
 
 
@@ -306,6 +308,7 @@ def cases_for(world: int) -> dict[str, Case]:
             **globals(),
             **vars(torch_exchange_cases),
             **vars(torch_rules_cases),
+            **vars(torch_sparse_cases),
             **vars(torch_words_cases),
         }.items()
         if key.startswith("case_") and key != "case_two_groups"

@@ -54,15 +54,14 @@ class Buckets:
         self._put_together(index)
         return bool(stale)
 
+    def drop(self, index: int) -> None:
+        """Takes note that a bucket has none of these parameters any more."""
+        if index in self._layouts:
+            self._take_apart([index])
+
     def sizes(self) -> dict[int, int]:
         """The number of elements of each bucket, by index; 0 if it is sparse, or not of floats."""
         return {index: _count(self._layouts[index]) for index in sorted(self._layouts)}
-
-    def always_plain(self, smallest: int) -> dict[int, str]:
-        """Why buckets of fewer than ``smallest`` elements are never compressed, by index."""
-        few = f"fewer than {smallest} elements"
-        reasons = {0: "sparse gradients, or not floats"}
-        return {i: reasons.get(n, few) for i, n in self.sizes().items() if n < smallest}
 
     def layouts(self) -> dict[int, list[str]]:
         """The names of the parameters of each bucket, by index."""

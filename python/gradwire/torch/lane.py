@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from gradwire._arrays import ByteArray
 from gradwire._memory import TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange import checkpoint
@@ -24,6 +25,7 @@ from gradwire.torch.names import ParameterNames
 from gradwire.torch.pipeline import Pipeline, value_or_error
 from gradwire.torch.plain import PlainBuckets
 from gradwire.torch.regroup import Bucket, Regrouping
+from gradwire.torch.sparse_rows import SparseRows
 from gradwire.torch.stage import Stage
 from gradwire.torch.steps import Steps
 from gradwire.torch.used_parameters import UsedParameters
@@ -102,6 +104,9 @@ class Lane:
         self.plain = PlainBuckets(self.averager, group)
         self.pipeline = Pipeline(self.averager, turns.end)
         self.steps = Steps(self.averager, self.buckets, self.pipeline)
+        self.sparse: set[int] = set()
+        """The buckets that hold a sparse gradient which may be sent as frames."""
+        self._rows = SparseRows(self.averager)
         self._regrouping: Regrouping | None = None
         self._goes_on = False  # this pass continues the step before it
         used = self.buckets.used
@@ -125,11 +130,40 @@ class Lane:
 
     def take(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
         """Starts to average a bucket in place, perhaps not before the last one of the pass."""
+        self.sparse.discard(bucket.index)
         if self._regrouping is not None and not self._regrouping.is_for(bucket.layout):
             self._regrouping = None
         if self._regrouping is None:
             return self._average(bucket)
         return self._regrouping.hold(bucket).then(value_or_error)
+
+    def pass_over(self, index: int) -> None:
+        """Takes note that a bucket has no parameter of this lane."""
+        self.sparse.discard(index)
+        self.buckets.drop(index)
+
+    def take_sparse(self, index: int, gradient: torch.Tensor) -> torch.futures.Future[torch.Tensor]:
+        """Starts to average a sparse gradient; returns a future of the average."""
+        if self.buckets.update(index, []):
+            self.turns.restart()
+        self.sparse.discard(index)
+        takes = gradient.sparse_dim() == 1 and self.averager.compressor.estimates_gradient
+        if not takes or not self.is_on:
+            return self.plain.average(gradient)
+        self.sparse.add(index)
+        self.turns.begin(index)
+        if not self.turns.compresses(index):
+            return self.plain.average(gradient, partial(self.turns.end, index))
+        name, rows = str(index), self._rows
+
+        def complete(frames: Sequence[ByteArray]) -> torch.Tensor:
+            average, clipped = rows.complete(frames, gradient)
+            self.pipeline.saturated += clipped
+            self.plain.note(average)
+            self.turns.end(index)
+            return average
+
+        return self.pipeline.run(lambda: rows.compress(gradient, name), complete, gradient.device)
 
     def end_pass(self) -> None:
         """Call it after the last bucket of a backward pass."""
@@ -138,12 +172,22 @@ class Lane:
         self.buckets.used.end_pass()
         self.steps.note_last_bucket()
 
+    def always_plain(self) -> dict[int, str]:
+        """Why some buckets are never compressed, by index."""
+        few = f"fewer than {self.smallest} elements"
+        return {
+            index: few if count else "sparse gradients, or not floats"
+            for index, count in self.buckets.sizes().items()
+            if count < self.smallest and index not in self.sparse
+        }
+
     def choices(self) -> dict[int, bool]:
-        """Whether each bucket is compressed now, by index; small buckets never are."""
+        """Whether each bucket that may be compressed is compressed now, by index."""
+        plain = self.always_plain()
         return {
             index: self.is_on and self.turns.compresses(index)
-            for index, count in self.buckets.sizes().items()
-            if count >= self.smallest
+            for index in self.buckets.sizes()
+            if index not in plain
         }
 
     def save(self) -> dict[str, Any]:

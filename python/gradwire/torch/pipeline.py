@@ -64,50 +64,68 @@ class Pipeline:
         """
         on_cpu = buffer.device.type == "cpu"
         ready = None if on_cpu else torch.cuda.current_stream(buffer.device).record_event()
-        future: torch.futures.Future[Any] = torch.futures.Future(
-            devices=[] if on_cpu else [buffer.device]
-        )
-        self._pending.append(future)
-        self.stages[0].submit(partial(self._compress, index, buffer, used, ready, future))
-        return future.then(value_or_error)
+        host = buffer
 
-    def _compress(
-        self,
-        index: int,
-        buffer: torch.Tensor,
-        used: Sequence[bool],
-        ready: Any,
-        future: torch.futures.Future[Any],
-    ) -> None:
-        try:
-            self.check_failure()
+        def compress() -> Sequence[ByteArray]:
+            nonlocal host
             host = buffer if ready is None else _to_host(buffer, ready)
-            frames = self._averager.compress(as_array(host), str(index), used)
-        except Exception as error:
-            self._fail(error, future)
-            return
-        self.stages[1].submit(partial(self._complete, index, frames, host, buffer, future))
+            return self._averager.compress(as_array(host), str(index), used)
 
-    def _complete(
-        self,
-        index: int,
-        frames: Sequence[ByteArray],
-        host: torch.Tensor,
-        buffer: torch.Tensor,
-        future: torch.futures.Future[Any],
-    ) -> None:
-        try:
-            self.check_failure()
+        def complete(frames: Sequence[ByteArray]) -> torch.Tensor:
             in_place = host.dtype == torch.float32 or self._averager.keeps_float64(host)
             average = host if in_place else torch.empty(host.numel(), dtype=torch.float32)
             self._averager.complete(frames, str(index), average.numpy())
             if average is not buffer:
                 self.saturated += copy_saturated(average, buffer)
             self._on_end(index)
+            return buffer
+
+        return self.run(compress, complete, buffer.device)
+
+    def run(
+        self,
+        compress: Callable[[], Sequence[ByteArray]],
+        complete: Callable[[Sequence[ByteArray]], torch.Tensor],
+        device: torch.device,
+    ) -> torch.futures.Future[torch.Tensor]:
+        """Runs a function in each of the two threads, after those of all buckets before.
+
+        Args:
+            compress: makes frames.
+            complete: gets the frames; exchanges them and returns the average.
+            device: of the average.
+        """
+        future: torch.futures.Future[Any] = torch.futures.Future(
+            devices=[] if device.type == "cpu" else [device]
+        )
+        self._pending.append(future)
+        self.stages[0].submit(partial(self._compress, compress, complete, future))
+        return future.then(value_or_error)
+
+    def _compress(
+        self,
+        compress: Callable[[], Sequence[ByteArray]],
+        complete: Callable[[Sequence[ByteArray]], torch.Tensor],
+        future: torch.futures.Future[Any],
+    ) -> None:
+        try:
+            self.check_failure()
+            frames = compress()
         except Exception as error:
             self._fail(error, future)
             return
-        future.set_result(buffer)
+        self.stages[1].submit(partial(self._complete, partial(complete, frames), future))
+
+    def _complete(
+        self, complete: Callable[[], torch.Tensor], future: torch.futures.Future[Any]
+    ) -> None:
+        try:
+            self.check_failure()
+            average = complete()
+        except Exception as error:
+            self._fail(error, future)
+            return
+        future.set_result(average)
 
     def _fail(self, error: Exception, future: torch.futures.Future[Any]) -> None:
         if self.failure is None:

@@ -42,11 +42,15 @@ class PlainBuckets:
             if on_arrival is not None:
                 on_arrival()
             average = future.value()[0]
-            if self.watches and not is_finite(average):
-                self._averager.step_is_void = True
+            self.note(average)
             return average
 
         return work.get_future().then(finish)
+
+    def note(self, average: torch.Tensor) -> None:
+        """Takes note of an average: if it is not finite, the step is void."""
+        if self.watches and not is_finite(average):
+            self._averager.step_is_void = True
 
     def flush(self, index: int, buffer: torch.Tensor, used: Sequence[bool]) -> int:
         """Adds the memory of a bucket to its gradient, which is then sent by :meth:`average`.

@@ -83,10 +83,11 @@ def report_buckets(lane: Lane, always_plain: Mapping[int, str], phase: str) -> l
         compresses = index not in always_plain and turns.compresses(index)
         plain, compressed = seconds.get(turns.key(index), (None, None))
         reason = phase if turns.tuner is not None else "compressed without measuring"
+        is_sparse = index in lane.sparse
         rows.append(
             {
                 "index": index,
-                "elements": count,
+                "elements": None if is_sparse else count,
                 "pipeline": repr(lane.averager.compressor.pipeline),
                 "sent": COMPRESSED if compresses else PLAIN,
                 "reason": always_plain.get(index, reason),
@@ -167,5 +168,6 @@ def _bucket(bucket: Report, has_rules: bool) -> str:
     if reason == CHOSEN_BY_TIME and bucket["plain_seconds"] is not None:
         compressed, plain = 1e3 * bucket["compressed_seconds"], 1e3 * bucket["plain_seconds"]
         reason = f"compressed {compressed:.1f} ms, plain {plain:.1f} ms"
-    what = f"{bucket['elements']} elements" + (f", {bucket['pipeline']}" if has_rules else "")
+    what = "sparse rows" if bucket["elements"] is None else f"{bucket['elements']} elements"
+    what += f", {bucket['pipeline']}" if has_rules else ""
     return f"bucket {bucket['index']} {bucket['sent']} ({what}): {reason}"

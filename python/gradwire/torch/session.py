@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -80,8 +80,9 @@ class DDPSession:
         index, buffer = bucket.index(), bucket.buffer()
         if index == 0:
             self._begin_pass()
-        if buffer.is_sparse or not buffer.is_floating_point():
-            self._first.buckets.update(index, [])  # another bucket may have had this index
+        if not buffer.is_floating_point():
+            self._first.buckets.update(index, [])
+            self._pass_over(index, [0])
             future = self._first.plain.average(buffer)
         else:
             self._names.look_for_model_of(state, bucket.parameters()[0])
@@ -95,15 +96,24 @@ class DDPSession:
 
     def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
         parts = self._rules.split(bucket)
+        self._pass_over(bucket.index, parts)
         futures = {place: self._take(place, part) for place, part in parts.items()}
         if len(futures) == 1:
             return next(iter(futures.values()))
         joined = torch.futures.collect_all(list(futures.values()))
         return joined.then(partial(_joined, self._rules, bucket, list(futures)))
 
+    def _pass_over(self, index: int, places: Collection[int]) -> None:
+        """Tells lanes that a bucket is not theirs; another one of this number may have been."""
+        for number, lane in enumerate(self.lanes):
+            if number not in places:
+                lane.pass_over(index)
+
     def _take(self, place: int, part: Bucket) -> torch.futures.Future[torch.Tensor]:
         if place == EXCLUDED:
             return self._first.plain.average(part.buffer)
+        if part.buffer.is_sparse:
+            return self.lanes[place].take_sparse(part.index, part.buffer)
         return self.lanes[place].take(part)
 
     def _begin_pass(self) -> None:
@@ -165,7 +175,7 @@ class DDPSession:
         phase = report_phase(self.tuner, settled)
         buckets = []
         for lane, of_lane in zip(self.lanes, sizes):
-            plain = lane.buckets.always_plain(lane.smallest)
+            plain = lane.always_plain()
             if not is_on:
                 plain = dict.fromkeys(of_lane, str(phase["phase"]))
             buckets += report_buckets(lane, plain, str(phase["phase"]))
