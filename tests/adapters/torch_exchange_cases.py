@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed as dist
 from torch_training import expect
@@ -21,6 +22,17 @@ def case_communicator() -> None:
         average = communicator.step(x, "x")
         assert average.shape == x.shape and average.dtype == dtype
         assert torch.isclose(average.float().mean(), torch.tensor((1 + world) / 2), rtol=0.02)
+
+
+def case_other_sizes() -> None:
+    """Ranks that average tensors of other shapes are told so; no frame is called damaged."""
+    rank = dist.get_rank()
+    for algorithm in ("allgather", "sharded"):
+        for dtype, pipeline in ((torch.float32, gw.QSGD(4)), (torch.float64, gw.Lossless())):
+            communicator = gw.torch.Communicator(gw.Compressor(pipeline), algorithm=algorithm)
+            with pytest.raises(ValueError, match=rf"rank {1 - rank} sent \d+ elements") as caught:
+                communicator.step(torch.ones(4096 + 1024 * rank, dtype=dtype), "x")
+            assert not isinstance(caught.value, gw.CorruptFrameError)
 
 
 def case_allgather() -> None:

@@ -28,7 +28,7 @@ from gradwire.compressor import Compressor
 from gradwire.exchange.interface import Exchange
 from gradwire.exchange.traffic import Traffic
 from gradwire.exchange.used_parts import UsedParts, used_parts
-from gradwire.gradient_frames import decompress_gradient, decompress_sum
+from gradwire.gradient_frames import decompress_gradient, decompress_sum, inspect_gradient
 from gradwire.memory import NoMemory
 from gradwire.quantizers import Lossless
 
@@ -308,25 +308,30 @@ def decode(
     """Writes ``scale`` times the gradient in ``frame`` to ``out``, or adds it if ``add``.
 
     Raises:
-        CorruptFrameError: the frame does not hold a gradient of this size; names the sender.
+        ValueError: the gradient has another size than here; names the sender.
+        CorruptFrameError: the frame is damaged; names the sender.
         MissingCodeBookError: the frame needs a shared code book that is not loaded.
     """
     if frame.size == 0:
         out.fill(np.nan)
         return
     try:
-        if out.dtype == np.float64:
+        count = inspect_gradient(frame).count
+        if count == out.size and out.dtype == np.float64:
             exact = decompress_gradient(frame, max_size=out.nbytes, threads=threads).reshape(-1)
-            if exact.size != out.size:
-                raise CorruptFrameError(f"it has {exact.size} elements, expected {out.size}")
             np.copyto(out, scale * exact + out if add else scale * exact)
-        else:
+        elif count == out.size:
             decompress_gradient(frame, out, add, scale, threads=threads)
     except ValueError as error:
         kept = isinstance(error, (CorruptFrameError, MissingCodeBookError))
         raise (type(error) if kept else CorruptFrameError)(
             f"the frame that rank {sender} sent cannot be decoded: {error}"
         ) from error
+    if count != out.size:
+        raise ValueError(
+            f"rank {sender} sent {count} elements where {out.size} are expected here; all ranks "
+            "must average tensors of the same shapes, in the same order"
+        )
 
 
 def _is_finite(x: Any) -> bool:
