@@ -38,7 +38,6 @@ std::vector<std::uint64_t> read_ranges(BitReader& reader, std::uint64_t first,
     if (size > kMaxSymbols - numbers.size() || size - 1 > largest - next || reader.overrun()) {
       throw CorruptFrameError("code book has an invalid range of values or run lengths");
     }
-    numbers.reserve(numbers.size() + static_cast<std::size_t>(size));
     for (std::uint64_t i = 0; i < size; ++i) numbers.push_back(next + i);
     if (ranges == 1) return numbers;
     const std::uint64_t gap = read_omega(reader);

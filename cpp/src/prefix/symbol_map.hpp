@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <vector>
 
+#include "base/splitmix.hpp"
 #include "prefix/code_book.hpp"
 
 namespace gradwire {
@@ -37,6 +39,17 @@ class SymbolMap {
 
   std::size_t size() const { return size_; }
 
+  /// The largest number of slots that the search for an entry passes over.
+  std::size_t longest_search() const {
+    std::size_t longest = 0;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (!slots_[i].used) continue;
+      const std::size_t distance = (i - first_place(slots_[i].symbol)) & (slots_.size() - 1);
+      longest = std::max(longest, distance);
+    }
+    return longest;
+  }
+
   /// Calls f(symbol, number) for each entry, in no particular order.
   template <typename F>
   void for_each(F&& f) const {
@@ -52,10 +65,14 @@ class SymbolMap {
     bool used;
   };
 
+  /// The slot where the search for a symbol begins. All bits of the symbol must matter to the low
+  /// bits of the hash: honest keys may differ in a few of their high bits only.
+  std::size_t first_place(const Symbol& symbol) const {
+    return mix(symbol.key ^ symbol.run * 0x9E3779B97F4A7C15) & (slots_.size() - 1);
+  }
+
   std::size_t place(const Symbol& symbol) const {
-    std::uint64_t hash = (symbol.key ^ symbol.run * 0x9E3779B97F4A7C15) * 0xD6E8FEB86659FD93;
-    hash ^= hash >> 32;
-    std::size_t i = hash & (slots_.size() - 1);
+    std::size_t i = first_place(symbol);
     while (slots_[i].used && slots_[i].symbol != symbol) i = (i + 1) & (slots_.size() - 1);
     return i;
   }
