@@ -52,7 +52,7 @@ def test_takes_torch_tensors() -> None:
     gw.decompress_into(frame, out)
     assert torch.equal(out, torch.arange(60, dtype=torch.uint8))
     for dtype in (torch.float32, torch.bfloat16):
-        with pytest.raises(TypeError, match=r"codecs take integers|arrays that NumPy can view"):
+        with pytest.raises(TypeError, match="codecs take integers"):
             gw.compress(torch.zeros(3, dtype=dtype))
 
 

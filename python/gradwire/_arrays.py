@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from gradwire._core import DTYPES, BufferTooSmallError
-from gradwire._tensors import is_tensor, plain_tensor
+from gradwire._tensors import is_tensor, name_of_type, plain_tensor
 
 IntegerArray = npt.NDArray[Any]
 ByteArray = npt.NDArray[np.uint8]
@@ -71,13 +71,17 @@ def dtype_number(dtype: np.dtype[Any]) -> int:
     number = _NUMBER_OF.get(dtype.newbyteorder("="))
     if number is not None:
         return number
-    if dtype.kind in "fc" or dtype.name == "bfloat16":
-        raise TypeError(
-            f"the codecs take integers, got {dtype}; quantize the gradient first, or use "
-            "gradwire.Compressor(gradwire.QSGD(4)).compress(gradient), which does both"
-        )
+    if dtype.kind in "fc" or dtype.name.startswith(("bfloat", "float")):
+        _refuse_floats(dtype.name)
     known = ", ".join(d.name for d in DTYPES)
     raise TypeError(f"gradwire codes arrays of {known}, got {dtype}")
+
+
+def _refuse_floats(name: str) -> NoReturn:
+    raise TypeError(
+        f"the codecs take integers, got {name}; quantize the gradient first, or use "
+        "gradwire.Compressor(gradwire.QSGD(4)).compress(gradient), which does both"
+    )
 
 
 def as_integers(data: Any) -> tuple[IntegerArray, int]:
@@ -86,7 +90,13 @@ def as_integers(data: Any) -> tuple[IntegerArray, int]:
         number = _NUMBER_OF_NUM.get(data.dtype.num)  # fast path for nearly all calls
         if number is not None:
             return data, number
-    array = to_numpy(data)
+    if is_tensor(data):
+        data = plain_tensor(data, to_write=False)
+        if data.is_floating_point():
+            _refuse_floats(name_of_type(data))  # NumPy lacks some of these types
+        array = _from_dlpack(data)
+    else:
+        array = to_numpy(data)
     number = dtype_number(array.dtype)
     return np.asarray(array, dtype=DTYPES[number], order="C"), number
 

@@ -17,6 +17,11 @@ def is_tensor(data: Any) -> bool:
     return tensor is not None and isinstance(data, tensor)
 
 
+def name_of_type(data: Any) -> str:
+    """The name of the type of an array's or tensor's elements, for example "float8_e4m3fn"."""
+    return getattr(data.dtype, "name", None) or str(data.dtype).rpartition(".")[2]
+
+
 def _refuse(found: str, instead: str) -> None:
     raise TypeError(f"{found} is not supported; pass {instead}")
 

@@ -144,8 +144,9 @@ class Pipeline:
 
 
 def as_array(tensor: torch.Tensor) -> Any:
-    """A view of a tensor as a NumPy array; the tensor itself if it is bfloat16."""
-    return tensor if tensor.dtype == torch.bfloat16 else tensor.numpy()
+    """A view of a tensor as a NumPy array; the tensor itself if NumPy lacks its type."""
+    known = (torch.float32, torch.float16, torch.float64)
+    return tensor.numpy() if tensor.dtype in known else tensor
 
 
 def _to_host(buffer: torch.Tensor, ready: Any) -> torch.Tensor:
