@@ -62,6 +62,15 @@ py::array compress(const py::array& array, FloatType type, const Quantizer& quan
                        [&](auto out) { return compress_gradient(input.view, options, out); });
 }
 
+py::array compress_given(const py::array& levels, FloatType type, const Floats& scales,
+                         std::uint64_t bucket_size, const Options& codec) {
+  const std::vector<std::uint64_t> shape = shape_of(levels, sizeof(std::int8_t));
+  const LevelsView view{static_cast<const std::int8_t*>(levels.data()), shape, type,
+                        span_of(scales), bucket_size};
+  return written_bytes(max_levels_frame_size(view),
+                       [&](auto out) { return compress_levels(view, codec, out); });
+}
+
 py::array compress_some(const std::vector<std::uint64_t>& shape, FloatType type,
                         const py::array_t<std::uint32_t, py::array::c_style>& indices,
                         const Floats& values, std::optional<std::uint64_t> random_stream,
@@ -211,6 +220,8 @@ void register_gradients(py::module_& module) {
              py::arg("quantizer"), py::arg("codec"), py::arg("stream") = 0,
              py::arg("zero_nonfinite") = false, py::arg("residual") = py::none(),
              py::arg("beta") = 1.0f, py::arg("gamma") = 1.0f, py::arg("next") = py::none());
+  module.def("compress_levels", &compress_given, py::arg("levels"), py::arg("type"),
+             py::arg("scales"), py::arg("bucket_size"), py::arg("codec"));
   module.def("compress_sparse", &compress_some, py::arg("shape"), py::arg("type"),
              py::arg("indices"), py::arg("values"), py::arg("random_stream"), py::arg("value_type"),
              py::arg("quantizer"), py::arg("codec"), py::arg("stream"), py::arg("sent"));

@@ -67,6 +67,7 @@ from gradwire.gradient_frames import (
     inspect_gradient,
 )
 from gradwire.memory import DGCMomentum, EFSign, Memory, NoMemory, Residual, SignMomentum
+from gradwire.quantized import compress_levels, compress_selected
 from gradwire.quantizers import (
     QSGD,
     EFSignSGD,
@@ -164,6 +165,8 @@ __all__ = [
     "codecs",
     "compress",
     "compress_into",
+    "compress_levels",
+    "compress_selected",
     "compressor_from_params",
     "decompress",
     "decompress_gradient",

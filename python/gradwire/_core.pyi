@@ -141,6 +141,13 @@ def compress_gradient(
     gamma: float = ...,
     next: npt.NDArray[np.float32] | None = ...,
 ) -> npt.NDArray[np.uint8]: ...
+def compress_levels(
+    levels: npt.NDArray[np.int8],
+    type: FloatType,
+    scales: npt.NDArray[np.float32],
+    bucket_size: int,
+    codec: Options,
+) -> npt.NDArray[np.uint8]: ...
 def compress_sparse(
     shape: Sequence[int],
     type: FloatType,

@@ -61,6 +61,30 @@ TEST_CASE("a residual is what has been lost") {
   }
 }
 
+TEST_CASE("levels and scales of the caller") {
+  std::vector<std::int8_t> levels(300'001);
+  for (std::size_t i = 0; i < levels.size(); ++i) levels[i] = static_cast<std::int8_t>(i * i % 256);
+  std::vector<float> scales(3001);
+  for (std::size_t i = 0; i < scales.size(); ++i) scales[i] = 0.1f * static_cast<float>(i);
+  const std::uint64_t shape[] = {levels.size()};
+  LevelsView view{levels.data(), shape, FloatType::kFloat16, scales, 100};
+  std::vector<std::uint8_t> frame(max_levels_frame_size(view));
+  frame.resize(compress_levels(view, {}, frame));
+  std::vector<float> decoded(levels.size());
+  decompress_gradient(frame, decoded, false, 1);
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    CHECK(decoded[i] == static_cast<float>(levels[i]) * scales[i / 100]);
+  }
+  CHECK(inspect_gradient(frame).type == FloatType::kFloat16);
+  std::vector<std::uint8_t> room(max_levels_frame_size(view));
+  CHECK_THROWS_AS(compress_levels(view, {}, std::span(room).first(1000)), BufferTooSmallError);
+  view.bucket_size = 99;
+  CHECK_THROWS_WITH(compress_levels(view, {}, room), doctest::Contains("need 3031 scales"));
+  view.bucket_size = 100;
+  scales[7] = -1;
+  CHECK_THROWS_WITH(compress_levels(view, {}, room), doctest::Contains("at index 7"));
+}
+
 TEST_CASE("wrong arguments") {
   std::vector<float> x = gradient(1000);
   const auto frame = compressed(x, {});

@@ -18,14 +18,17 @@ KNOWN = "must hold float32, float16, bfloat16, float64, got"
 @EVERY_TYPE
 def test_float8_is_no_type_of_gradients(name: str) -> None:
     x = torch.ones(9).to(getattr(torch, name))
-
+    levels = np.ones(9, np.int8)
     frame = gw.Compressor(gw.Lossless()).compress(np.ones(9, np.float32))
     for call, message in (
         (lambda: gw.Compressor(gw.QSGD(4)).compress(x), f"a gradient {KNOWN} {name}; convert it"),
         (lambda: gw.QSGD(4).quantize(x), f"a gradient {KNOWN} {name}; convert it first"),
         (lambda: gw.TopK(0.1).sparsify(x), f"a gradient {KNOWN} {name}; convert it first"),
+        (lambda: gw.compress_levels(levels, x, 1), f"scales {KNOWN} {name}; convert it first"),
+        (lambda: gw.compress_selected(levels[:1], x[:1], 9), f"values {KNOWN} {name}"),
         (lambda: gw.decompress_gradient(frame, out=x), f"out {KNOWN} {name}$"),
         (lambda: gw.compress(x), f"the codecs take integers, got {name}; quantize the gradient"),
+        (lambda: gw.compress_levels(x, 1.0), f"the codecs take integers, got {name}; quantize"),
     ):
         with pytest.raises(TypeError, match=message):
             call()

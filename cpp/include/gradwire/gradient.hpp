@@ -97,6 +97,21 @@ std::size_t max_gradient_frame_size(const GradientView& gradient, const Gradient
 std::size_t compress_gradient(const GradientView& gradient, const GradientOptions& options,
                               std::span<std::uint8_t> out);
 
+/// A gradient that the caller has quantized: element i is levels[i] * the scale of its bucket.
+struct LevelsView {
+  const std::int8_t* levels = nullptr;
+  std::span<const std::uint64_t> shape;  ///< of the gradient, whose type was `type`
+  FloatType type = FloatType::kFloat32;
+  std::span<const float> scales;  ///< one per bucket, finite and not negative
+  std::uint64_t bucket_size = 0;  ///< number of elements that share a scale; 0: all
+};
+
+/// Like the functions above, for levels and scales of the caller, which are sent as they are.
+/// Throws std::invalid_argument if the scales are not valid, or not one per bucket.
+std::size_t max_levels_frame_size(const LevelsView& gradient);
+std::size_t compress_levels(const LevelsView& gradient, const Options& codec,
+                            std::span<std::uint8_t> out);
+
 /// Some elements of a gradient: ascending indices, and their values.
 struct SparseView {
   std::span<const std::uint64_t> shape;  ///< of the whole gradient, whose type is `type`
@@ -107,7 +122,7 @@ struct SparseView {
   std::optional<std::uint64_t> random_stream = std::nullopt;
 };
 
-/// Like the functions above, for some elements of a gradient. `options` apply to their values; with
+/// Like compress_gradient, for some elements of a gradient. `options` apply to their values; with
 /// kPlanes, these are sent as `value_type`. `sent`, unless null, receives the values as the
 /// receiver will decode them.
 std::size_t max_sparse_frame_size(const SparseView& gradient, const GradientOptions& options);

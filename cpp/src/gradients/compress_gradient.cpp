@@ -88,6 +88,22 @@ GradientHeader header_of(const GradientView& gradient, const GradientOptions& op
   return header;
 }
 
+/// Throws std::invalid_argument unless there is a valid scale for each bucket.
+void check_scales(std::span<const float> scales, const GradientHeader& header) {
+  if (scales.size() != header.scale_count()) {
+    throw std::invalid_argument(std::to_string(header.count) + " levels in buckets of " +
+                                std::to_string(header.bucket_size) + " need " +
+                                std::to_string(header.scale_count()) + " scales, got " +
+                                std::to_string(scales.size()));
+  }
+  const auto wrong = std::ranges::find_if_not(scales, is_scale);
+  if (wrong != scales.end()) {
+    throw std::invalid_argument("scales must be finite and not negative, got " +
+                                std::to_string(*wrong) + " at index " +
+                                std::to_string(wrong - scales.begin()));
+  }
+}
+
 std::size_t write_source(const QuantizingSource& source, const Options& options,
                          std::span<std::uint8_t> out) {
   const StreamedArray levels[] = {{DType::kInt8, true}};
@@ -107,6 +123,19 @@ Quantized write_quantized(const GradientView& gradient, const GradientOptions& o
   const LevelSource source(gradient, options);
   const std::size_t size = write_source(source, options.codec, out);
   return {.parts = {size}, .scales = source.scales()};  // which are complete now
+}
+
+/// Writes the scales after the other parts, which begin at out[head], and the header before them.
+/// Returns the size of the frame.
+std::size_t put_scales_and_header(Quantized made, GradientHeader header, const Options& codec,
+                                  std::size_t head, std::span<std::uint8_t> out) {
+  if (made.scales.size() > kFewScales) {
+    const auto place = std::accumulate(made.parts.begin(), made.parts.end(), head);
+    made.parts.push_back(write_scales(made.scales, codec, header, out.subspan(place)));
+  } else {
+    header.few_scales = std::move(made.scales);
+  }
+  return put_header(header, made.parts, head, out);
 }
 
 }  // namespace
@@ -131,19 +160,37 @@ std::size_t compress_gradient(const GradientView& gradient, const GradientOption
     return compress_planes(gradient, options.codec, out);
   }
   const std::size_t head = max_header_size(gradient.shape.size());
-  const std::span<std::uint8_t> room = out.subspan(head);
-  Quantized made = write_quantized(gradient, options, room);
+  Quantized made = write_quantized(gradient, options, out.subspan(head));
   GradientHeader header = header_of(gradient, options);
   if (made.zeros > 0) header.method = Method::kTernarySigns;
   header.sent -= made.zeros;
   header.base = static_cast<std::uint8_t>(made.base);
-  if (made.scales.size() > kFewScales) {
-    const auto place = std::accumulate(made.parts.begin(), made.parts.end(), std::size_t{0});
-    made.parts.push_back(write_scales(made.scales, options.codec, header, room.subspan(place)));
-  } else {
-    header.few_scales = std::move(made.scales);
-  }
-  return put_header(header, made.parts, head, out);
+  return put_scales_and_header(std::move(made), std::move(header), options.codec, head, out);
+}
+
+std::size_t max_levels_frame_size(const LevelsView& gradient) {
+  const std::uint64_t count = count_of({nullptr, gradient.type, gradient.shape});
+  return max_header_size(gradient.shape.size()) +
+         max_compressed_size({nullptr, DType::kInt8, {&count, 1}}) +
+         max_scales_size(gradient.scales.size(), ScaleType::kFloat32);
+}
+
+std::size_t compress_levels(const LevelsView& gradient, const Options& codec,
+                            std::span<std::uint8_t> out) {
+  check_room(out.size(), max_levels_frame_size(gradient));
+  GradientOptions options;
+  options.codec = codec;
+  // A decoder multiplies by scale / levels, which with one level is the scale itself.
+  options.quantizer.levels = 1;
+  options.quantizer.bucket_size = gradient.bucket_size;
+  options.quantizer.scale_type = ScaleType::kFloat32;
+  GradientHeader header = header_of({nullptr, gradient.type, gradient.shape}, options);
+  check_scales(gradient.scales, header);
+  const std::size_t head = max_header_size(gradient.shape.size());
+  const ArrayView levels{gradient.levels, DType::kInt8, {&header.count, 1}};
+  const std::size_t size = compress_into(levels, codec, out.subspan(head));
+  Quantized made{.parts = {size}, .scales = {gradient.scales.begin(), gradient.scales.end()}};
+  return put_scales_and_header(std::move(made), std::move(header), codec, head, out);
 }
 
 std::size_t max_sparse_frame_size(const SparseView& gradient, const GradientOptions& options) {
