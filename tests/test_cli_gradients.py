@@ -24,7 +24,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work_in(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("text", ["QSGD(4)", "gw.TopK(0.01, values=gw.QSGD(4))", "Lossless()"])
+@pytest.mark.parametrize(
+    "text",
+    ["QSGD(4)", "gw.TopK(0.01, values=gw.QSGD(4))", "TopK(0.01, warm_up=100)", "Lossless()"],
+)
 def test_a_gradient_there_and_back(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compress", "grad.npy", "--pipeline", text]) == 0
     assert "times smaller" in capsys.readouterr().out

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from gradwire import _core
 from gradwire._core import TailFit
 from gradwire._floats import Float32Array
+from gradwire._quantizer import Quantizer
 from gradwire._sparsifier import Chosen, Sparsifier, refined
 
 
@@ -45,7 +46,6 @@ class _Fitted:
             self.aim = self.high
 
 
-@dataclass
 class _SIDCo(Sparsifier):
     """Threshold from a distribution fitted in stages (Abdelmoniem et al., MLSys 2021).
 
@@ -62,12 +62,16 @@ class _SIDCo(Sparsifier):
     look_every: ClassVar[int] = 5
     tolerance: ClassVar[float] = 0.2
 
-    _state: dict[str, _Fitted] = field(default_factory=dict, init=False, repr=False, compare=False)
+    def __init__(
+        self, density: float = 0.01, values: str | Quantizer = "float32", *, warm_up: int = 0
+    ) -> None:
+        super().__init__(density, values, warm_up=warm_up)
+        self._state: dict[str, _Fitted] = {}
 
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         state = self._state.setdefault(name, _Fitted())
-        wanted = self._wanted(x)
-        aim = min(state.aim * self.density, 1.0)
+        wanted = self._wanted(x, step)
+        aim = min(state.aim * self.density_at(step), 1.0)
         threshold, stages = _core.sidco_threshold(x, aim, self.fit, state.stages)
         chosen = _core.select_above(x, threshold, threads)
         if x.size:
@@ -111,21 +115,18 @@ class _SIDCo(Sparsifier):
         self._state = {name: _Fitted(**values) for name, values in state.items()}
 
 
-@dataclass
 class SIDCoExponential(_SIDCo):
     """SIDCo with exponential fits: threshold -mean * ln(ratio) (section 2.3)."""
 
     fit: ClassVar[TailFit] = TailFit.EXPONENTIAL
 
 
-@dataclass
 class SIDCoGammaPareto(_SIDCo):
     """SIDCo with a closed-form gamma fit, then generalized Pareto fits (section 2.3)."""
 
     fit: ClassVar[TailFit] = TailFit.GAMMA_PARETO
 
 
-@dataclass
 class SIDCoPareto(_SIDCo):
     """SIDCo with generalized Pareto fits by moments (section 2.3).
 

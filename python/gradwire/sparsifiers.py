@@ -1,8 +1,9 @@
 """Sparsifiers: choose which elements of a gradient to send.
 
 ``density`` is the share of elements to send, above 0 and at most 1. ``values`` says how their
-values are sent: ``"float32"``, ``"float16"``, ``"bfloat16"``, or a quantizer. An object holds the
-state, if any, of each tensor name.
+values are sent: ``"float32"``, ``"float16"``, ``"bfloat16"``, or a quantizer. With ``warm_up=n``,
+the density begins at 0.25 and falls to ``density`` during the first n steps of each tensor. An
+object holds the state, if any, of each tensor name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from gradwire import _core
 from gradwire._checks import check_number
 from gradwire._floats import Float32Array
-from gradwire._quantizer import stream_of
+from gradwire._quantizer import Quantizer, stream_of
 from gradwire._sidco import SIDCoExponential, SIDCoGammaPareto, SIDCoPareto
 from gradwire._sparsifier import Chosen, Sparsifier, refined
 
@@ -35,15 +36,14 @@ __all__ = [
 ]
 
 
-@dataclass
 class TopK(Sparsifier):
     """The elements with the largest magnitudes, exactly (Aji and Heafield, EMNLP 2017)."""
 
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
-        return _core.top_k(x, self._wanted(x), threads)
+        return _core.top_k(x, self._wanted(x, step), threads)
 
 
-@dataclass
+@dataclass(init=False, repr=False)
 class RandomK(Sparsifier):
     """Random elements. Sender and receiver draw the same indices, so these are not sent.
 
@@ -55,30 +55,49 @@ class RandomK(Sparsifier):
         seed: selects the indices; all ranks draw the same ones.
     """
 
-    seed: int = 0
+    seed: int
+
+    def __init__(
+        self,
+        density: float = 0.01,
+        values: str | Quantizer = "float32",
+        seed: int = 0,
+        *,
+        warm_up: int = 0,
+    ) -> None:
+        super().__init__(density, values, warm_up=warm_up)
+        self.seed = seed
 
     def random_stream(self, name: str, step: int) -> int:
         """The random stream of this tensor and step, the same on all ranks."""
         return stream_of(self.seed, 0, name, step)
 
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
-        indices = _core.random_indices(x.size, self._wanted(x), self.random_stream(name, step))
+        stream = self.random_stream(name, step)
+        indices = _core.random_indices(x.size, self._wanted(x, step), stream)
         return indices, x[indices]
 
 
-@dataclass
+@dataclass(init=False, repr=False)
 class Threshold(Sparsifier):
     """All nonzero elements with at least some magnitude (Dryden et al., MLHPC 2016).
 
     Args:
-        threshold: the least magnitude, at least 0. ``density`` is ignored.
+        threshold: the least magnitude, at least 0. ``density`` is ignored, so there is no
+            ``warm_up``.
     """
 
     may_be_empty: ClassVar[bool] = True
-    threshold: float = 0.01
+    threshold: float
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __init__(
+        self,
+        density: float = 0.01,
+        values: str | Quantizer = "float32",
+        threshold: float = 0.01,
+    ) -> None:
+        super().__init__(density, values)
+        self.threshold = threshold
         check_number("threshold", self.threshold, may_be_infinite=True)
         if not self.threshold >= 0:
             raise ValueError(f"threshold must be at least 0, got {self.threshold}")
@@ -87,7 +106,6 @@ class Threshold(Sparsifier):
         return _core.select_above(x, self.threshold, threads)
 
 
-@dataclass
 class DGC(Sparsifier):
     """Threshold from the top of a sample, corrected (Lin et al., ICLR 2018, section 3.4).
 
@@ -102,9 +120,9 @@ class DGC(Sparsifier):
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         if x.size == 0:
             return _core.top_k(x, 0, threads)
-        wanted = self._wanted(x)
+        wanted = self._wanted(x, step)
         sample = _core.sample_magnitudes(x)
-        _, top = _core.top_k(sample, max(1, round(self.density * sample.size)), 1)
+        _, top = _core.top_k(sample, max(1, round(self.density_at(step) * sample.size)), 1)
         threshold = float(top.min(initial=np.float32(np.finfo(np.float32).max)))
         chosen = _core.select_above(x, threshold, threads)
         for _ in range(self.most_rounds):
@@ -123,7 +141,6 @@ def _mean_and_largest(x: Float32Array, threads: int) -> tuple[float, float]:
     return min(magnitudes / x.size, largest), largest
 
 
-@dataclass
 class RedSync(Sparsifier):
     """Threshold between mean and maximum by bisection.
 
@@ -137,7 +154,7 @@ class RedSync(Sparsifier):
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         if x.size == 0:
             return _core.top_k(x, 0, threads)
-        wanted = self._wanted(x)
+        wanted = self._wanted(x, step)
         mean, largest = _mean_and_largest(x, threads)
         low, high = 0.0, 1.0
         threshold = mean
@@ -154,7 +171,6 @@ class RedSync(Sparsifier):
         return _core.select_above(x, threshold, threads)
 
 
-@dataclass
 class RedSyncTrimmed(Sparsifier):
     """Top-k among the elements above a falling threshold (RedSync, algorithm 2).
 
@@ -167,7 +183,7 @@ class RedSyncTrimmed(Sparsifier):
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         if x.size == 0:
             return _core.top_k(x, 0, threads)
-        wanted = self._wanted(x)
+        wanted = self._wanted(x, step)
         mean, largest = _mean_and_largest(x, threads)
         share = 1 - self.step_down
         while share > 0:
@@ -178,7 +194,6 @@ class RedSyncTrimmed(Sparsifier):
         return _core.top_k(x, wanted, threads)
 
 
-@dataclass
 class GaussianK(Sparsifier):
     """Threshold from a normal distribution with the moments of the gradient, corrected.
 
@@ -192,11 +207,11 @@ class GaussianK(Sparsifier):
     def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
         if x.size == 0:
             return _core.top_k(x, 0, threads)
-        wanted = self._wanted(x)
+        wanted = self._wanted(x, step)
         total, squares, _, _ = _core.magnitude_sums(x, threads)
         mean = total / x.size
         deviation = max(squares / x.size - mean * mean, 0.0) ** 0.5
-        tail = min(max(1 - self.density / 2, 0.5), 1 - 1e-12)
+        tail = min(max(1 - self.density_at(step) / 2, 0.5), 1 - 1e-12)
         threshold = abs(mean) + deviation * statistics.NormalDist().inv_cdf(tail)
         for _ in range(self.most_rounds):
             count = _core.count_above(x, threshold, threads)
