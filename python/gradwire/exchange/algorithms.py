@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradwire._checks import check_choice, check_loss_scale
@@ -13,6 +13,7 @@ from gradwire.exchange.agreement import agree, settings_of
 from gradwire.exchange.allgather import Allgather
 from gradwire.exchange.averaging import Averager
 from gradwire.exchange.interface import Exchange
+from gradwire.exchange.scattered import Scattered
 from gradwire.exchange.sharded import Sharded
 
 ALGORITHMS = ("allgather", "sharded")
@@ -48,6 +49,32 @@ def make_averager(
     check_algorithm(algorithm)
     if algorithm == "auto":
         algorithm = "allgather" if exchange.world_size <= FEW_RANKS else "sharded"
+    _agree(compressor, exchange, algorithm, loss_scale, settings)
+    return (Allgather if algorithm == "allgather" else Sharded)(compressor, exchange)
+
+
+def make_scattered(
+    compressor: Compressor,
+    exchange: Exchange,
+    loss_scale: Callable[[], float] | None = None,
+    **settings: Any,
+) -> Scattered:
+    """Creates an averager that gives each rank its part of the average only.
+
+    See :func:`make_averager`. ``compressor`` must not send votes.
+    """
+    _agree(compressor, exchange, "scattered", loss_scale, settings)
+    return Scattered(compressor, exchange)
+
+
+def _agree(
+    compressor: Compressor,
+    exchange: Exchange,
+    algorithm: str,
+    loss_scale: Callable[[], float] | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Sets the rank and the loss scale of a compressor; compares the settings of all ranks."""
     check_loss_scale(loss_scale)
     if loss_scale is not None:
         compressor.loss_scale = loss_scale
@@ -55,11 +82,10 @@ def make_averager(
         warnings.warn(
             'nonfinite="zero" hides overflow from the loss scaler, whose scale will grow without '
             'limit; pass nonfinite="error", which makes the average NaN if a gradient overflows',
-            stacklevel=4,
+            stacklevel=5,
         )
     if exchange.rank == 0 and (loss := missing_memory(compressor.pipeline, compressor.memory)):
-        warnings.warn(loss, stacklevel=4)
+        warnings.warn(loss, stacklevel=5)
     compressor.rank = exchange.rank
     scaled = compressor.loss_scale is not None
     agree(exchange, settings_of(compressor, algorithm=algorithm, loss_scale=scaled, **settings))
-    return (Allgather if algorithm == "allgather" else Sharded)(compressor, exchange)

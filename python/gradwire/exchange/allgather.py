@@ -45,7 +45,7 @@ class Allgather(Averager):
     def _join(self, pieces: Sequence[TensorMemory | None], name: str) -> TensorMemory | None:
         return pieces[0]
 
-    def _split(self, memory: TensorMemory | None, count: int) -> Sequence[TensorMemory | None]:
+    def _split(self, memory: TensorMemory | None, name: str) -> Sequence[TensorMemory | None]:
         return [memory]
 
     def _take_back_parts(self, name: str, ranges: Ranges) -> None:

@@ -2,7 +2,8 @@
 
 There are two algorithms: :class:`~gradwire.exchange.allgather.Allgather` and
 :class:`~gradwire.exchange.sharded.Sharded`. Both give all ranks the same bits: a rank always adds
-in the order of ranks, and decodes its frames like those of other ranks.
+in the order of ranks, and decodes its frames like those of other ranks. Where each rank needs only
+its part of the average, :class:`~gradwire.exchange.scattered.Scattered` replaces them.
 
 Signs (:class:`~gradwire.quantizers.SignSGD`) are votes: with both algorithms, the average is the
 sign of their sum, and 0 for a tie (Bernstein et al., "signSGD with majority vote", ICLR 2019). With
@@ -32,7 +33,8 @@ from gradwire.gradient_frames import decompress_gradient, decompress_sum, inspec
 from gradwire.memory import NoMemory
 from gradwire.quantizers import Lossless
 
-_NOT_FINITE = np.empty(0, np.uint8)  # sent instead of a gradient with NaN or infinity
+NOT_FINITE = np.empty(0, np.uint8)
+"""Sent instead of a gradient with NaN or infinity."""
 
 Output = npt.NDArray[Any]
 
@@ -118,8 +120,7 @@ class Averager(ABC):
         else:
             frames = self._compress(x, name, zeros)
         self.traffic.add("compress", time.perf_counter() - begin)
-        world = self.exchange.world_size
-        self.traffic.add("bytes_raw", 2 * (world - 1) * x.nbytes // world)
+        self.traffic.add("bytes_raw", self._bytes_raw(x))
         self.traffic.add("bytes_sent", self._bytes_sent(frames))
         return frames
 
@@ -195,13 +196,13 @@ class Averager(ABC):
     ) -> None:
         """Replaces the memory of a tensor; with ``as_step``, as a step that can be undone."""
         self.counts[name] = count
-        for (store, part), piece in zip(self._places(name), self._split(memory, count)):
+        for (store, part), piece in zip(self._places(name), self._split(memory, name)):
             store.replace(part, piece, as_step)
 
     def set_start(self, name: str, memory: TensorMemory | None, count: int) -> None:
         """Replaces the memory to which a tensor returns if this step is undone."""
         self.counts[name] = count
-        for (store, part), piece in zip(self._places(name), self._split(memory, count)):
+        for (store, part), piece in zip(self._places(name), self._split(memory, name)):
             store.set_start(part, piece)
 
     def forget(self, name: str) -> None:
@@ -220,6 +221,12 @@ class Averager(ABC):
     def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
         """Bytes that this rank sends of the frames of a gradient."""
 
+    def _bytes_raw(self, x: Any) -> int:
+        """Bytes that a rank sends in the collective that is replaced: here, a ring all-reduce."""
+        world = self.exchange.world_size
+        size: int = x.nbytes
+        return 2 * (world - 1) * size // world
+
     @abstractmethod
     def _places(self, name: str) -> Sequence[tuple[Memory, str]]:
         """Where the memory of a tensor is: memories, and the names of its pieces in them."""
@@ -229,8 +236,8 @@ class Averager(ABC):
         """The memory of a tensor from the pieces of its places."""
 
     @abstractmethod
-    def _split(self, memory: TensorMemory | None, count: int) -> Sequence[TensorMemory | None]:
-        """The pieces of the memory of a tensor of ``count`` elements."""
+    def _split(self, memory: TensorMemory | None, name: str) -> Sequence[TensorMemory | None]:
+        """The pieces of the memory of a tensor."""
 
     @abstractmethod
     def _take_back_parts(self, name: str, ranges: Ranges) -> None:
@@ -248,11 +255,17 @@ class Averager(ABC):
         except ValueError:
             if _is_finite(x):
                 raise
-            return _NOT_FINITE
+            return NOT_FINITE
 
     def _allgather(self, frame: ByteArray, limit: int) -> list[ByteArray]:
         begin = time.perf_counter()
         received = self.exchange.allgather(frame, limit)
+        self.traffic.add("exchange", time.perf_counter() - begin)
+        return received
+
+    def _alltoall(self, frames: Sequence[ByteArray], limit: int) -> list[ByteArray]:
+        begin = time.perf_counter()
+        received = self.exchange.alltoall(frames, limit)
         self.traffic.add("exchange", time.perf_counter() - begin)
         return received
 

@@ -103,9 +103,9 @@ class Sharded(Averager):
             whole.arrays[SECOND_STAGE][begin:end] = second.at(whole.scale)[""]
         return whole
 
-    def _split(self, memory: TensorMemory | None, count: int) -> Sequence[TensorMemory | None]:
+    def _split(self, memory: TensorMemory | None, name: str) -> Sequence[TensorMemory | None]:
         """Second-stage residuals of other ranks' shards become those of the first stage."""
-        borders = self._borders(count)
+        borders = self._borders(self.counts[name])
         if memory is None:
             return [None] * (len(borders) + 1)
         second = None
@@ -132,12 +132,6 @@ class Sharded(Averager):
         world = self.exchange.world_size
         length = -(-count // (world * _UNIT)) * _UNIT
         return [(min(r * length, count), min((r + 1) * length, count)) for r in range(world)]
-
-    def _alltoall(self, frames: Sequence[ByteArray], limit: int) -> list[ByteArray]:
-        begin = time.perf_counter()
-        received = self.exchange.alltoall(frames, limit)
-        self.traffic.add("exchange", time.perf_counter() - begin)
-        return received
 
 
 def second_stage(compressor: Compressor) -> Compressor:

@@ -53,18 +53,25 @@ class Pipeline:
             raise self.failure
 
     def average(
-        self, index: int, buffer: torch.Tensor, used: Sequence[bool]
+        self,
+        index: int,
+        buffer: torch.Tensor,
+        used: Sequence[bool] | None = None,
+        out: torch.Tensor | None = None,
+        factor: float = 1.0,
     ) -> torch.futures.Future[torch.Tensor]:
-        """Starts to average a bucket in place; returns a future of ``buffer``.
+        """Starts to average a bucket; returns a future of ``out``.
 
         Args:
             index: of the bucket.
             buffer: its gradients.
-            used: whether this rank has used each of its parameters in this step.
+            used: whether this rank has used each of its parameters in this step; None for all.
+            out: where the average goes; None for ``buffer``.
+            factor: by which the average is multiplied.
         """
         on_cpu = buffer.device.type == "cpu"
         ready = None if on_cpu else torch.cuda.current_stream(buffer.device).record_event()
-        host = buffer
+        target, host = buffer if out is None else out, buffer
 
         def compress() -> Sequence[ByteArray]:
             nonlocal host
@@ -72,15 +79,16 @@ class Pipeline:
             return self._averager.compress(as_array(host), str(index), used)
 
         def complete(frames: Sequence[ByteArray]) -> torch.Tensor:
-            in_place = host.dtype == torch.float32 or self._averager.keeps_float64(host)
-            average = host if in_place else torch.empty(host.numel(), dtype=torch.float32)
+            average = self._room_for_average(target, host)
             self._averager.complete(frames, str(index), average.numpy())
-            if average is not buffer:
-                self.saturated += copy_saturated(average, buffer)
+            if factor != 1:
+                average.mul_(factor)
+            if average is not target:
+                self.saturated += copy_saturated(average, target)
             self._on_end(index)
-            return buffer
+            return target
 
-        return self.run(compress, complete, buffer.device)
+        return self.run(compress, complete, target.device)
 
     def run(
         self,
@@ -126,6 +134,14 @@ class Pipeline:
             self._fail(error, future)
             return
         future.set_result(average)
+
+    def _room_for_average(self, out: torch.Tensor, host: torch.Tensor) -> torch.Tensor:
+        """``out`` or ``host`` if the average fits there, otherwise a new tensor."""
+        dtype = torch.float64 if self._averager.keeps_float64(host) else torch.float32
+        for room in (out, host):
+            if room.device.type == "cpu" and room.dtype == dtype and room.numel() == out.numel():
+                return room
+        return torch.empty(out.numel(), dtype=dtype)
 
     def _fail(self, error: Exception, future: torch.futures.Future[Any]) -> None:
         if self.failure is None:
