@@ -39,7 +39,8 @@ class Steps:
         self._has_optimizer_stepped = False
         self._passes = 0  # since the last update
         self._shows_updates: bool | None = None  # None: not known yet
-        self._is_open = False  # a backward pass has begun and has not ended
+        self.is_open = False
+        """Whether a backward pass has begun and has not ended."""
         self._has_last_bucket = False  # of that pass
         _living.add(self)
 
@@ -64,7 +65,7 @@ class Steps:
             self._averager.go_on()
         else:
             self._buckets.end_step(not void, stepped)
-        self._is_open = is_backward
+        self.is_open = is_backward
         self._has_last_bucket = False
         return goes_on
 
@@ -87,7 +88,7 @@ class Steps:
         reentrant checkpointing, may call it before the last bucket."""
         self._pipeline.wait()
         if self._has_last_bucket:
-            self._is_open = False
+            self.is_open = False
 
     def skip(self) -> None:
         """Makes the step void, unless parameters have been updated since its last pass."""
@@ -99,7 +100,7 @@ class Steps:
         not finite, and after an error it cannot be finished."""
         if self.is_void():
             self._buckets.end_step(False, self._stepped)
-            self._is_open = False
+            self.is_open = False
 
     def note_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
         """Takes note of a step of an optimizer, if it has parameters of this model."""
@@ -128,7 +129,7 @@ class Steps:
 
     def is_void(self) -> bool:
         """Whether the averages of this step are not applied."""
-        return self._averager.step_is_void or self._is_open or self._pipeline.failure is not None
+        return self._averager.step_is_void or self.is_open or self._pipeline.failure is not None
 
 
 def _was_told_to_skip(optimizer: torch.optim.Optimizer) -> bool:
