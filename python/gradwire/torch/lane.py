@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,23 +11,16 @@ import torch
 import torch.distributed as dist
 
 from gradwire._arrays import ByteArray
-from gradwire._memory import TensorMemory
 from gradwire.compressor import Compressor
-from gradwire.exchange import checkpoint
 from gradwire.exchange.algorithms import make_averager
 from gradwire.exchange.tuner import Tuner
 from gradwire.memory import NoMemory
-from gradwire.torch.buckets import Buckets
-from gradwire.torch.collectives import GroupExchange
-from gradwire.torch.groups import GroupLease
+from gradwire.torch.channel import Channel
 from gradwire.torch.names import ParameterNames
 from gradwire.torch.pipeline import Pipeline, value_or_error
 from gradwire.torch.plain import PlainBuckets
 from gradwire.torch.regroup import Bucket, Regrouping
 from gradwire.torch.sparse_rows import SparseRows
-from gradwire.torch.stage import Stage
-from gradwire.torch.steps import Steps
-from gradwire.torch.used_parameters import UsedParameters
 
 SMALLEST = 4096
 """Smaller buckets (in elements) are sent by plain all-reduce: compressing does not pay off."""
@@ -69,7 +61,7 @@ class Turns:
         return self.tuner is None or self.tuner.compresses(self.key(index))
 
 
-class Lane:
+class Lane(Channel):
     """Averages buckets of one model with one compressor. All ranks must create it.
 
     Args:
@@ -92,26 +84,22 @@ class Lane:
         names: ParameterNames,
         turns: Turns,
     ) -> None:
-        lease = GroupLease(group)
-        self._finalizer: weakref.finalize[..., Any] = weakref.finalize(self, lease.end)
-        self.exchange = GroupExchange(lease.group, lease.number, group)
-        self.averager = make_averager(compressor, self.exchange, algorithm, loss_scale, **alike)
+        super().__init__(
+            group,
+            names,
+            lambda exchange: make_averager(compressor, exchange, algorithm, loss_scale, **alike),
+            lambda averager: Pipeline(averager, turns.end),
+        )
         self.smallest = SMALLEST if compressor.estimates_gradient else 1
         self.is_on = True
         """Whether this pass may compress."""
         self.turns = turns
-        self.buckets = Buckets(self.averager, names)
         self.plain = PlainBuckets(self.averager, group)
-        self.pipeline = Pipeline(self.averager, turns.end)
-        self.steps = Steps(self.averager, self.buckets, self.pipeline)
         self.sparse: set[int] = set()
         """The buckets that hold a sparse gradient which may be sent as frames."""
         self._rows = SparseRows(self.averager)
         self._regrouping: Regrouping | None = None
         self._goes_on = False  # this pass continues the step before it
-        used = self.buckets.used
-        self._finalizer.detach()
-        self._finalizer = weakref.finalize(self, _end, self.pipeline.stages, lease, used)
 
     def begin_pass(self) -> None:
         """Call it before the first bucket of a backward pass."""
@@ -191,43 +179,14 @@ class Lane:
         }
 
     def save(self) -> dict[str, Any]:
-        """The checkpoint of this lane."""
-        self.averager.check_open()
-        self.pipeline.come_to_rest()
-        self.steps.end_if_void()
-        state = checkpoint.save(self.averager, self.buckets.tensors())
-        self.buckets.reshape(state["tensors"])
-        loaded = self._regrouping
-        return {
-            **state,
-            "buckets": self.buckets.layouts() if loaded is None else dict(loaded.layouts),
-        }
+        """See :meth:`Channel.save`."""
+        state, loaded = super().save(), self._regrouping
+        return state if loaded is None else {**state, "buckets": dict(loaded.layouts)}
 
     def load(self, states: Sequence[dict[str, Any]], strict: bool) -> None:
-        """Continues from checkpoints of :meth:`save`.
-
-        Raises:
-            ValueError: see :meth:`CompressionState.load_state_dict`.
-        """
-        shapes = checkpoint.shapes_in(states)
-        self.buckets.used.watch()
-        self.buckets.check(shapes)
-        tensors: dict[str, TensorMemory] = checkpoint.tensors_from(self.averager, states, strict)
-        self.buckets.load(tensors, shapes)
+        """See :meth:`Channel.load`."""
+        super().load(states, strict)
         self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether :meth:`close` was called."""
-        return not self._finalizer.alive
-
-    def close(self) -> None:
-        """Ends the threads, releases the gloo group and discards all state."""
-        self._finalizer()
-        for stage in self.pipeline.stages:
-            stage.join()
-        self.exchange.close()
-        self.averager.close()
 
     def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
         index, buffer = bucket.index, bucket.buffer
@@ -258,11 +217,3 @@ class Lane:
                 regrouping.finish(wanted, self.pipeline.failure or error)
 
         torch.futures.collect_all([self._average(bucket) for bucket in wanted]).then(finish)
-
-
-def _end(stages: Sequence[Stage], lease: GroupLease, used: UsedParameters) -> None:
-    """Ends the resources of a lane. Must not refer to the lane itself."""
-    used.end()
-    compress, exchange = stages
-    compress.end(exchange.end)  # which may get work until then
-    lease.end()
