@@ -240,16 +240,17 @@ void register_gradients(py::module_& module) {
       py::arg("threads"));
   module.def(
       "decompress_sum",
-      [](const std::vector<py::object>& frames, Floats out, float scale, int threads) {
+      [](const std::vector<py::object>& frames, Floats out, const std::vector<float>& scales,
+         int threads) {
         std::deque<Bytes> in;
         for (const py::object& frame : frames) in.emplace_back(frame, false);
         std::vector<std::span<const std::uint8_t>> spans;
         for (Bytes& bytes : in) spans.push_back(bytes.span());
         const std::span<float> target = span_of(out);
         const py::gil_scoped_release release;
-        decompress_sum(spans, target, scale, threads);
+        decompress_sum(spans, target, scales, threads);
       },
-      py::arg("frames"), py::arg("out").noconvert(), py::arg("scale"), py::arg("threads"));
+      py::arg("frames"), py::arg("out").noconvert(), py::arg("scales"), py::arg("threads"));
   module.def(
       "decompress_exactly",
       [](const py::object& frame, const py::object& out, int threads) {

@@ -180,7 +180,7 @@ def decompress_gradient(
 def decompress_sum(
     frames: Sequence[npt.NDArray[np.uint8]],
     out: npt.NDArray[np.float32],
-    scale: float,
+    scales: Sequence[float],
     threads: int,
 ) -> None: ...
 def decompress_exactly(

@@ -67,12 +67,14 @@ def to_float32(array: FloatArray, kind: FloatType) -> Float32Array:
         return flat.astype(np.float32, copy=False)
 
 
-def as_output(out: Any, count: int) -> tuple[FloatArray, FloatType]:
-    """``out`` as a flat array of ``count`` elements that shares its memory, and its type."""
+def as_output(out: Any, count: int | None = None) -> tuple[FloatArray, FloatType]:
+    """``out`` as a flat array of ``count`` elements (None: any number) that shares its memory, and
+    its type."""
     if isinstance(out, (list, tuple, np.generic)):
         raise TypeError(f"out must be an array or tensor of floats, got {type(out).__name__}")
     array, kind = _host_array(out, "out", to_write=True)
     if not (array.flags.c_contiguous and array.flags.writeable and array.dtype.isnative):
         raise ValueError("out must be writable, C-contiguous and in native byte order")
-    check_count(array, count, "the gradient")
+    if count is not None:
+        check_count(array, count, "the gradient")
     return array.reshape(-1), kind

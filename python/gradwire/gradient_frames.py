@@ -147,6 +147,8 @@ def decompress_sum(
     scale: float = 1.0,
     max_size: float | None = None,
     threads: int | None = None,
+    *,
+    weights: Sequence[float] | None = None,
 ) -> Float32Array: ...
 @overload
 def decompress_sum(
@@ -155,6 +157,8 @@ def decompress_sum(
     scale: float = 1.0,
     max_size: float | None = None,
     threads: int | None = None,
+    *,
+    weights: Sequence[float] | None = None,
 ) -> Out: ...
 def decompress_sum(
     frames: Sequence[Any],
@@ -162,27 +166,43 @@ def decompress_sum(
     scale: float = 1.0,
     max_size: float | None = None,
     threads: int | None = None,
+    *,
+    weights: Sequence[float] | None = None,
 ) -> Any:
-    """Adds up gradients, for example those of all ranks, and multiplies them by ``scale``.
+    """Adds up gradients, for example those of all ranks: the sum of weight * gradient * scale.
 
-    The result is bit for bit that of calling :func:`decompress_gradient` for each frame, in order;
-    but ``out`` is written only once if all gradients were quantized in the same way.
+    The result is bit for bit that of calling :func:`decompress_gradient` for each frame, in order,
+    with ``scale=weights[r] * scale``; but ``out`` is written only a few times if all gradients were
+    quantized in the same way.
+
+    All frames share one result, so ``max_size`` bounds the memory of the call: besides the result,
+    decoding takes a few times the bytes of the result (at least 16 MB) and of the longest frame,
+    however many frames there are.
 
     Args:
         frames: one or more frames of gradients with the same number of elements.
         out: float32 array or torch CPU tensor to fill instead of a new one, as for
-            :func:`decompress_gradient`.
+            :func:`decompress_gradient`. Pass it if senders are not trusted: otherwise the first
+            frame says how many elements there must be.
         scale: factor by which the sum is multiplied, for example 1 / world size.
-        max_size: as for :func:`decompress_gradient`.
+        max_size: largest decoded size of one gradient in bytes to accept, which is also that of the
+            sum; checked before anything is allocated.
         threads: at most this many; None for the default.
+        weights: of the gradients, finite and not negative, one for each frame; None for 1 each.
+            Their weighted average takes ``scale=1 / sum(weights)``. A frame of weight 0 is checked
+            and decoded like any other.
 
     Returns:
         ``out``, or a new float32 array of the shape of the first gradient.
 
     Raises:
-        Error: as for :func:`decompress_gradient`; the message does not say which frame is wrong.
-        ValueError: ``frames`` is empty, gradients differ in size, or ``out`` overlaps a frame.
-        TypeError: ``out`` is not float32.
+        Error: as for :func:`decompress_gradient`; the message begins with the frame, for example
+            "frames[3]: ". Accidental damage of any frame leaves ``out`` unchanged, because all
+            checksums are verified before anything is written. After the error of a frame that was
+            made to deceive, ``out`` may hold anything.
+        ValueError: ``frames`` is empty, the size of a gradient differs from that of ``out`` or of
+            the first gradient, ``out`` overlaps a frame, or ``weights`` are not as described.
+        TypeError: ``out`` is not float32, or a frame does not hold bytes.
 
     >>> import gradwire as gw
     >>> import numpy as np
@@ -190,17 +210,41 @@ def decompress_sum(
     >>> average = gw.decompress_sum(frames, scale=1 / 3)
     >>> bool(np.isclose(average.mean(), 1, atol=0.3)), average.shape
     (True, (1000,))
+    >>> frames = [gw.Compressor(gw.Lossless()).compress(np.float32([x, 1])) for x in (2, 6)]
+    >>> gw.decompress_sum(frames, weights=[1, 3], scale=1 / 4)  # a weighted average
+    array([5., 1.], dtype=float32)
     """
     data = [as_bytes(frame) for frame in frames]
     if not data:
         raise ValueError("frames is empty; pass at least one frame")
-    _, _, shape, count, _ = _core.inspect_gradient(data[0])
-    _check_size(count, np.dtype("float32"), max_size)
+    factors = _factors(weights, scale, len(data))
+    try:
+        _, _, shape, count, _ = _core.inspect_gradient(data[0])
+        _check_size(count, np.dtype("float32"), max_size)
+    except _core.Error as error:
+        raise type(error)(f"frames[0]: {error}") from None
     target = np.empty(shape, np.float32) if out is None else out
-    flat, kind = as_output(target, count)
+    flat, kind = as_output(target)
     if kind != FloatType.FLOAT32:
         raise TypeError(f"out must be float32, got {_name(kind)}")
     for frame in data:
         check_apart(flat, "out", frame, "one of the frames")
-    _core.decompress_sum(data, flat, scale, threads or 0)
+    _core.decompress_sum(data, flat, factors, threads or 0)
     return target
+
+
+def _factors(weights: Sequence[float] | None, scale: float, count: int) -> list[float]:
+    """The factor of each of ``count`` gradients in a sum."""
+    if weights is None:
+        return [scale] * count
+    given = [float(weight) for weight in weights]
+    if len(given) != count:
+        raise ValueError(f"got {len(given)} weights for {count} frames; pass one for each frame")
+    most = float(np.finfo(np.float32).max)
+    for index, weight in enumerate(given):
+        if not (weight >= 0 and abs(weight * scale) <= most):
+            raise ValueError(
+                f"weights[{index}] is {weight} and scale {scale}; a weight must not be negative, "
+                "and its product with scale must be a finite float32"
+            )
+    return [weight * scale for weight in given]

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::vector<float> out(info.count);
     gradwire::decompress_gradient(frame, out, size % 2 == 0, 0.5f, 1);
     const std::span<const std::uint8_t> twice[] = {frame, frame};
-    gradwire::decompress_sum(twice, out, 0.5f, 1);
+    const float scales[] = {0.5f, 2.0f};
+    gradwire::decompress_sum(twice, out, scales, 1);
     if (info.method != gradwire::Method::kPlanes) return 0;
     std::vector<std::uint8_t> exact(info.count * gradwire::item_size(info.type));
     gradwire::decompress_exactly(frame, exact, 1);

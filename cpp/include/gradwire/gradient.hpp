@@ -146,11 +146,13 @@ GradientInfo inspect_gradient(std::span<const std::uint8_t> frame);
 void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> out, bool add,
                          float scale, int threads = 0);
 
-/// Sets out = scale * the sum of the gradients in `frames`, added in order. The result has the same
-/// bits as one decompress_gradient after the other, but `out` is traversed only once if all frames
-/// hold levels with the same buckets and chunks.
+/// Sets out = the sum of scales[k] * the gradient in frames[k], added in order. The result has the
+/// same bits as one decompress_gradient after the other, but `out` is traversed only once for many
+/// frames that hold levels with the same buckets and chunks. All checksums are verified before
+/// anything is written. Messages of errors begin with the frame: "frames[3]: ". The memory that
+/// this takes does not grow with the number of frames.
 void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::span<float> out,
-                    float scale, int threads = 0);
+                    std::span<const float> scales, int threads = 0);
 
 /// Decodes the exact elements of a frame of kPlanes, in the type of the gradient.
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,

@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/executor.hpp"
 #include "frame/chunk_reader.hpp"
 #include "gradients/parts.hpp"
 #include "gradients/pieces.hpp"
@@ -21,8 +22,10 @@ struct Target {
   int threads;
 };
 
-/// Adds up gradients that have the same chunks and buckets, bucket by bucket.
-void read_levels(std::span<const ParsedGradient> parsed, const Target& target) {
+/// Adds up gradients that have the same chunks and buckets, bucket by bucket, each multiplied by
+/// its factor in place of target.scale.
+void read_levels(std::span<const ParsedGradient> parsed, std::span<const float> factors,
+                 const Target& target) {
   std::vector<std::vector<float>> scales;
   std::vector<ChunkReader> levels;
   for (const ParsedGradient& one : parsed) {
@@ -40,22 +43,12 @@ void read_levels(std::span<const ParsedGradient> parsed, const Target& target) {
         }
         const float unit = level_unit(scales[k][b], parsed[k].header.levels);
         const auto* const in = reinterpret_cast<const std::int8_t*>(chunks[k].data + first - begin);
-        kernels().floats.dequantize(in, count, unit * target.scale, adds, target.out + first);
+        kernels().floats.dequantize(in, count, unit * factors[k], adds, target.out + first);
       }
     };
     for_each_bucket(begin, begin + chunks->count, parsed[0].header.bucket_size, add_up);
   };
   ChunkReader::for_each_chunk(levels, target.threads, read_chunk);
-}
-
-/// Whether read_levels can add these gradients up in one pass.
-bool are_alike(std::span<const ParsedGradient> parsed) {
-  const auto borders = [](const ParsedGradient& one) { return parse_frame(one.parts[0]).borders; };
-  return std::ranges::all_of(parsed, [&](const ParsedGradient& one) {
-    return one.header.method == Method::kLevels &&
-           one.header.bucket_size == parsed[0].header.bucket_size &&
-           borders(one) == borders(parsed[0]);
-  });
 }
 
 void read_powers(const ParsedGradient& parsed, const Target& target) {
@@ -93,13 +86,90 @@ void check_count(const ParsedGradient& parsed, std::span<float> out) {
                               " elements, the gradient has " + std::to_string(parsed.header.count));
 }
 
+constexpr std::size_t kLeastRoom = std::size_t{16} << 20;  // bytes for a group of small gradients
+constexpr std::size_t kDecoderBytes = std::size_t{128} << 10;  // of the tables of most decoders
+
+/// Calls work(), and puts the index of a frame before the messages of its errors.
+template <typename Work>
+void naming(std::size_t k, const Work& work) {
+  const auto named = [k](const std::exception& error) {
+    return "frames[" + std::to_string(k) + "]: " + error.what();
+  };
+  try {
+    work();
+  } catch (const TruncatedFrameError& error) {
+    throw TruncatedFrameError(named(error));
+  } catch (const CorruptFrameError& error) {
+    throw CorruptFrameError(named(error));
+  } catch (const UnsupportedFormatError& error) {
+    throw UnsupportedFormatError(named(error));
+  } catch (const MissingCodeBookError& error) {
+    throw MissingCodeBookError(named(error));
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(named(error));
+  }
+}
+
+/// Verifies the checksums of all parts, and of their parts. `depth` is the number of gradient
+/// frames that may be nested: float scales in the values of a sparse gradient.
+void verify_parts(const ParsedGradient& parsed, int depth = 3) {
+  if (depth == 0) throw CorruptFrameError("gradient frames are nested too deeply");
+  for (const std::span<const std::uint8_t> part : parsed.parts) {
+    if (part.size() > 1 && part[1] == kGradientMagic) {
+      verify_parts(parse_gradient(part, Extent::kPart), depth - 1);
+    } else {
+      verify_checksum(part, parse_frame(part, Extent::kPart));
+    }
+  }
+}
+
+/// How many of the first gradients read_levels can add up in one pass, in at most `room` bytes; at
+/// least one. So the memory does not grow with the number of gradients.
+std::size_t size_of_group(std::span<const ParsedGradient> parsed, std::size_t room, int threads) {
+  const GradientHeader& first = parsed[0].header;
+  if (first.method != Method::kLevels || parsed.size() == 1) return 1;
+  const auto borders = [](const ParsedGradient& one) { return parse_frame(one.parts[0]).borders; };
+  const std::vector<std::uint64_t> begin = borders(parsed[0]);
+  std::uint64_t longest = 0;
+  for (std::size_t i = 1; i < begin.size(); ++i)
+    longest = std::max(longest, begin[i] - begin[i - 1]);
+  const auto chunks = std::min(begin.size(), static_cast<std::size_t>(usable_threads(threads)));
+  const std::uint64_t bytes =
+      longest * chunks + first.scale_count() * sizeof(float) + kDecoderBytes;
+  const std::size_t most =
+      std::min<std::size_t>(parsed.size(), std::max<std::uint64_t>(1, room / bytes));
+  std::size_t count = 1;
+  while (count < most && parsed[count].header.method == Method::kLevels &&
+         parsed[count].header.bucket_size == first.bucket_size && borders(parsed[count]) == begin) {
+    ++count;
+  }
+  return count;
+}
+
+/// Adds up a group of gradients, the first of which is frame k.
+void add_group(std::span<const ParsedGradient> parsed, std::size_t k,
+               std::span<const float> factors, const Target& target) {
+  try {
+    read_levels(parsed, factors, target);
+  } catch (const Error&) {
+    for (const ParsedGradient& one : parsed) {  // find out which frame is wrong
+      naming(k++, [&] {
+        read_scales(one);
+        ChunkReader(one.parts[0]).for_each_chunk(target.threads, [](std::size_t, const Elements&) {
+        });
+      });
+    }
+    throw;
+  }
+}
+
 }  // namespace
 
 void decompress_parsed(const ParsedGradient& parsed, std::span<float> out, bool add, float scale,
                        int threads) {
   const Target target{out.data(), add, scale, threads};
   switch (parsed.header.method) {
-    case Method::kLevels: return read_levels({&parsed, 1}, target);
+    case Method::kLevels: return read_levels({&parsed, 1}, {&scale, 1}, target);
     case Method::kSigns:
     case Method::kTernarySigns: return read_signs(parsed, out.data(), add, scale, threads);
     case Method::kPowers: return read_powers(parsed, target);
@@ -122,17 +192,29 @@ void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> o
 }
 
 void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::span<float> out,
-                    float scale, int threads) {
+                    std::span<const float> scales, int threads) {
+  if (scales.size() != frames.size()) {
+    throw std::invalid_argument("there must be one scale for each frame");
+  }
   std::vector<ParsedGradient> parsed;
-  for (const std::span<const std::uint8_t> frame : frames) {
-    parsed.push_back(parse_gradient(frame));
-    check_count(parsed.back(), out);
+  for (std::size_t k = 0; k < frames.size(); ++k) {
+    naming(k, [&] {
+      parsed.push_back(parse_gradient(frames[k]));
+      check_count(parsed.back(), out);
+      verify_parts(parsed.back());
+    });
   }
   if (parsed.empty()) std::ranges::fill(out, 0.0f);
-  if (!parsed.empty() && are_alike(parsed))
-    return read_levels(parsed, {out.data(), false, scale, threads});
-  for (std::size_t k = 0; k < parsed.size(); ++k) {
-    decompress_parsed(parsed[k], out, k > 0, scale, threads);
+  const std::size_t room = std::max(out.size_bytes(), kLeastRoom);
+  for (std::size_t k = 0; k < parsed.size();) {
+    const std::size_t count = size_of_group(std::span(parsed).subspan(k), room, threads);
+    const Target target{out.data(), k > 0, scales[k], threads};
+    if (count == 1) {
+      naming(k, [&] { decompress_parsed(parsed[k], out, target.add, target.scale, threads); });
+    } else {
+      add_group(std::span(parsed).subspan(k, count), k, scales.subspan(k, count), target);
+    }
+    k += count;
   }
 }
 
