@@ -19,9 +19,9 @@ import numpy as np
 from gradwire._arrays import ByteArray
 from gradwire._extras import needs
 from gradwire.compressor import Compressor
-from gradwire.exchange.adapter import NamedTensors
+from gradwire.exchange.adapter import NamedTensors, Pending
 from gradwire.exchange.algorithms import make_averager
-from gradwire.exchange.averaging import Output
+from gradwire.exchange.decoding import Output
 from gradwire.exchange.interface import Exchange, check_sizes
 
 with needs("mpi", "mpi4py"):
@@ -101,12 +101,14 @@ class Averager(NamedTensors):
         self._pending: set[str] = set()
         self.traffic = self.averager.traffic
 
-    def average(self, x: Any, name: str) -> Output:
+    def average(self, x: Any, name: str, weight: float | None = None) -> Output:
         """Averages a gradient over all ranks.
 
         Args:
             x: floats, of any shape, the same on all ranks; a NumPy array or torch CPU tensor.
             name: of the tensor, the same on all ranks. Each name has separate memory.
+            weight: of this rank, if ranks count differently: finite and not negative. All ranks
+                must pass one, or none of them; see :meth:`gradwire.torch.Communicator.step`.
 
         Returns:
             A new array of the shape of ``x``: float32, or float64 if ``x`` is float64 and the
@@ -114,18 +116,20 @@ class Averager(NamedTensors):
 
         Raises:
             TypeError: ``x`` does not hold floats.
-            ValueError: a tensor of this name is being averaged already.
+            ValueError: a tensor of this name is being averaged already. On all ranks: only some
+                have a weight, one is negative or not finite, or all are 0.
             CorruptFrameError: a frame was damaged in transit; names the sender.
             RuntimeError: this averager was closed.
         """
-        return self.start(x, name).wait()
+        return self.start(x, name, weight).wait()
 
-    def start(self, x: Any, name: str) -> Pending:
+    def start(self, x: Any, name: str, weight: float | None = None) -> Pending[Output]:
         """Starts to average a gradient.
 
         Args:
             x: as for :meth:`average`; it may be changed once this returns.
             name: as for :meth:`average`.
+            weight: as for :meth:`average`.
 
         Returns:
             An object whose ``wait()`` returns what :meth:`average` does. Call these in the same
@@ -138,7 +142,8 @@ class Averager(NamedTensors):
             raise ValueError(f"tensor {name!r} is being averaged already; call its wait() first")
         shape = tuple(x.shape)
         out = self.averager.room_for(x)
-        frames = self.averager.compress(x.reshape(-1), name)
+        own = None if weight is None else float(weight)
+        frames = self.averager.compress(x.reshape(-1), name, weight=own)
         try:
             finish = self.averager.start(frames, name, out)
         except BaseException:
@@ -169,17 +174,3 @@ def _duplicate(comm: MPI.Comm) -> MPI.Comm:
     own = comm.Dup()
     comm.Set_attr(_keyval, own)
     return own
-
-
-class Pending:
-    """An average that may not have arrived yet."""
-
-    def __init__(self, finish: Callable[[], Output]) -> None:
-        self._finish = finish
-        self._average: Output | None = None
-
-    def wait(self) -> Output:
-        """Waits for the average and returns it; see :meth:`Averager.average`."""
-        if self._average is None:
-            self._average = self._finish()
-        return self._average

@@ -34,6 +34,25 @@ def check_lossless(algorithm: str) -> None:
     np.testing.assert_allclose(exact, expected / 3, atol=1e-14)
 
 
+def check_weights(algorithm: str) -> None:
+    """Ranks count by their weights; where these are wrong, all ranks say so and may go on."""
+    averager = gw.mpi.Averager(gw.Compressor(gw.Lossless()), algorithm=algorithm)
+    weights = np.arange(COMM.size) * 2.5 + (COMM.size == 1)
+    gradients = [gradient(r).astype(np.float64) / 3 for r in range(COMM.size)]
+    expected = np.average(gradients, axis=0, weights=weights)
+    own, weight = gradients[COMM.rank], weights[COMM.rank]
+    np.testing.assert_allclose(averager.average(own, "a", weight), expected, atol=1e-14)
+    np.testing.assert_allclose(averager.average(own, "b"), np.mean(gradients, axis=0), atol=1e-14)
+    average = averager.average(own.astype(np.float32), "c", weight=weight)
+    np.testing.assert_allclose(average, expected, atol=1e-6)
+    expect(ValueError, "all ranks gave the weight 0", lambda: averager.average(own, "a", 0))
+    if COMM.size > 1:
+        mixed = None if COMM.rank == 1 else 1.0
+        expect(ValueError, "rank 1 gave none", lambda: averager.average(own, "a", mixed))
+    np.testing.assert_allclose(averager.average(own, "a", weight), expected, atol=1e-14)
+    averager.close()
+
+
 def check_error_feedback(algorithm: str) -> None:
     """Over some steps the averages of a constant gradient add up to it; alike on all ranks."""
     compressor = gw.Compressor(gw.TopK(0.2), memory=gw.Residual())
@@ -167,6 +186,7 @@ def main() -> None:
     try:
         for algorithm in ("allgather", "sharded"):
             check_lossless(algorithm)
+            check_weights(algorithm)
             check_error_feedback(algorithm)
             for pipeline, memory in (
                 (gw.QSGD(4), gw.Residual()),

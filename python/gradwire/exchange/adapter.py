@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gradwire.exchange import checkpoint
 from gradwire.exchange.averaging import Averager
 
+Result = TypeVar("Result")
 Self = TypeVar("Self", bound="Closing")
 
 
@@ -32,6 +33,27 @@ class Closing(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Pending(Generic[Result]):
+    """Averages that may not have arrived yet."""
+
+    def __init__(self, finish: Callable[[], Result]) -> None:
+        self._finish: Callable[[], Result] | None = finish
+        self._result: Result
+        self._error: Exception | None = None
+
+    def wait(self) -> Result:
+        """Waits for what was started, and returns it or raises its error; the same each time."""
+        if self._finish is not None:
+            try:
+                self._result = self._finish()
+            except Exception as error:
+                self._error = error
+            self._finish = None  # not after an interruption
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 class NamedTensors(Closing):

@@ -16,6 +16,10 @@ _LONGEST = 1 << 20
 """Largest size in bytes of the settings of one rank."""
 
 
+class CommonError(ValueError):
+    """An error that all ranks raise at the same point, so that they may go on together."""
+
+
 def settings_of(compressor: Compressor, **more: Any) -> dict[str, str]:
     """All settings that must be identical on all ranks, as text."""
     return {
@@ -32,7 +36,7 @@ def agree(exchange: Exchange, settings: dict[str, str]) -> None:
     """Compares the settings of all ranks; all ranks must call it.
 
     Raises:
-        ValueError: two ranks differ; the message names them and the settings.
+        CommonError: two ranks differ; the message names them and the settings.
     """
     text = np.frombuffer(json.dumps(settings).encode(), np.uint8)
     everyone = [_parse(data.tobytes()) for data in exchange.allgather(text, _LONGEST)]
@@ -41,7 +45,7 @@ def agree(exchange: Exchange, settings: dict[str, str]) -> None:
         differing = [key for key in sorted({*first, *other}) if first.get(key) != other.get(key)]
         if differing:
             lines = [f"  {key}: {first.get(key)} and {other.get(key)}" for key in differing]
-            raise ValueError(
+            raise CommonError(
                 f"rank 0 and rank {rank} have different settings; configure them identically:\n"
                 + "\n".join(lines)
             )

@@ -7,7 +7,9 @@ from typing import Any
 
 from gradwire._arrays import ByteArray
 from gradwire._memory import Memory, Ranges, TensorMemory
-from gradwire.exchange.averaging import Averager, Output, largest_frame
+from gradwire.exchange.averaging import Averager
+from gradwire.exchange.decoding import Output, largest_frame
+from gradwire.exchange.weights import take_weights
 
 
 class Allgather(Averager):
@@ -29,8 +31,9 @@ class Allgather(Averager):
         return lambda: self._finish(arrive(), name, out)
 
     def _finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
-        frames, unused = self._without_marks(received, name)
-        self.add_up(frames, out)
+        weighted, weights = take_weights(received)
+        frames, unused = self._without_marks(weighted, name)
+        self.add_up(frames, out, weights)
         self._scale_votes(out)
         self._leave_unused(unused, name, out)
         self._note_nonfinite(frames, name)

@@ -8,6 +8,11 @@ its part of the average, :class:`~gradwire.exchange.scattered.Scattered` replace
 Signs (:class:`~gradwire.quantizers.SignSGD`) are votes: with both algorithms, the average is the
 sign of their sum, and 0 for a tie (Bernstein et al., "signSGD with majority vote", ICLR 2019). With
 a loss scale, the result is multiplied by it, as gradients are.
+
+Ranks may have weights, as for batches of different sizes: the average is then the sum of weight
+times gradient, divided by the sum of weights, and a rank has as many votes as its weight says. The
+memory of a rank keeps what was left out of its gradient itself, without the weight; it is sent with
+the weight of the step in which it is sent.
 """
 
 from __future__ import annotations
@@ -19,24 +24,22 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gradwire._arrays import ByteArray
-from gradwire._core import CorruptFrameError, MissingCodeBookError
 from gradwire._floats import as_floats, to_float32
 from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.compressor import Compressor
+from gradwire.exchange import decoding
+from gradwire.exchange.decoding import Output
 from gradwire.exchange.interface import Exchange
 from gradwire.exchange.traffic import Traffic
 from gradwire.exchange.used_parts import UsedParts, used_parts
-from gradwire.gradient_frames import decompress_gradient, decompress_sum, inspect_gradient
+from gradwire.exchange.weights import factors_of, with_weight
 from gradwire.memory import NoMemory
 from gradwire.quantizers import Lossless
 
 NOT_FINITE = np.empty(0, np.uint8)
 """Sent instead of a gradient with NaN or infinity."""
-
-Output = npt.NDArray[Any]
 
 
 class Averager(ABC):
@@ -68,7 +71,9 @@ class Averager(ABC):
         """The name of the algorithm."""
         return type(self).__name__.lower()
 
-    def average(self, x: Any, name: str, out: Output | None = None) -> Output:
+    def average(
+        self, x: Any, name: str, out: Output | None = None, weight: float | None = None
+    ) -> Output:
         """The average of ``x`` over all ranks.
 
         Args:
@@ -76,13 +81,14 @@ class Averager(ABC):
             name: of the tensor.
             out: flat array to fill: float32, or float64 for float64 with ``Lossless``; None for a
                 new one.
+            weight: see :meth:`compress`.
 
         Returns:
             ``out``, or a new flat array.
         """
         if out is None:
             out = self.room_for(x)
-        frames = self.compress(x.reshape(-1), name)
+        frames = self.compress(x.reshape(-1), name, weight=weight)
         try:
             self.complete(frames, name, out)
         except BaseException:
@@ -99,18 +105,30 @@ class Averager(ABC):
         dtype = np.float64 if self.keeps_float64(x) else np.float32
         return np.empty(int(np.prod(x.shape)), dtype)
 
-    def compress(self, x: Any, name: str, used: Sequence[bool] | None = None) -> list[ByteArray]:
+    def compress(
+        self,
+        x: Any,
+        name: str,
+        used: Sequence[bool] | None = None,
+        weight: float | None = None,
+    ) -> list[ByteArray]:
         """Frames of a flat gradient. If it is not finite, the average will be NaN, as a sum is.
+
+        A rank of weight 0 sends zeros, whatever its gradient is, and its memory is unchanged.
 
         Args:
             x: the gradient.
             name: of the tensor.
             used: whether this rank has used each of :attr:`parts` in this step; None for all.
+            weight: of this rank in the average. All ranks must pass one, or none of them.
         """
         self.check_open()
         begin = time.perf_counter()
         self.counts[name] = int(x.shape[0])
-        zeros = self.untouched(x, name)
+        raw = x.nbytes
+        if weight == 0:
+            x = np.zeros(x.shape[0], np.float32)
+        zeros = [(0, x.shape[0])] if weight == 0 else self.untouched(x, name)
         parts = self.parts.get(name) if self._remembers() else None
         if parts:
             own = used_parts(x, parts, used or [True] * len(parts), zeros)
@@ -119,8 +137,10 @@ class Averager(ABC):
             frames = [own.append_to(frame) for frame in self._compress(x, name, zeros)]
         else:
             frames = self._compress(x, name, zeros)
+        if weight is not None:
+            frames = [with_weight(frame, weight) for frame in frames]
         self.traffic.add("compress", time.perf_counter() - begin)
-        self.traffic.add("bytes_raw", self._bytes_raw(x))
+        self.traffic.add("bytes_raw", self._bytes_raw(raw))
         self.traffic.add("bytes_sent", self._bytes_sent(frames))
         return frames
 
@@ -221,10 +241,10 @@ class Averager(ABC):
     def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
         """Bytes that this rank sends of the frames of a gradient."""
 
-    def _bytes_raw(self, x: Any) -> int:
-        """Bytes that a rank sends in the collective that is replaced: here, a ring all-reduce."""
+    def _bytes_raw(self, size: int) -> int:
+        """Bytes that a rank sends in the collective that is replaced, here a ring all-reduce, for a
+        gradient of ``size`` bytes."""
         world = self.exchange.world_size
-        size: int = x.nbytes
         return 2 * (world - 1) * size // world
 
     @abstractmethod
@@ -295,56 +315,17 @@ class Averager(ABC):
         if self.compressor.votes and self.compressor.loss_scale is not None:
             np.multiply(out, np.float32(self.compressor.current_loss_scale()), out=out)
 
-    def add_up(self, frames: Sequence[ByteArray], out: Output) -> None:
+    def add_up(
+        self, frames: Sequence[ByteArray], out: Output, weights: Sequence[float] | None
+    ) -> None:
         """Decodes the average of the frames of all ranks into ``out``; for signs, their vote."""
         begin = time.perf_counter()
-        votes, threads = self.compressor.votes, self.compressor.threads
-        scale = 1.0 if votes else 1 / len(frames)  # sums of signs are exact
-        try:
-            decompress_sum(frames, out, scale, threads=threads)
-        except (ValueError, TypeError):  # one by one, to name the sender, or for NaN or float64
-            for sender, frame in enumerate(frames):
-                decode(frame, sender, out, sender > 0, scale, threads)
+        votes = self.compressor.votes
+        factors = factors_of(weights, len(frames), votes)
+        decoding.add_up(frames, factors, out, self.compressor.threads)
         if votes:
             np.sign(out, out=out)
         self.traffic.add("decompress", time.perf_counter() - begin)
-
-
-def largest_frame(count: int) -> int:
-    """An upper bound in bytes of a frame of ``count`` elements: raw indices and values."""
-    return 16 * count + 65536
-
-
-def decode(
-    frame: ByteArray, sender: int, out: Output, add: bool, scale: float, threads: int | None
-) -> None:
-    """Writes ``scale`` times the gradient in ``frame`` to ``out``, or adds it if ``add``.
-
-    Raises:
-        ValueError: the gradient has another size than here; names the sender.
-        CorruptFrameError: the frame is damaged; names the sender.
-        MissingCodeBookError: the frame needs a shared code book that is not loaded.
-    """
-    if frame.size == 0:
-        out.fill(np.nan)
-        return
-    try:
-        count = inspect_gradient(frame).count
-        if count == out.size and out.dtype == np.float64:
-            exact = decompress_gradient(frame, max_size=out.nbytes, threads=threads).reshape(-1)
-            np.copyto(out, scale * exact + out if add else scale * exact)
-        elif count == out.size:
-            decompress_gradient(frame, out, add, scale, threads=threads)
-    except ValueError as error:
-        kept = isinstance(error, (CorruptFrameError, MissingCodeBookError))
-        raise (type(error) if kept else CorruptFrameError)(
-            f"the frame that rank {sender} sent cannot be decoded: {error}"
-        ) from error
-    if count != out.size:
-        raise ValueError(
-            f"rank {sender} sent {count} elements where {out.size} are expected here; all ranks "
-            "must average tensors of the same shapes, in the same order"
-        )
 
 
 def _is_finite(x: Any) -> bool:

@@ -16,7 +16,8 @@ import numpy as np
 
 from gradwire._arrays import ByteArray
 from gradwire._memory import Memory, Ranges, TensorMemory
-from gradwire.exchange.averaging import NOT_FINITE, Averager, Output, is_zero, largest_frame
+from gradwire.exchange.averaging import NOT_FINITE, Averager, is_zero
+from gradwire.exchange.decoding import Output, largest_frame
 
 
 class Scattered(Averager):
@@ -43,17 +44,16 @@ class Scattered(Averager):
     def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
         return sum(frame.nbytes for frame in frames) - frames[self.exchange.rank].nbytes
 
-    def _bytes_raw(self, x: Any) -> int:
+    def _bytes_raw(self, size: int) -> int:
         """Bytes that a rank sends in a ring reduce-scatter."""
         world = self.exchange.world_size
-        size: int = x.nbytes
         return (world - 1) * size // world
 
     def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
         """See :meth:`Averager.complete`; ``out`` gets the average of the row of this rank."""
         received = self._alltoall(frames, largest_frame(out.size))
         rows, _ = self._without_marks(received, name)
-        self.add_up(rows, out)
+        self.add_up(rows, out, None)
         self._leave_unused([], name, out)
         self._note_nonfinite(rows, name)
 

@@ -17,8 +17,10 @@ import numpy as np
 from gradwire._arrays import ByteArray
 from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.compressor import Compressor
-from gradwire.exchange.averaging import Averager, Output, decode, is_zero, largest_frame
+from gradwire.exchange.averaging import Averager, is_zero
+from gradwire.exchange.decoding import Output, decode, largest_frame
 from gradwire.exchange.interface import Exchange
+from gradwire.exchange.weights import take_weights
 from gradwire.memory import NoMemory, Residual
 from gradwire.quantizers import SignSGD
 
@@ -53,8 +55,9 @@ class Sharded(Averager):
         begin, end = borders[self.exchange.rank]
         limit = largest_frame(borders[0][1])
         own = out[begin:end]
-        received, unused = self._without_marks(self._alltoall(frames, limit), name)
-        self.add_up(received, own)
+        weighted, weights = take_weights(self._alltoall(frames, limit))
+        received, unused = self._without_marks(weighted, name)
+        self.add_up(received, own, weights)
         start = time.perf_counter()
         for b, e in _within(unused, begin, end):
             own[b:e] = 0

@@ -22,7 +22,8 @@ from gradwire._pairs import missing_memory
 from gradwire._quantizer import Quantizer
 from gradwire.codecs import compress
 from gradwire.compressor import Compressor
-from gradwire.exchange.averaging import Averager, largest_frame
+from gradwire.exchange.averaging import Averager
+from gradwire.exchange.decoding import largest_frame
 from gradwire.frames import decompress
 from gradwire.gradient_frames import decompress_gradient
 from gradwire.memory import NoMemory
