@@ -92,7 +92,7 @@ def redistribute(averager: Averager, states: Sequence[State]) -> Tensors:
         ValueError: no rank has read the checkpoint of some rank, or they are of different runs.
     """
     exchange = averager.exchange
-    everyone = _gather_json(exchange, [_describe(averager, state) for state in states])
+    everyone = gather_json(exchange, [_describe(averager, state) for state in states])
     described = [one for of_rank in everyone for one in of_rank]
     for one in described:
         _check_compressor(averager, one)
@@ -231,7 +231,8 @@ def _describe(averager: Averager, state: State) -> State:
     return {**{key: value for key, value in state.items() if key in _TOLD}, "tensors": tensors}
 
 
-def _gather_json(exchange: Exchange, value: Any) -> list[Any]:
+def gather_json(exchange: Exchange, value: Any) -> list[Any]:
+    """The values of all ranks, in rank order; all ranks must call it."""
     data = np.frombuffer(json.dumps(value).encode(), np.uint8)
     return [json.loads(text.tobytes()) for text in exchange.allgather(data, _LONGEST)]
 

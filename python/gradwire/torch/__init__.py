@@ -1,4 +1,4 @@
-"""PyTorch: a communication hook for DistributedDataParallel, and averages of single tensors.
+"""PyTorch: a hook for DistributedDataParallel, local steps, and averages of single tensors.
 
 state = gw.torch.CompressionState(compressor=gw.Compressor(gw.QSGD(4), memory=gw.Residual()))
 model.register_comm_hook(state, gw.torch.compressed_allreduce)
@@ -11,12 +11,14 @@ with needs("torch"):
 
 from gradwire.torch.collectives import allgather
 from gradwire.torch.communicator import Communicator, communicator_from_params
+from gradwire.torch.diloco import DiLoCo
 from gradwire.torch.hook import compressed_allreduce
 from gradwire.torch.state import CompressionState
 
 __all__ = [
     "Communicator",
     "CompressionState",
+    "DiLoCo",
     "allgather",
     "communicator_from_params",
     "compressed_allreduce",

@@ -76,7 +76,7 @@ class Buckets:
         """The memory of each parameter, by name."""
         found = dict(self._loose)
         for index, layout in self._layouts.items():
-            found.update(_split(self._averager.held(str(index)), layout))
+            found.update(split_memory(self._averager.held(str(index)), layout))
         return found
 
     def reshape(self, tensors: Mapping[str, Any]) -> None:
@@ -116,10 +116,10 @@ class Buckets:
         self._averager.end_step(applied)
 
     def _undo_others(self, bucket: str, layout: Layout, updated: Set[str]) -> None:
-        held = _split(self._averager.held(bucket), layout)
-        at_start = _split(self._averager.at_start(bucket), layout)
+        held = split_memory(self._averager.held(bucket), layout)
+        at_start = split_memory(self._averager.at_start(bucket), layout)
         pieces = [(held if name in updated else at_start).get(name) for name, _ in layout]
-        self._averager.keep(bucket, _joined(pieces, layout), _count(layout))
+        self._averager.keep(bucket, join_memories(pieces, layout), _count(layout))
 
     def check(self, shapes: Shapes) -> None:
         """Raises ValueError if the model is known and lacks parameters of these shapes."""
@@ -137,9 +137,9 @@ class Buckets:
     def _take_apart(self, indices: list[int]) -> None:
         for index in indices:
             layout, bucket = self._layouts.pop(index), str(index)
-            self._loose.update(_split(self._averager.held(bucket), layout))
+            self._loose.update(split_memory(self._averager.held(bucket), layout))
             if self._averager.is_in_step(bucket):
-                at_start = _split(self._averager.at_start(bucket), layout)
+                at_start = split_memory(self._averager.at_start(bucket), layout)
                 self._loose_at_start.update({name: at_start.get(name) for name, _ in layout})
             self._averager.forget(bucket)
 
@@ -152,18 +152,18 @@ class Buckets:
         names = [name for name, _ in layout]
         is_in_step = not self._loose_at_start.keys().isdisjoint(names)
         at_start = [self._loose_at_start.pop(n, self._loose.get(n)) for n in names]
-        memory = _joined([self._loose.pop(name, None) for name in names], layout)
+        memory = join_memories([self._loose.pop(name, None) for name in names], layout)
         if memory is not None:
             self._averager.keep(str(index), memory, ends[-1])
         if is_in_step:
-            self._averager.set_start(str(index), _joined(at_start, layout), ends[-1])
+            self._averager.set_start(str(index), join_memories(at_start, layout), ends[-1])
 
 
 def _count(layout: Layout) -> int:
     return sum(count for _, count in layout)
 
 
-def _split(memory: TensorMemory | None, layout: Layout) -> dict[str, TensorMemory]:
+def split_memory(memory: TensorMemory | None, layout: Layout) -> dict[str, TensorMemory]:
     """The memory of a bucket, split by parameter name."""
     if memory is None:
         return {}
@@ -175,7 +175,7 @@ def _split(memory: TensorMemory | None, layout: Layout) -> dict[str, TensorMemor
     return parts
 
 
-def _joined(pieces: Sequence[TensorMemory | None], layout: Layout) -> TensorMemory | None:
+def join_memories(pieces: Sequence[TensorMemory | None], layout: Layout) -> TensorMemory | None:
     """The memory of the parameters of a bucket as that of the bucket, at one loss scale."""
     known = [piece for piece in pieces if piece is not None]
     if not known:

@@ -20,6 +20,8 @@ import torch.distributed as dist
 _PATIENCE = timedelta(minutes=5)
 """How long a rank waits for others that may never come."""
 
+_DEED = "create a CompressionState, Communicator or DiLoCo"
+
 
 @dataclass
 class _Gloo:
@@ -86,7 +88,7 @@ class GroupLease:
 def _all_have(origin: dist.ProcessGroup, number: int, current: _Gloo | None) -> bool:
     """Whether all ranks still have the same gloo group."""
     own = "none" if current is None else str(current.generation)
-    everyone = exchange_words(origin, f"{number}", own, "create a CompressionState or Communicator")
+    everyone = exchange_words(origin, f"{number}", own, _DEED)
     return set(everyone) == {own} and current is not None
 
 

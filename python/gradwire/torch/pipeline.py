@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -145,18 +146,32 @@ class Pipeline:
 
     def _fail(self, error: Exception, future: torch.futures.Future[Any]) -> None:
         if self.failure is None:
-            self.failure = self._explain(error)
+            self.failure = explained(error, self._averager.exchange.rank)
         future.set_result(self.failure)
 
-    def _explain(self, error: Exception) -> Exception:
-        if type(error) is not RuntimeError:
-            return error
-        explained = RuntimeError(
-            f"rank {self._averager.exchange.rank} could not exchange frames; "
-            f"another rank may have stopped, so check the other ranks first: {error}"
-        )
-        explained.__cause__ = error
-        return explained
+
+def explained(error: Exception, rank: int) -> Exception:
+    """An error of a collective with a hint at other ranks; any other error as it is."""
+    if type(error) is not RuntimeError:
+        return error
+    result = RuntimeError(
+        f"rank {rank} could not exchange frames; "
+        f"another rank may have stopped, so check the other ranks first: {error}"
+    )
+    result.__cause__ = error
+    return result
+
+
+@contextmanager
+def explaining(rank: int) -> Iterator[None]:
+    """Raises the errors of collectives as :func:`explained`."""
+    try:
+        yield
+    except RuntimeError as error:
+        told = explained(error, rank)
+        if told is error:
+            raise
+        raise told from error
 
 
 def as_array(tensor: torch.Tensor) -> Any:

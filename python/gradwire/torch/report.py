@@ -1,4 +1,4 @@
-"""What a :class:`~gradwire.torch.CompressionState` does: as a dict, and in words."""
+"""What states of the hook and local steps do: as a dict, and in words."""
 
 from __future__ import annotations
 
@@ -108,8 +108,7 @@ def in_words(report: Report) -> str:
         _phase(report),
         *_buckets(report),
         f"compressed buckets: {_less(report, 'compressed_')}; all: {_less(report, '')}",
-        "compressing {compress_seconds:.3f} s, exchanging {exchange_seconds:.3f} s, "
-        "decompressing {decompress_seconds:.3f} s".format(**report),
+        _seconds(report),
     ]
     if report["saturated"]:
         lines.append(
@@ -117,6 +116,19 @@ def in_words(report: Report) -> str:
             "its largest number"
         )
     return "\n".join(lines)
+
+
+def rounds_in_words(report: Report) -> str:
+    """A report of a :class:`~gradwire.torch.DiLoCo` as a few lines of text."""
+    return "\n".join(
+        [
+            "{rounds} outer steps after {steps} inner steps on {ranks} ranks: {algorithm}, "
+            "{pipeline}, {codec}, {memory}".format(**report),
+            f"{_less(report, '')}; sending each gradient in full: {report['full_bytes'] / 1e6:.2f}"
+            " MB",
+            _seconds(report),
+        ]
+    )
 
 
 def log_choice(report: Report) -> None:
@@ -151,6 +163,13 @@ def _less(report: Report, which: str) -> str:
     if not sent:
         return "nothing sent"
     return f"{sent / 1e6:.2f} MB sent instead of {raw / 1e6:.2f} MB, {raw / sent:.1f} times less"
+
+
+def _seconds(report: Report) -> str:
+    return (
+        "compressing {compress_seconds:.3f} s, exchanging {exchange_seconds:.3f} s, "
+        "decompressing {decompress_seconds:.3f} s".format(**report)
+    )
 
 
 def _buckets(report: Report) -> list[str]:
