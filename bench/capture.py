@@ -33,29 +33,10 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from ddp_fashion_mnist import IMAGES, cnn, image_batches, read_images
 from ddp_shakespeare import Batches, WordLSTM, read_text, word_batches, word_ids
+from diloco_shakespeare import GPT
 
 SAMPLE_BUCKET = 512
 SAMPLE_BUCKETS = 200  # of each gradient
-
-
-class WordGPT(nn.Module):
-    """Transformer language model."""
-
-    def __init__(self, vocabulary: int, width: int, layers: int, length: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary, width)
-        self.position = nn.Parameter(torch.randn(length, width) * 0.02)
-        layer = nn.TransformerEncoderLayer(
-            width, 4, 4 * width, dropout=0.0, batch_first=True, norm_first=True
-        )
-        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.output = nn.Linear(width, vocabulary)
-        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(length))
-
-    def forward(self, words: torch.Tensor) -> torch.Tensor:
-        """Scores of the next word."""
-        x = self.embedding(words) + self.position[: words.shape[1]]
-        return self.output(self.layers(x, mask=self.mask, is_causal=True))
 
 
 def train(
@@ -95,7 +76,7 @@ def runs(
         return train(model, optimizer, word_batches(words, 20, 35), (5, 60))
 
     def train_gpt() -> Iterator[tuple[int, np.ndarray, float]]:
-        model = WordGPT(10_000, 128, 4, 64)
+        model = GPT(10_000, 128, 4, 64)
         optimizer = torch.optim.Adam(model.parameters(), 1e-3)
         words = word_ids(read_text(options.text), 10_000)
         return train(model, optimizer, word_batches(words, 16, 64), (5, 60))

@@ -3,7 +3,7 @@
     torchrun --standalone --nproc_per_node=2 bench/optimizers.py [--optimizers adamw sgd]
         [--steps 350] [--seeds 2] [--text FILE_OR_FOLDER]
 
-trains the transformer of bench/capture.py, with 2 layers of width 64, to predict the next
+trains the GPT of examples/diloco_shakespeare.py, with 2 layers of width 64, to predict the next
 character of Shakespeare: batches of 8 x 64 characters on each rank, AdamW at 1e-3 and SGD at 0.1.
 It prints the loss on held-out text in nats per character, the mean of several tests at the end of
 training and of all seeds. The text comes from where bench/capture.py gets it. Needs PyTorch.
@@ -20,10 +20,9 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from capture import WordGPT
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from workloads import shakespeare, text_loss
+from workloads import local_steps, shakespeare, text_loss
 
 import gradwire as gw
 
@@ -45,16 +44,10 @@ METHODS: dict[str, Callable[[], gw.Compressor] | None] = {
 }
 
 
-def character_ids(text: str) -> torch.Tensor:
-    """The characters of the text as numbers from 0."""
-    number = {character: i for i, character in enumerate(sorted(set(text)))}
-    return torch.tensor([number[character] for character in text])
-
-
 def final_loss(optimizer_name: str, method: str, seed: int, ids: torch.Tensor, steps: int) -> float:
     """Trains a model; its mean loss in the last tests."""
     torch.manual_seed(seed)
-    model = WordGPT(int(ids.max()) + 1, WIDTH, LAYERS, LENGTH)
+    model = local_steps.GPT(int(ids.max()) + 1, WIDTH, LAYERS, LENGTH)
     ddp = DistributedDataParallel(model)
     optimizer = OPTIMIZERS[optimizer_name][1](model.parameters())
     share = ids[:-HELD_OUT].chunk(dist.get_world_size())[dist.get_rank()]
@@ -102,7 +95,7 @@ def main() -> None:
     shakespeare.common.start(seed=0)
     text = [shakespeare.read_text(options.text) if dist.get_rank() == 0 else ""]
     dist.broadcast_object_list(text)
-    ids = character_ids(text[0])
+    ids = local_steps.character_ids(text[0])
     shakespeare.common.finish(table(options.optimizers, options.seeds, ids, options.steps), None)
 
 

@@ -38,6 +38,14 @@ def start(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def chosen_compressor(options: argparse.Namespace) -> gw.Compressor:
+    """The compressor that the options describe."""
+    settings = {name: getattr(options, name) for name in ("compressor", "memory", "codec")}
+    if options.density is not None:
+        settings["density"] = options.density
+    return gw.compressor_from_params(settings)
+
+
 def distributed(
     model: nn.Module, options: argparse.Namespace
 ) -> tuple[DistributedDataParallel, gw.torch.CompressionState | None]:
@@ -45,11 +53,9 @@ def distributed(
     ddp = DistributedDataParallel(model)
     if options.compressor == "plain":
         return ddp, None
-    settings = {name: getattr(options, name) for name in ("compressor", "memory", "codec")}
-    if options.density is not None:
-        settings["density"] = options.density
-    compressor = gw.compressor_from_params(settings)
-    state = gw.torch.CompressionState(compressor=compressor, algorithm=options.algorithm)
+    state = gw.torch.CompressionState(
+        compressor=chosen_compressor(options), algorithm=options.algorithm
+    )
     ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
     return ddp, state
 
@@ -72,7 +78,7 @@ class Progress:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
-def finish(result: str, state: gw.torch.CompressionState | None) -> None:
+def finish(result: str, state: gw.torch.CompressionState | gw.torch.DiLoCo | None) -> None:
     """Prints the result on the first rank, and exits.
 
     Uses ``os._exit``, because gloo's threads can abort a process at its regular exit.
