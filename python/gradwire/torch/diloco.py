@@ -231,7 +231,7 @@ class DiLoCo(Closing):
             "rounds": self.rounds,
             "every": self.every,
             **report_setup(self.averager),
-            **report_traffic(self.averager, self._buffers.bytes_sent),
+            **report_traffic([self.averager], self._buffers.bytes_sent),
             "full_bytes": self._full_bytes,
         }
 
