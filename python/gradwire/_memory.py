@@ -62,6 +62,8 @@ class Draft:
     """The arrays that the step fills."""
     scale: float
     """The loss scale of this step."""
+    world_size: int = 1
+    """Number of ranks whose gradients are averaged."""
 
     @property
     def ratio(self) -> float:

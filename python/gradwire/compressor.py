@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gradwire import _core
 from gradwire._arrays import ByteArray
 from gradwire._call import as_call
-from gradwire._checks import check_loss_scale
+from gradwire._checks import check_integer, check_loss_scale
 from gradwire._core import FloatType
 from gradwire._floats import FLOAT_TYPES, Float32Array, FloatArray, as_floats, to_float32
 from gradwire._memory import Draft, Memory, Ranges
@@ -39,6 +39,8 @@ class Compressor:
             to nearest, see :class:`~gradwire.memory.Residual`.
         seed: selects the random numbers.
         rank: of this process; each rank draws independent random numbers.
+        world_size: number of ranks whose gradients are averaged, which ``clip`` of
+            :class:`~gradwire.memory.DGCMomentum` needs. Averagers set it, and ``rank``.
         nonfinite: "error" to refuse NaN and infinity, "zero" to send them as 0. With "zero", a loss
             scaler never sees an overflow, and its scale grows without limit.
         threads: at most this many; None for the default.
@@ -73,6 +75,7 @@ class Compressor:
         *,
         seed: int = 0,
         rank: int = 0,
+        world_size: int = 1,
         nonfinite: str = "error",
         threads: int | None = None,
         loss_scale: Callable[[], float] | None = None,
@@ -81,10 +84,12 @@ class Compressor:
             memory = SignMomentum(pipeline.momentum) if isinstance(pipeline, Signum) else NoMemory()
         check_pair(pipeline, memory)
         check_loss_scale(loss_scale)
+        check_integer("world_size", world_size, 1)
         self.pipeline = pipeline
         self.memory = memory
         self.seed = seed
         self.rank = rank
+        self.world_size = world_size
         self.threads = threads
         self.nonfinite = nonfinite
         self.loss_scale = loss_scale
@@ -101,8 +106,8 @@ class Compressor:
         return core if isinstance(self.memory, NoMemory) else core.to_nearest()
 
     def __repr__(self) -> str:
-        """The call that makes it, without rank and loss scale, which adapters set."""
-        return as_call(self, leave_out=("rank", "loss_scale"))
+        """The call that makes it, without what adapters set: rank, world size and loss scale."""
+        return as_call(self, leave_out=("rank", "world_size", "loss_scale"))
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {k: v for k, v in self.__dict__.items() if k not in ("_core", "_owner")}
@@ -183,6 +188,7 @@ class Compressor:
         step = self._steps.get(key, 0)
         fitted = self.pipeline.fitted(key) if isinstance(self.pipeline, Sparsifier) else None
         draft = self.memory.draft(key, array.size, self.current_loss_scale())
+        draft.world_size = self.world_size
         try:
             if untouched:
                 with draft.untouched(untouched):

@@ -54,9 +54,9 @@ def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
 
     Args:
         params: "compressor" and "memory" by name (default "none"), "codec" (default "entropy"),
-            "seed", "rank", "threads", "nonfinite", "loss_scale", and the arguments of the named
-            classes. GRACE's names compress_ratio, quantum_num, lr and gradient_clipping stand for
-            density, levels, learning_rate and clip. "communicator" and "world_size" are ignored.
+            "seed", "rank", "world_size", "threads", "nonfinite", "loss_scale", and the arguments of
+            the named classes. GRACE's names compress_ratio, quantum_num, lr and gradient_clipping
+            stand for density, levels, learning_rate and clip. "communicator" is ignored.
 
     Raises:
         ValueError: a name or a setting is unknown; the message lists the known ones.
@@ -66,8 +66,7 @@ def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
     TopK(density=0.01, values='float32')
     """
     given = {_ALIASES.get(key, key): value for key, value in params.items()}
-    for key in ("communicator", "world_size"):
-        given.pop(key, None)
+    given.pop("communicator", None)
     pipeline = _pick(COMPRESSORS, "compressor", given)
     kept = _pick(MEMORIES, "memory", given)
     used: set[str] = set()
@@ -75,7 +74,7 @@ def compressor_from_params(params: Mapping[str, Any]) -> Compressor:
     if isinstance(parts[0], quantizers.Signum) and type(parts[1]) is memory.NoMemory:
         parts[1] = None
     options = {key: value for key, value in given.items() if key not in used}
-    known = {"codec", "seed", "rank", "nonfinite", "threads", "loss_scale"}
+    known = {"codec", "seed", "rank", "world_size", "nonfinite", "threads", "loss_scale"}
     for name in sorted(set(options) - known):
         check_choice("setting", name, sorted(known | used | _ALIASES.keys()))
     return Compressor(parts[0], memory=parts[1], **options)

@@ -12,6 +12,10 @@ In a hand-written loop you can instead divide gradients by the scale before you 
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from gradwire import _core
 from gradwire._checks import check_number
 from gradwire._floats import Float32Array
@@ -110,21 +114,39 @@ class DGCMomentum(Memory):
 
     u = momentum * u + gradient, v = v + u; chosen elements of v are sent, and then cleared in both.
 
+    With ``clip``, gradients are clipped before they are added to u, because afterwards it would be
+    too late (section 3.2, "Local gradient clipping"). The optimizer then clips no more. The paper
+    limits what a rank adds to the average, gradient / N with N ranks, to clip / sqrt(N). So each
+    rank's gradient is scaled down until its norm is at most clip * sqrt(N). If the gradients of
+    ranks are independent, the norm of their average is then at most about ``clip``; if they are
+    equal, it may be sqrt(N) times as large.
+
+    What is clipped is each tensor by itself as it is compressed: a whole bucket under DDP, or the
+    part of one that a rank averages with ``algorithm="sharded"``; not the gradient of the whole
+    model, as in the paper, because buckets are sent before the others are known.
+
     Args:
         momentum: that of the optimizer, which must then use none itself; finite.
+        clip: largest Euclidean norm of the averaged gradient, without loss scale; positive and
+            finite. None for no clipping. N is the ``world_size`` of the compressor.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is not finite.
+        TypeError: one of them is no number.
+        ValueError: one of them is not finite, or ``clip`` is not positive.
     """
 
     kinds = ("/u", "/v")
     unsent = "/v"
 
-    def __init__(self, momentum: float = 0.9) -> None:
+    def __init__(self, momentum: float = 0.9, clip: float | None = None) -> None:
         super().__init__()
         check_number("momentum", momentum)
+        if clip is not None:
+            check_number("clip", clip)
+            if not clip > 0:
+                raise ValueError(f"clip must be positive, or None for no clipping, got {clip}")
         self.momentum = momentum
+        self.clip = clip
 
     @property
     def keeps_scale(self) -> bool:
@@ -134,7 +156,8 @@ class DGCMomentum(Memory):
     def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
         """The accumulated velocity v."""
         old, new = draft.old, draft.new
-        _core.combine(x, old["/u"], 1.0, self.momentum * draft.ratio, new["/u"])
+        weight = self._clipping(x, draft)
+        _core.combine(x, old["/u"], weight, self.momentum * draft.ratio, new["/u"])
         _core.combine(new["/u"], old["/v"], 1.0, draft.ratio, new["/v"])
         return new["/v"]
 
@@ -142,6 +165,15 @@ class DGCMomentum(Memory):
         """Clears the chosen elements, but leaves their rounding errors in v."""
         draft.new["/u"][indices] = 0
         draft.new["/v"][indices] -= sent
+
+    def _clipping(self, x: Float32Array, draft: Draft) -> float:
+        """The factor, at most 1, that clips the gradient."""
+        largest = 0.0 if self.clip is None else _core.magnitude_sums(x, 1)[3]
+        if self.clip is None or largest == 0:
+            return 1.0
+        # Squares of elements relative to the largest one neither overflow nor vanish.
+        norm = largest * math.sqrt(_core.magnitude_sums(x / np.float32(largest), 1)[1])
+        return min(1.0, self.clip * math.sqrt(draft.world_size) * draft.scale / norm)
 
 
 class SignMomentum(Memory):

@@ -35,6 +35,15 @@ def case_other_sizes() -> None:
             assert not isinstance(caught.value, gw.CorruptFrameError)
 
 
+def case_clipping_knows_the_number_of_ranks() -> None:
+    """Gradients are clipped to clip * sqrt(ranks), whatever the settings say of the world size."""
+    settings = {"compressor": "topk", "density": 1.0, "memory": "dgc", "clip": 2.0}
+    communicator = gw.torch.communicator_from_params({**settings, "world_size": 1})
+    average = communicator.step(torch.ones(10_000), "x")  # whose norm is 100
+    wanted = 2.0 * dist.get_world_size() ** 0.5
+    assert torch.isclose(average.norm(), torch.tensor(wanted), rtol=1e-5)
+
+
 def case_allgather() -> None:
     """Frames of any lengths, empty ones too, and around the length of a first message, 2^20."""
     rank, world = dist.get_rank(), dist.get_world_size()

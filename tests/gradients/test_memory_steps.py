@@ -23,6 +23,9 @@ PAIRS = {
     "Signum": lambda **o: gw.Compressor(gw.Signum(), **o),
     "TopK, Residual": lambda **o: gw.Compressor(gw.TopK(0.1), memory=gw.Residual(), **o),
     "TopK, DGC": lambda **o: gw.Compressor(gw.TopK(0.1), memory=gw.DGCMomentum(), **o),
+    "TopK, clipped DGC": lambda **o: gw.Compressor(
+        gw.TopK(0.1), memory=gw.DGCMomentum(clip=50.0), **o
+    ),
     "SIDCo, Residual": lambda **o: gw.Compressor(
         gw.SIDCoExponential(0.05), memory=gw.Residual(), **o
     ),

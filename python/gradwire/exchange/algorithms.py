@@ -36,7 +36,7 @@ def make_averager(
     """Creates an averager. All ranks must call it: their settings are compared.
 
     Args:
-        compressor: its rank is set to that of ``exchange``.
+        compressor: its rank and world size are set to those of ``exchange``.
         exchange: how bytes travel between ranks.
         algorithm: "allgather", "sharded", or "auto" to choose by world size.
         loss_scale: returns the current loss scale; None to leave that of ``compressor``.
@@ -86,6 +86,6 @@ def _agree(
         )
     if exchange.rank == 0 and (loss := missing_memory(compressor.pipeline, compressor.memory)):
         warnings.warn(loss, stacklevel=5)
-    compressor.rank = exchange.rank
+    compressor.rank, compressor.world_size = exchange.rank, exchange.world_size
     scaled = compressor.loss_scale is not None
     agree(exchange, settings_of(compressor, algorithm=algorithm, loss_scale=scaled, **settings))
