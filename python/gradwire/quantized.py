@@ -13,6 +13,7 @@ from gradwire._arrays import ByteArray, IntegerArray, as_integers
 from gradwire._checks import check_choice, check_integer
 from gradwire._core import FloatType
 from gradwire._floats import FLOAT_TYPES, as_floats, to_float32
+from gradwire._tensors import is_tensor
 from gradwire.codecs import Codec, as_codec
 from gradwire.quantizers import Lossless
 
@@ -37,7 +38,8 @@ def compress_levels(
 
     Args:
         levels: integers from -128 to 127, of any integer type and of the gradient's shape; a NumPy
-            array, a torch CPU tensor, or anything with the buffer protocol or DLPack.
+            array, a torch tensor (copied if it is not in host memory), or anything with the buffer
+            protocol or DLPack.
         scales: a float, or one float for each bucket, in an array or tensor of any shape;
             float32, float16, bfloat16 or float64, which is rounded to float32. Finite and not
             negative.
@@ -65,16 +67,21 @@ def compress_levels(
     [[0.5, -1.0, 0.0], [0.75, 0.0, -25.0]]
     """
     check_choice("dtype", dtype, FLOAT_TYPES)
-    array = _as_int8(levels)
+    array = _as_int8(_on_host(levels))
     if bucket_size is not None:
         check_integer("bucket_size (None for one bucket)", bucket_size, 1, 2**63 - 1)
-    units = to_float32(*as_floats(scales, "scales"))
+    units = to_float32(*as_floats(_on_host(scales), "scales"))
     buckets = 1 if bucket_size is None else -(-array.size // bucket_size)
     if units.size != buckets:
         raise ValueError(_told_of_scales(units.size, array.size, bucket_size, buckets))
     units = units[: array.size] + np.float32(0)  # an empty gradient has none; -0 becomes 0
     options = as_codec(codec, threads)._core_options
     return _core.compress_levels(array, FLOAT_TYPES[dtype], units, bucket_size or 0, options)
+
+
+def _on_host(data: Any) -> Any:
+    """A copy in host memory of a torch tensor on another device; anything else as it is."""
+    return data.cpu() if is_tensor(data) and data.device.type not in ("cpu", "meta") else data
 
 
 def _as_int8(levels: Any) -> IntegerArray:
@@ -118,7 +125,7 @@ def compress_selected(
             dimension. For those of ``torch.topk``: ``order = indices.argsort()``, then pass
             ``indices[order]`` and ``values[order]``.
         values: as many finite floats: float32, float16, bfloat16 or float64; like the indices, in
-            a NumPy array, a torch CPU tensor, or anything with the buffer protocol or DLPack. The
+            a NumPy array, a torch tensor, or anything with the buffer protocol or DLPack. The
             frame states their type as that of the gradient.
         shape: of the whole gradient, which has at most 2^32 elements.
         codec: the codec for the indices, as a key or an object.
@@ -142,8 +149,8 @@ def compress_selected(
     for length in lengths:
         check_integer("each length in shape", length, 0, 2**63 - 1)
     count = math.prod(lengths)
-    places, _ = as_integers(indices)
-    elements, kind = as_floats(values, "values")
+    places, _ = as_integers(_on_host(indices))
+    elements, kind = as_floats(_on_host(values), "values")
     for name, array in (("indices", places), ("values", elements)):
         if array.ndim != 1:
             raise ValueError(f"{name} must have one dimension, got shape {array.shape}")

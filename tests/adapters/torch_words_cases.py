@@ -162,4 +162,5 @@ def case_wrong_use_of_states() -> None:
     told = [str(warning.message) for warning in caught]
     assert len(told) == (dist.get_rank() == 0)
     assert all("memory=gw.Residual())" in text for text in told)
+    assert all(warning.filename == __file__ for warning in caught)  # not a line of gradwire
     wrap(network()).register_comm_hook(state, gw.torch.compressed_allreduce)

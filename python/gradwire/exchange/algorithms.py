@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradwire._checks import check_choice, check_loss_scale
 from gradwire._pairs import missing_memory
+from gradwire._warn import warn_user
 from gradwire.compressor import Compressor
 from gradwire.exchange.agreement import agree, settings_of
 from gradwire.exchange.allgather import Allgather
@@ -79,13 +79,12 @@ def _agree(
     if loss_scale is not None:
         compressor.loss_scale = loss_scale
     if compressor.loss_scale is not None and compressor.nonfinite == "zero":
-        warnings.warn(
+        warn_user(
             'nonfinite="zero" hides overflow from the loss scaler, whose scale will grow without '
-            'limit; pass nonfinite="error", which makes the average NaN if a gradient overflows',
-            stacklevel=5,
+            'limit; pass nonfinite="error", which makes the average NaN if a gradient overflows'
         )
     if exchange.rank == 0 and (loss := missing_memory(compressor.pipeline, compressor.memory)):
-        warnings.warn(loss, stacklevel=5)
+        warn_user(loss)
     compressor.rank, compressor.world_size = exchange.rank, exchange.world_size
     scaled = compressor.loss_scale is not None
     agree(exchange, settings_of(compressor, algorithm=algorithm, loss_scale=scaled, **settings))

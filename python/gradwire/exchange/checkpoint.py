@@ -7,7 +7,6 @@ A checkpoint belongs to one rank of a run with one world size. :func:`restore` r
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from gradwire._floats import as_floats, to_float32
 from gradwire._memory import TensorMemory
+from gradwire._warn import warn_user
 from gradwire.compressor import Compressor
 from gradwire.exchange.averaging import Averager
 from gradwire.exchange.interface import Exchange
@@ -112,10 +112,9 @@ def redistribute(averager: Averager, states: Sequence[State]) -> Tensors:
         first = min(described, key=lambda one: one["rank"])
         for compressor, saved in zip(averager.compressors(), first["compressors"]):
             _restore_compressors([compressor], [saved])
-    warnings.warn(
+    warn_user(
         f"the memories of {len(readers)} ranks were redistributed over {exchange.world_size}: each "
-        "rank holds their mean, so nothing is lost, but the run does not continue bit for bit",
-        stacklevel=4,
+        "rank holds their mean, so nothing is lost, but the run does not continue bit for bit"
     )
     return mean
 

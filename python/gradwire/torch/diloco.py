@@ -8,7 +8,6 @@ Douillard et al., "DiLoCo: Distributed Low-Communication Training of Language Mo
 from __future__ import annotations
 
 import copy
-import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ import torch.distributed as dist
 from torch import nn
 
 from gradwire._checks import check_integer
+from gradwire._warn import warn_user
 from gradwire.compressor import Compressor
 from gradwire.exchange import checkpoint
 from gradwire.exchange.adapter import Closing
@@ -188,10 +188,9 @@ class DiLoCo(Closing):
         self.rounds += 1
         self._steps_in_round = 0
         if not has_trained:
-            warnings.warn(
+            warn_user(
                 "no weight has changed on this rank in this round: step() of the inner optimizer "
-                "must be called, and the inner optimizer must not be the outer one",
-                stacklevel=3,
+                "must be called, and the inner optimizer must not be the outer one"
             )
 
     def _agree(self, call: str, changed: list[str], not_finite: str | None) -> list[str]:
@@ -306,10 +305,9 @@ class DiLoCo(Closing):
         weights differ.
         """
         if self._steps_in_round and not self.averager.is_closed:
-            warnings.warn(
+            warn_user(
                 f"a DiLoCo was closed {self._steps_in_round} steps after its last outer step: the "
-                "weights of ranks differ; call finish() first",
-                stacklevel=2,
+                "weights of ranks differ; call finish() first"
             )
         self._finalizer()
         for stage in self._pipeline.stages:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Union
 
 import torch
 
 from gradwire._checks import suggestion
+from gradwire._warn import warn_user
 from gradwire.compressor import Compressor
 from gradwire.torch.names import ParameterNames
 from gradwire.torch.regroup import Bucket
@@ -87,7 +87,7 @@ class Rules:
         for pattern, _ in self._patterns if is_told else ():
             if isinstance(pattern, str) and not fnmatch.filter(parameters, pattern):
                 guess = suggestion(pattern, list(parameters))
-                warnings.warn(f"{pattern!r} matches no parameter{guess}", stacklevel=2)
+                warn_user(f"{pattern!r} matches no parameter{guess}")
 
     def split(self, bucket: Bucket) -> dict[int, Bucket]:
         """The parts of a bucket, by place: ``bucket`` itself, or copies of its parts."""
