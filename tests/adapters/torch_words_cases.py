@@ -153,7 +153,7 @@ def case_wrong_use_of_states() -> None:
     )
     hook = gw.torch.compressed_allreduce
     expect(TypeError, ["register_comm_hook(gw.torch.CompressionState()"], lambda: hook(None, None))
-    expect(TypeError, ["FSDP is not supported"], lambda: hook(state, torch.ones(3)))
+    expect(TypeError, ["gw.torch.compress_fsdp(model, state)"], lambda: hook(state, torch.ones(3)))
     expect(TypeError, ["save its state_dict()"], lambda: copy.deepcopy(state))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""PyTorch: a hook for DistributedDataParallel, local steps, and averages of single tensors.
+"""PyTorch: a hook for DistributedDataParallel, FSDP2, local steps, and averages of single tensors.
 
 state = gw.torch.CompressionState(compressor=gw.Compressor(gw.QSGD(4), memory=gw.Residual()))
 model.register_comm_hook(state, gw.torch.compressed_allreduce)
@@ -12,6 +12,7 @@ with needs("torch"):
 from gradwire.torch.collectives import allgather
 from gradwire.torch.communicator import Communicator, communicator_from_params
 from gradwire.torch.diloco import DiLoCo
+from gradwire.torch.fsdp import compress_fsdp
 from gradwire.torch.hook import compressed_allreduce
 from gradwire.torch.state import CompressionState
 
@@ -21,5 +22,6 @@ __all__ = [
     "DiLoCo",
     "allgather",
     "communicator_from_params",
+    "compress_fsdp",
     "compressed_allreduce",
 ]

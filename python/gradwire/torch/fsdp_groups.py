@@ -77,15 +77,14 @@ class ReduceGroup:
         """False while ``set_requires_all_reduce(False)``."""
         return bool(self._group.all_reduce_grads)
 
-    def parameters(self) -> Iterator[tuple[str, int, torch.Tensor]]:
-        """Name, elements of a padded shard, and sharded parameter, of those that are trained."""
+    def shards(self) -> Iterator[tuple[str, int, torch.Tensor]]:
+        """Name, elements in the averaged tensor, and sharded parameter, of all parameters."""
         for name, one in zip(self._names, self._group.fsdp_params):
-            if one.sharded_param.requires_grad:
-                yield name, one.padded_sharded_param_size.numel(), one.sharded_param
+            yield name, self.rows * one.padded_sharded_param_size.numel(), one.sharded_param
 
     def layout(self) -> Layout:
-        """Name and number of elements of each parameter in the averaged tensor."""
-        return [(name, self.rows * count) for name, count, _ in self.parameters()]
+        """Name and elements in the averaged tensor of each parameter that is trained."""
+        return [(name, count) for name, count, one in self.shards() if one.requires_grad]
 
     def connect(self, reducer: Reducer) -> None:
         """Has ``reducer`` average the gradients of this group.
@@ -109,17 +108,15 @@ class ReduceGroup:
             group.post_forward_mesh_info = within
         group.mesh_info = within
 
-    def has_time_for(self, out: torch.Tensor) -> bool:
-        """Whether the reduced gradient may arrive in ``out`` as late as at the end of the backward
-        pass, because FSDP makes it ``.grad`` as it is. Otherwise it adds it up, divides or converts
-        it at once."""
-        group = self._group
-        divides = out.dtype not in (torch.float32, torch.bfloat16)  # see FSDP's collectives
-        hook = group._all_reduce_hook
-        return not (
-            divides
-            or group.force_sum_reduction_for_comms
+    def is_urgent(self, out: torch.Tensor) -> bool:
+        """Whether FSDP needs the reduced gradient at once, to add it to others, to divide it, or to
+        convert it. Otherwise ``out`` becomes ``.grad`` as it is, and may be filled until the end of
+        the backward pass."""
+        group, hook = self._group, self._group._all_reduce_hook
+        return (
+            out.dtype not in (torch.float32, torch.bfloat16)  # FSDP divides others
             or out.dtype != group._orig_dtype
+            or group.force_sum_reduction_for_comms
             or (hook is not None and not isinstance(hook, _AllReduceHook))
             or any(
                 one.offload_to_cpu
@@ -142,7 +139,7 @@ class ReduceGroup:
             return 1.0
         if op == dist.ReduceOp.SUM:
             return float(self.shard_group.size())
-        return self.shard_group.size() / float(self._group.gradient_divide_factor)
+        return float(self.shard_group.size() / self._group.gradient_divide_factor)
 
 
 class _ReduceScatter:
@@ -192,24 +189,23 @@ _OURS = (_ReduceScatter, _AllReduceHook)
 
 
 class ShardNames(ParameterNames):
-    """The names of the trained parameters of some groups. A shape is the number of elements in the
-    averaged tensor, with padding."""
+    """The names of the parameters of some groups. A shape is the number of elements in the averaged
+    tensor, with padding."""
 
     def __init__(self, groups: Sequence[ReduceGroup]) -> None:
         super().__init__()
-        self._groups = groups
         self._counts: dict[str, int] = {}
         self.is_complete = True
-        self.refresh()
+        self.refresh(groups)
 
-    def refresh(self) -> None:
+    def refresh(self, groups: Sequence[ReduceGroup]) -> None:
         """Call it before a backward pass: the program may have replaced parameters."""
         self._names, self._parameters, self._counts = {}, {}, {}
-        for group in self._groups:
-            for name, count, parameter in group.parameters():
+        for group in groups:
+            for name, count, parameter in group.shards():
                 self._names[id(parameter)] = name
                 self._parameters[name] = weakref.ref(parameter)
-                self._counts[name] = group.rows * count
+                self._counts[name] = count
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """See :meth:`ParameterNames.shapes`."""

@@ -34,7 +34,8 @@ def compressed_allreduce(
         )
     if not isinstance(bucket, dist.GradBucket):
         raise TypeError(
-            "compressed_allreduce is a hook for DistributedDataParallel; FSDP is not supported; "
+            "compressed_allreduce is a hook for DistributedDataParallel; under FSDP, call "
+            "gw.torch.compress_fsdp(model, state) instead; "
             f"got a {type(bucket).__name__} instead of a bucket"
         )
     return state.reduce(bucket)

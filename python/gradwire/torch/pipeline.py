@@ -39,6 +39,10 @@ class Pipeline:
         self._pending.clear()
 
     def wait(self) -> None:
+        """Call at the end of a backward pass; see :meth:`finish`."""
+        self.finish()
+
+    def finish(self) -> None:
         """Waits until all averages have arrived; raises the error that prevents this, if any."""
         self.come_to_rest()
         self.check_failure()

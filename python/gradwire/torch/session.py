@@ -68,6 +68,12 @@ class DDPSession:
         """Whether :meth:`close` was called."""
         return self._first.is_closed
 
+    def is_unused(self, state: object) -> bool:
+        """Whether ``state`` of this session has no model, and no checkpoint was loaded."""
+        self._names.look_for_model_of(state)
+        has_memory = any(lane.buckets.tensors() for lane in self.lanes)
+        return not (self._names.parameters() or self.steps or has_memory)
+
     def close(self) -> None:
         """Ends the threads, releases the gloo group and discards all state."""
         for lane in self.lanes:

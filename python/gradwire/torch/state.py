@@ -16,13 +16,15 @@ from gradwire.exchange.algorithms import check_algorithm
 from gradwire.exchange.averaging import Averager
 from gradwire.exchange.tuner import Tuner
 from gradwire.quantizers import QSGD
+from gradwire.torch.fsdp_groups import ReduceGroup
+from gradwire.torch.fsdp_session import FSDPSession, group_of
 from gradwire.torch.rules import Pattern, Rules
 from gradwire.torch.session import DDPSession
 from gradwire.torch.settings import Settings, group_or_default
 
 
 class CompressionState(Closing):
-    """State of :func:`compressed_allreduce` for one model.
+    """State of :func:`compressed_allreduce` or :func:`compress_fsdp` for one model.
 
     All ranks must create their states in the same order. They compare their settings at once if
     torch.distributed is initialized, otherwise in the first backward pass. Frames are exchanged
@@ -95,18 +97,45 @@ class CompressionState(Closing):
         for one in self._settings.compressors() if start_step else ():
             check_takes_turns(one)
         self.process_group = process_group
-        self._session: DDPSession | None = None
+        self._session: DDPSession | FSDPSession | None = None
         self._is_closed = False
         if dist.is_initialized():
             self._begin()
 
-    def _begin(self) -> DDPSession:
+    def _begin(self) -> DDPSession | FSDPSession:
         """The session, which begins when this is first called: all ranks must call it."""
-        if self._is_closed:
-            raise RuntimeError("this CompressionState was closed; create a new one for the model")
+        self._check_open()
         if self._session is None:
             self._session = DDPSession(self._settings, group_or_default(self.process_group))
         return self._session
+
+    @property
+    def settings(self) -> Settings:
+        """What the user has chosen."""
+        return self._settings
+
+    def begin_fsdp(self, groups: Sequence[ReduceGroup]) -> FSDPSession:
+        """Begins the session of a model under FSDP: see :func:`compress_fsdp`."""
+        self._check_open()
+        former = self._session
+        if isinstance(former, FSDPSession) or (former and not former.is_unused(self)):
+            raise ValueError(
+                "this CompressionState serves a model already; create a separate one for each model"
+            )
+        if self.process_group not in (None, group_of(groups)):
+            raise ValueError(
+                "compress_fsdp takes the process group from the mesh of the model; create the "
+                "state without process_group"
+            )
+        if former is not None:
+            former.close()
+        self.process_group = group_of(groups)
+        self._session = session = FSDPSession(self._settings, groups)
+        return session
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("this CompressionState was closed; create a new one for the model")
 
     def close(self) -> None:
         """Ends the threads and releases the gloo group; the hook must not be called afterward.
@@ -132,7 +161,13 @@ class CompressionState(Closing):
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         """The hook: see :func:`compressed_allreduce`."""
-        return self._begin().reduce(self, bucket)
+        session = self._begin()
+        if isinstance(session, FSDPSession):
+            raise ValueError(
+                "this CompressionState serves a model under FSDP (compress_fsdp); create a "
+                "separate one for each model"
+            )
+        return session.reduce(self, bucket)
 
     @property
     def compressor(self) -> Compressor:
@@ -171,6 +206,8 @@ class CompressionState(Closing):
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
+        if isinstance(self._session, FSDPSession) and not value:
+            raise ValueError("FSDP sends all gradients compressed; enabled must be True")
         for compressor in self._settings.compressors() if not value else ():
             check_takes_turns(compressor)
         self._settings.switches += bool(value) != self._settings.enabled

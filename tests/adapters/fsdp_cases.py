@@ -1,0 +1,401 @@
+"""What the ranks of test_fsdp.py do: two or three with one replica, four with two of two shards."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+
+import fsdp_wrong_use
+import torch
+import torch.distributed as dist
+from fsdp_training import (
+    Transformer,
+    assert_replicas_agree,
+    backward,
+    compressed,
+    gradients,
+    held,
+    is_hsdp,
+    local,
+    mesh,
+    network,
+    same,
+    set_all,
+    shard,
+    shards,
+    train,
+    with_residual,
+)
+from torch import nn
+from torch.distributed.fsdp import MixedPrecisionPolicy
+
+import gradwire as gw
+
+
+def lossless() -> gw.Compressor:
+    return gw.Compressor(gw.Lossless())
+
+
+def assert_alike(plain: nn.Module, other: nn.Module) -> None:
+    """The same bits if two ranks are averaged; three are added up in another order."""
+    if dist.get_world_size() == 3:
+        for one, two in zip(shards(plain), shards(other)):
+            torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+    else:
+        assert same(shards(plain), shards(other))
+
+
+def case_lossless() -> None:
+    """Without loss, a model becomes what it becomes under plain FSDP2."""
+    plain = shard(network())
+    other, state = compressed(shard(network()), lossless())
+    assert train(plain, 5) and train(other, 5)
+    assert_alike(plain, other)
+    assert state.steps == 5
+
+
+def case_lossless_with_options() -> None:
+    """Also if parameters are not sharded again after forward, or are frozen."""
+    for options in ({"reshard_after_forward": False}, {"reshard_after_forward": True}):
+        plain, other = shard(network(), **options), shard(network(), **options)
+        compressed(other, lossless())
+        for model in (plain, other):
+            model[2].weight.requires_grad_(False)
+            train(model, 3)
+            model[2].weight.requires_grad_(True)
+            train(model, 2, 3)
+        assert_alike(plain, other)
+
+
+def case_reduced_in_other_types() -> None:
+    """In bfloat16 and float16, and in float32 with parameters in bfloat16."""
+    for parameters, gradient in (
+        (None, torch.bfloat16),
+        (torch.bfloat16, torch.float32),
+        (torch.bfloat16, torch.bfloat16),
+        (None, torch.float16),
+    ):
+        policy = MixedPrecisionPolicy(param_dtype=parameters, reduce_dtype=gradient)
+        plain = shard(network(), mp_policy=policy)
+        other, _ = compressed(shard(network(), mp_policy=policy), lossless())
+        train(plain, 3)
+        train(other, 3)
+        for one, two in zip(shards(plain), shards(other)):
+            torch.testing.assert_close(one, two, rtol=0.02, atol=1e-3)
+        noisy, state = compressed(shard(network(), mp_policy=policy), with_residual())
+        losses = train(noisy, 10)
+        assert losses[-1] < losses[0] and state.averager.traffic.bytes_sent > 0
+        assert_replicas_agree(noisy)
+
+
+def case_divide_factor() -> None:
+    """A factor that the program sets instead of the number of ranks."""
+    for factor, force_sum in ((None, True), (1.0, True), (7.0, True), (1.0, False), (7.0, False)):
+        results = []
+        for is_plain in (True, False):
+            model = shard(network())
+            if factor is not None:
+                set_all(model, "set_gradient_divide_factor", factor)
+            by_gloo = is_plain or is_hsdp()  # which has no reduction that multiplies first
+            set_all(model, "set_force_sum_reduction_for_comms", by_gloo or force_sum)
+            if not is_plain:
+                compressed(model, lossless())
+            backward(model, 0)
+            results.append(gradients(model))
+        for one, two in zip(*results):
+            torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-7)
+
+
+def case_accumulation() -> None:
+    """Gradients of several passes, reduced together, by shard only, or one by one."""
+
+    def passes(model: nn.Module, *setters: str) -> list[torch.Tensor]:
+        for step in range(4):
+            for setter in setters:
+                getattr(model, setter)(step % 2 == 1)
+            backward(model, step)
+        return gradients(model)
+
+    for setters in (
+        ("set_requires_gradient_sync",),
+        ("set_requires_all_reduce",),
+        ("set_requires_gradient_sync", "set_is_last_backward"),
+        (),
+    ):
+        plain = shard(network())
+        other, state = compressed(shard(network()), lossless())
+        for one, two in zip(passes(plain, *setters), passes(other, *setters)):
+            if dist.get_world_size() == 3:
+                torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+            else:
+                assert torch.equal(one, two), setters
+        saves_all = "set_requires_gradient_sync" in setters
+        saves_some = "set_requires_all_reduce" in setters and is_hsdp()
+        assert state.steps == (2 if saves_all or saves_some else 4)
+
+
+def case_optimizer_in_backward() -> None:
+    """Hooks that use a gradient at once find it there."""
+    models = [shard(network()), shard(network())]
+    compressed(models[1], lossless())
+    for model in models:
+        for parameter in model.parameters():
+            optimizer = torch.optim.SGD([parameter], 0.1)
+
+            def step(_: torch.Tensor, optimizer: torch.optim.Optimizer = optimizer) -> None:
+                optimizer.step()
+                optimizer.zero_grad()
+
+            parameter.register_post_accumulate_grad_hook(step)
+        for number in range(3):
+            backward(model, number)
+    assert_alike(*models)
+
+
+def case_losses_stay_close() -> None:
+    """Models learn as they do under plain FSDP2; replicas stay the same bit for bit."""
+    plain = train(shard(network()), 60)
+    model, state = compressed(shard(network()), with_residual(16))
+    noisy = train(model, 60)
+    assert abs(plain[-1] - noisy[-1]) < 0.03 * plain[-1], (plain[-1], noisy[-1])
+    assert noisy[-1] < 0.9 * noisy[0]
+    assert_replicas_agree(model)
+    assert state.report()["ratio"] > 2
+    results = []
+    for compressor in (None, with_residual(16)):
+        transformer = shard(Transformer())
+        if compressor is not None:
+            compressed(transformer, compressor)
+        optimizer = torch.optim.AdamW(transformer.parameters(), 3e-3)
+        for step in range(40):
+            generator = torch.Generator().manual_seed(100 * step + dist.get_rank())
+            x = torch.randint(16, (8, 12), generator=generator).cumsum(1) % 16
+            loss = nn.functional.cross_entropy(transformer(x).reshape(-1, 16), x.reshape(-1))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        total = loss.detach().clone()
+        dist.all_reduce(total)
+        results.append(float(total))
+        assert_replicas_agree(transformer)
+    assert abs(results[0] - results[1]) < 0.1 * results[0] + 0.02, results
+
+
+class Given(nn.Module):
+    """A model with the gradients that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(70, 90))
+        self.bias = nn.Parameter(torch.zeros(41))
+
+    def forward(self, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return (self.weight * weight).sum() + (self.bias * bias).sum()
+
+
+def case_nothing_is_lost() -> None:
+    """The gradients given are those delivered and what memory holds; also if steps are skipped."""
+    model, state = compressed(shard(Given()), with_residual())
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    given = [torch.zeros(70, 90).double(), torch.zeros(41).double()]
+    delivered = [torch.zeros_like(one).double() for one in shards(model)]
+    for step in range(30):
+        generator = torch.Generator().manual_seed(100 * step + dist.get_rank())
+        one = [torch.randn(70, 90, generator=generator), torch.randn(41, generator=generator)]
+        if step % 7 == 4:
+            model.bias.requires_grad_(False)
+        if step % 7 == 3 and dist.get_rank() == 1:
+            one[0][69, 0] = float("nan")  # in the last shard
+        model(*one).backward()
+        grads = {name: local(p.grad) for name, p in model.named_parameters() if p.grad is not None}
+        is_skipped = step % 7 == 3 or step % 7 == 5
+        if step % 7 == 3:
+            bad = torch.tensor(float(not all(g.isfinite().all() for g in grads.values())))
+            dist.all_reduce(bad)
+            assert bad > 0
+        if step % 7 == 5:
+            state.skip_step()
+        if not is_skipped:
+            for number, name in enumerate(("weight", "bias")):
+                if name in grads:
+                    delivered[number] += grads[name]
+                    given[number] += one[number]
+            optimizer.step()
+        optimizer.zero_grad()
+        model.bias.requires_grad_(True)
+    rest = held(state)
+    for number, name in enumerate(("weight", "bias")):
+        dist.all_reduce(given[number])
+        given[number] /= dist.get_world_size()
+        _, shard_group, sums = (
+            ("", mesh().get_group("shard"), mesh().get_group("replicate"))
+            if is_hsdp()
+            else ("", mesh().get_group(), mesh().get_group())
+        )
+        dist.all_reduce(rest[name], group=sums)
+        rest[name] /= sums.size()
+        row = -(-given[number].shape[0] // shard_group.size())
+        begin = shard_group.rank() * row
+        expected = given[number][begin : begin + row]
+        start = 0 if is_hsdp() else begin * expected[:1].numel()
+        own = rest[name][start : start + expected.numel()].reshape(expected.shape)
+        assert own.any() and expected.numel()
+        torch.testing.assert_close(delivered[number] + own, expected, rtol=1e-4, atol=1e-4)
+
+
+def case_resume() -> None:
+    """A run that was resumed from checkpoints continues bit for bit."""
+    for compressor in (with_residual, lambda: gw.Compressor(gw.TopK(0.05), memory=gw.Residual())):
+        whole, _ = compressed(shard(network()), compressor())
+        train(whole, 8)
+        first, state = compressed(shard(network()), compressor())
+        train(first, 5)
+        file = io.BytesIO()
+        saved = (shards(first), state.state_dict())
+        torch.save(saved, file)
+        file.seek(0)
+        parameters, memory = torch.load(file, weights_only=True)
+        assert {"0.weight", "4.bias"} <= set(memory["tensors"])
+        second, resumed = compressed(shard(network()), compressor())
+        for parameter, value in zip(second.parameters(), parameters):
+            with torch.no_grad():
+                parameter.to_local().copy_(value)
+        resumed.load_state_dict(memory)
+        assert resumed.steps == 5
+        train(second, 3, 5)
+        assert same(shards(whole), shards(second))
+        again, state = compressed(shard(network()), compressor())
+        everyone: list[object] = [None] * dist.get_world_size()
+        dist.all_gather_object(everyone, memory)
+        state.load_state_dict(everyone, strict=False)
+        train(again, 1, 5)
+        assert state.steps == 6
+
+
+def case_module_used_twice() -> None:
+    """Its gradients are reduced twice in one backward pass, and belong to one step."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(3)
+            self.inner = nn.Linear(100, 100)
+            self.last = nn.Linear(100, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.inner(torch.tanh(self.inner(x))))
+
+    models = [shard(Twice()), shard(Twice())]
+    compressed(models[1], lossless())
+    for model in models:
+        train(model, 3)
+    assert_alike(*models)
+    model, state = compressed(shard(Twice()), with_residual())
+    train(model, 2)
+    before = held(state)
+    backward(model, 2)
+    assert any((one != before[name]).any() for name, one in held(state).items())
+    state.skip_step()
+    assert all(torch.equal(one, before[name]) for name, one in held(state).items())
+
+
+def case_unused_parameters() -> None:
+    """FSDP can send zeros for them; otherwise an error says so. The next pass works."""
+
+    class Forked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(4)
+            self.branches = nn.ModuleList([nn.Linear(100, 10), nn.Linear(100, 10)])
+            self.turn = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.turn += 1
+            return self.branches[self.turn % 2](x)
+
+    def forked() -> nn.Module:
+        from torch.distributed.fsdp import fully_shard
+
+        return fully_shard(Forked(), mesh=mesh())
+
+    models = [forked(), forked()]
+    compressed(models[1], lossless())
+    for model in models:
+        model.set_reduce_scatter_unused_params(True)
+        train(model, 4)
+    assert_alike(*models)
+    model, _ = compressed(forked(), with_residual())
+    fsdp_wrong_use.expect(
+        ValueError,
+        ["the root module", "set_reduce_scatter_unused_params(True)"],
+        lambda: backward(model, 0),
+    )
+
+
+def case_report() -> None:
+    """A state says what it does."""
+    model, state = compressed(shard(network()), with_residual())
+    assert state.report()["phase"] == "no step yet" and "no step yet" in state.summary()
+    train(model, 3)
+    report = state.report()
+    assert json.loads(json.dumps(report)) == report
+    assert report["steps"] == 3 and report["ranks"] == (2 if is_hsdp() else dist.get_world_size())
+    assert report["phase"] == "compressed without measuring"
+    assert report["algorithm"] == ("allgather" if is_hsdp() else "scattered")
+    assert [bucket["module"] for bucket in report["buckets"]] == ["0", "2", "4"]
+    assert report["compressed_ratio"] == report["ratio"] > 3
+    assert "compressed without measuring" in state.summary()
+    assert set(state.choices().values()) == {True} and state.fallback
+    raw = 3 * sum(bucket["elements"] for bucket in report["buckets"]) * 4
+    assert report["raw_bytes"] == raw * (report["ranks"] - 1) // report["ranks"] * (
+        2 if is_hsdp() else 1
+    )
+
+
+def case_pipelines() -> None:
+    """Other pipelines and memories."""
+    for make in (
+        lambda: gw.Compressor(gw.TernGrad(), codec="huffman"),
+        lambda: gw.Compressor(gw.TopK(0.05), memory=gw.DGCMomentum()),
+        lambda: gw.Compressor(gw.EFSignSGD(), memory=gw.EFSign(1.0)),
+        lambda: gw.Compressor(gw.Natural()),
+    ):
+        model, _ = compressed(shard(network()), make())
+        losses = train(model, 10)
+        assert losses[-1] < losses[0], make()
+        assert_replicas_agree(model)
+
+
+def cases() -> dict[str, Callable[[], None]]:
+    """All cases by name."""
+    named = {**globals(), **vars(fsdp_wrong_use)}
+    return {key[5:].replace("_", "-"): one for key, one in named.items() if key.startswith("case_")}
+
+
+def main() -> None:
+    """Runs all cases, or those that are named; prints what failed as one line of JSON."""
+    dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+    results = {}
+    for name, case in cases().items():
+        if len(sys.argv) > 1 and name not in sys.argv[1:]:
+            continue
+        try:
+            case()
+            results[name] = ""
+        except Exception:
+            results[name] = traceback.format_exc()
+            break  # the other ranks may wait for this one
+    print(json.dumps(results), flush=True)
+    if all(not text for text in results.values()):
+        dist.barrier()
+        dist.destroy_process_group()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""compress_fsdp: real processes, real collectives (gloo) under FSDP2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
+fsdp = pytest.importorskip("torch.distributed.fsdp")
+if not hasattr(getattr(fsdp, "FSDPModule", None), "set_custom_reduce_scatter"):
+    pytest.skip("needs FSDP2 as in PyTorch 2.13", allow_module_level=True)
+
+import fsdp_cases
+from ranks import results_of, run_ranks
+
+WORLDS = (2, 3, 4)
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[int, list[dict[str, Any]]]:
+    """Of all cases, by world size and rank; made when they are first asked for."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("world", "case"), [(world, case) for world in WORLDS for case in fsdp_cases.cases()]
+)
+def test_case(results: dict[int, list[dict[str, Any]]], world: int, case: str) -> None:
+    if world not in results:
+        results[world] = results_of(run_ranks("fsdp_cases.py", world))
+    for rank, result in enumerate(results[world]):
+        assert result.get(case, "did not run") == "", f"rank {rank}:\n{result.get(case)}"
