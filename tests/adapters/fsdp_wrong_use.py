@@ -8,7 +8,7 @@ import weakref
 
 import torch
 import torch.distributed as dist
-from fsdp_training import backward, compressed, mesh, network, shard, train, with_residual
+from fsdp_training import backward, compressed, held, mesh, network, shard, train, with_residual
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
@@ -86,7 +86,7 @@ def case_wrong_checkpoints() -> None:
 
 
 def case_end_of_states() -> None:
-    """After close(), the model says so, and takes another state. A state ends with its model."""
+    """After close(), the model says so, and takes another state."""
     model, state = compressed(shard(network()), with_residual())
     train(model, 1)
     with state:
@@ -95,6 +95,10 @@ def case_end_of_states() -> None:
     model.reset_iter_state()
     compressed(model, with_residual())
     train(model, 1)
+
+
+def case_states_end_with_their_models() -> None:
+    """Garbage collection ends the threads."""
     before = threading.active_count()
     model, state = compressed(shard(network()), with_residual())
     train(model, 1)
@@ -131,8 +135,6 @@ def case_a_pass_that_was_given_up() -> None:
     model.fails = False
     model.zero_grad()
     train(model, 2, 2)
-    from fsdp_training import held
-
     one, two = held(first_state), held(state)
     for name, array in one.items():
         torch.testing.assert_close(array, two[name], rtol=1e-5, atol=1e-6)

@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
-fsdp = pytest.importorskip("torch.distributed.fsdp")
-if not hasattr(getattr(fsdp, "FSDPModule", None), "set_custom_reduce_scatter"):
-    pytest.skip("needs FSDP2 as in PyTorch 2.13", allow_module_level=True)
+pytest.importorskip("torch", "2.13", reason="needs PyTorch 2.13: pip install '.[torch]'")
 
 import fsdp_cases
 from ranks import results_of, run_ranks
