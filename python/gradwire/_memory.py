@@ -173,6 +173,13 @@ class Memory:
         self._before.pop(draft.name, None)
         self._set(draft.name, draft.before)
 
+    def begin(self, name: str) -> None:
+        """Begins a step of a tensor before its :meth:`draft`, so that no earlier one is undone."""
+        with self._lock:
+            before = self._before.pop(name, None)
+            if before is not None:
+                self._spare[name] = before
+
     def take_back(self, name: str) -> None:
         """Undoes the last step of a tensor, unless it was settled or undone already."""
         for steps in (self._before, self._first):  # the older state comes last and wins

@@ -41,6 +41,7 @@ class Sharded(Averager):
         return [self.compressor, self.second]
 
     def _compress(self, x: Any, name: str, untouched: Ranges) -> list[ByteArray]:
+        self.second.memory.begin(name)  # the step may fail before the second compression
         return [
             self._frame(self.compressor, x[b:e], _piece(name, r), _within(untouched, b, e))
             for r, (b, e) in enumerate(self._borders(x.shape[0]))
