@@ -15,7 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from gradwire.torch.names import Layout, ParameterNames
+from gradwire.exchange.layouts import Layout
+from gradwire.torch.names import ParameterNames
 
 
 class Reducer(Protocol):

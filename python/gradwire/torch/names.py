@@ -10,9 +10,6 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-Layout = list[tuple[str, int]]
-"""Name and number of elements of each parameter of a bucket."""
-
 _HOOKS = "_comm_hooks"  # attribute of DDP: a list of (hook, state)
 
 

@@ -13,8 +13,8 @@ from gradwire._memory import TensorMemory
 from gradwire._tensors import plain_tensor
 from gradwire.exchange.averaging import Averager
 from gradwire.exchange.interface import Exchange
-from gradwire.torch.buckets import Shapes, join_memories, split_memory
-from gradwire.torch.names import Layout
+from gradwire.exchange.layouts import Layout, join_memories, split_memory
+from gradwire.torch.buckets import Shapes
 from gradwire.torch.saturate import is_finite
 
 _PIECE = 25 * 2**20 // 4

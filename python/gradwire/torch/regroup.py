@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from gradwire.torch.names import Layout
+from gradwire.exchange.layouts import Layout
 
 
 @dataclass

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch.autograd.graph import get_gradient_edge
 
-from gradwire.torch.names import Layout, ParameterNames
+from gradwire.exchange.layouts import Layout
+from gradwire.torch.names import ParameterNames
 
 
 class UsedParameters:
