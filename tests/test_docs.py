@@ -76,6 +76,17 @@ def test_the_program_in_the_readme(tmp_path: Path) -> None:
     assert "200 steps on 2 ranks" in first.stdout, first.stderr
 
 
+def test_the_program_in_own_loops(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
+    text = (ROOT / "docs" / "own_loops.md").read_text()
+    assert len(text.splitlines()) <= 80
+    program = re.findall(r"```python\n(import torch\n.+?)```", text, re.DOTALL)[0]
+    (tmp_path / "train.py").write_text(program)
+    for ended in run_ranks(str(tmp_path / "train.py"), 2):
+        loss = re.findall(r"rank \d: loss ([\d.]+)", ended.stdout)
+        assert loss and float(loss[0]) < 1.5, ended.stderr
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.read_text().splitlines()) <= 120
 

@@ -12,6 +12,7 @@ import gradwire
 SCRIPT = """
 import gradwire as gw
 import numpy as np
+import torch
 
 compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual())
 frame = compressor.compress(np.zeros(3, np.float32))
@@ -23,8 +24,11 @@ reveal_type(gw.decompress_gradient(frame, out=[out]))
 reveal_type(gw.decompress_sum([frame]))
 reveal_type(gw.torch.CompressionState(compressor=compressor).summary())
 reveal_type(gw.mpi.Averager(compressor).average(out, "x"))
+communicator = gw.torch.Communicator(compressor)
+reveal_type(communicator.average([torch.ones(3)]))
+reveal_type(communicator.average({"x": torch.ones(3)}, async_op=True).wait())
 """
-WANTED = ["ndarray", "ndarray", "ndarray", "list", "ndarray", "str", "ndarray"]
+WANTED = ["ndarray", "ndarray", "ndarray", "list", "ndarray", "str", "ndarray", "list", "dict"]
 
 
 def test_strict_types_of_a_script(tmp_path: Path, run_python) -> None:

@@ -78,6 +78,9 @@ class NamedTensors(Closing):
         """
         if isinstance(names, str):
             raise TypeError(f"names must be a sequence of names, got one string; pass [{names!r}]")
+        self._take_back(names)
+
+    def _take_back(self, names: Iterable[str]) -> None:
         self.averager.take_back(names)
 
     def state_dict(self) -> dict[str, Any]:

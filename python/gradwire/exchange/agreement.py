@@ -12,7 +12,7 @@ from gradwire.compressor import Compressor
 from gradwire.exchange.interface import Exchange
 from gradwire.memory import Memory
 
-_LONGEST = 1 << 20
+_LONGEST = 1 << 24
 """Largest size in bytes of the settings of one rank."""
 
 
@@ -32,8 +32,17 @@ def settings_of(compressor: Compressor, **more: Any) -> dict[str, str]:
     }
 
 
-def agree(exchange: Exchange, settings: dict[str, str]) -> None:
+def agree(
+    exchange: Exchange,
+    settings: dict[str, str],
+    what: str = "settings; configure them identically",
+) -> None:
     """Compares the settings of all ranks; all ranks must call it.
+
+    Args:
+        exchange: between these ranks.
+        settings: of this rank.
+        what: what the settings are, and what to do if they differ.
 
     Raises:
         CommonError: two ranks differ; the message names them and the settings.
@@ -45,10 +54,7 @@ def agree(exchange: Exchange, settings: dict[str, str]) -> None:
         differing = [key for key in sorted({*first, *other}) if first.get(key) != other.get(key)]
         if differing:
             lines = [f"  {key}: {first.get(key)} and {other.get(key)}" for key in differing]
-            raise CommonError(
-                f"rank 0 and rank {rank} have different settings; configure them identically:\n"
-                + "\n".join(lines)
-            )
+            raise CommonError(f"rank 0 and rank {rank} have different {what}:\n" + "\n".join(lines))
 
 
 def _parse(data: bytes) -> dict[str, str]:

@@ -36,7 +36,7 @@ class Channel:
         group: dist.ProcessGroup,
         names: ParameterNames,
         make_averager: Callable[[GroupExchange], Averager],
-        make_pipeline: Callable[[Averager], Pipeline],
+        make_pipeline: Callable[[Averager], Pipeline[int]],
     ) -> None:
         lease = GroupLease(group)
         self._finalizer: weakref.finalize[..., Any] = weakref.finalize(self, lease.end)

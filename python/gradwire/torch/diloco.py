@@ -122,7 +122,7 @@ class DiLoCo(Closing):
         copy_from_rank_0(self._exchange, [*model.parameters(), *model.buffers()])
         self._weights.copy_from_model()
         self._buffers = LocalBuffers(model, self._exchange)
-        self._pipeline = Pipeline(self.averager, lambda index: None)
+        self._pipeline: Pipeline[int] = Pipeline(self.averager)
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, _end, self._pipeline.stages, lease)
 

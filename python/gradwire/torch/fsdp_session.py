@@ -53,7 +53,7 @@ class FSDPSession:
             compressor, exchange, settings.algorithm, loss_scale, **settings.alike()
         )
 
-    def _make_pipeline(self, averager: Averager) -> Pipeline:
+    def _make_pipeline(self, averager: Averager) -> Pipeline[int]:
         return _SharedPipeline(averager, self._groups[0])
 
     @property
@@ -195,12 +195,12 @@ class FSDPSession:
         self._channel.steps.skip()
 
 
-class _SharedPipeline(Pipeline):
+class _SharedPipeline(Pipeline[int]):
     """The ranks of a replica agree at the end of each pass whether the step is void: each of them
     sees only whether the averages of its own shards are finite."""
 
     def __init__(self, averager: Averager, group: ReduceGroup) -> None:
-        super().__init__(averager, lambda index: None)
+        super().__init__(averager)
         has_memory = not isinstance(averager.compressor.memory, NoMemory)
         has_others = group.replicate_group is not None and group.shard_group.size() > 1
         self._shard_group = group.shard_group if has_memory and has_others else None

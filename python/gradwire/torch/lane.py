@@ -148,10 +148,11 @@ class Lane(Channel):
             average, clipped = rows.complete(frames, gradient)
             self.pipeline.saturated += clipped
             self.plain.note(average)
-            self.turns.end(index)
             return average
 
-        return self.pipeline.run(lambda: rows.compress(gradient, name), complete, gradient.device)
+        return self.pipeline.run(
+            index, lambda: rows.compress(gradient, name), complete, gradient.device
+        ).then(value_or_error)
 
     def end_pass(self) -> None:
         """Call it after the last bucket of a backward pass."""
@@ -197,7 +198,7 @@ class Lane(Channel):
         if buffer.numel() >= self.smallest and self.is_on:
             self.turns.begin(index)
             if self.turns.compresses(index):
-                return self.pipeline.average(index, buffer, used)
+                return self.pipeline.average(index, buffer, used).then(value_or_error)
             on_arrival = partial(self.turns.end, index)
         self.pipeline.saturated += self.plain.flush(index, buffer, used)
         return self.plain.average(buffer, on_arrival)

@@ -1,42 +1,64 @@
-"""Two threads that average compressed buckets during the backward pass."""
+"""Two threads that average compressed buckets while the program computes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Generic
 
 import torch
 
 from gradwire._arrays import ByteArray
+from gradwire.exchange.agreement import CommonError
 from gradwire.exchange.averaging import Averager
+from gradwire.exchange.layouts import Key
 from gradwire.torch.saturate import copy_saturated
 from gradwire.torch.stage import Stage
 
 
-class Pipeline:
+def nothing(key: int | str) -> None:
+    """Takes no notice of the end of a bucket."""
+
+
+class Pipeline(Generic[Key]):
     """One thread compresses buckets, another exchanges frames and decodes averages.
 
-    After an error in one bucket, all later buckets fail with the same error.
+    After an error in one bucket, all later buckets fail with the same error, because ranks may no
+    longer be at the same point; except after an error that all ranks raise.
 
     Args:
         averager: makes frames and averages.
-        on_end: called with the index of each bucket whose average has arrived.
+        on_end: called with the key of each bucket whose average has arrived.
+        on_failure: called with the key of each bucket that was compressed in vain.
     """
 
-    def __init__(self, averager: Averager, on_end: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        averager: Averager,
+        on_end: Callable[[Key], None] = nothing,
+        on_failure: Callable[[Key], None] = nothing,
+    ) -> None:
         self.stages = (Stage("gradwire-compress"), Stage("gradwire-exchange"))
         self.saturated = 0
         """Number of averaged elements that were too large for their dtype, and were clipped."""
         self.failure: Exception | None = None
         self._averager = averager
-        self._on_end = on_end
-        self._pending: list[torch.futures.Future[Any]] = []
+        self._on_end: Callable[[Key], None] = on_end
+        self._on_failure: Callable[[Key], None] = on_failure
+        self._pending: dict[Key, torch.futures.Future[Any]] = {}
 
     def begin_step(self) -> None:
         """Call before the first bucket of a backward pass."""
-        self._pending.clear()
+        self.forget_ended()
+
+    def forget_ended(self) -> None:
+        """Releases the buckets that have ended."""
+        self._pending = {k: future for k, future in self._pending.items() if not future.done()}
+
+    def is_pending(self, key: Key) -> bool:
+        """Whether a bucket may not have ended."""
+        return key in self._pending
 
     def wait(self) -> None:
         """Call at the end of a backward pass; see :meth:`finish`."""
@@ -49,8 +71,9 @@ class Pipeline:
 
     def come_to_rest(self) -> None:
         """Waits until all buckets have ended, with or without an error."""
-        for future in self._pending:
+        for future in list(self._pending.values()):
             future.wait()
+        self._pending.clear()
 
     def check_failure(self) -> None:
         """Raises the error that has stopped this pipeline, if any."""
@@ -59,20 +82,25 @@ class Pipeline:
 
     def average(
         self,
-        index: int,
+        key: Key,
         buffer: torch.Tensor,
         used: Sequence[bool] | None = None,
         out: torch.Tensor | None = None,
         factor: float = 1.0,
-    ) -> torch.futures.Future[torch.Tensor]:
-        """Starts to average a bucket; returns a future of ``out``.
+        weight: float | None = None,
+    ) -> torch.futures.Future[Any]:
+        """Starts to average a bucket.
 
         Args:
-            index: of the bucket.
+            key: of the bucket, which is not pending.
             buffer: its gradients.
             used: whether this rank has used each of its parameters in this step; None for all.
             out: where the average goes; None for ``buffer``.
             factor: by which the average is multiplied.
+            weight: of this rank; None for the same on all.
+
+        Returns:
+            A future of ``out`` or of an exception; see :func:`value_or_error`.
         """
         on_cpu = buffer.device.type == "cpu"
         ready = None if on_cpu else torch.cuda.current_stream(buffer.device).record_event()
@@ -81,42 +109,47 @@ class Pipeline:
         def compress() -> Sequence[ByteArray]:
             nonlocal host
             host = buffer if ready is None else _to_host(buffer, ready)
-            return self._averager.compress(as_array(host), str(index), used)
+            return self._averager.compress(as_array(host), str(key), used, weight)
 
         def complete(frames: Sequence[ByteArray]) -> torch.Tensor:
             average = self._room_for_average(target, host)
-            self._averager.complete(frames, str(index), average.numpy())
+            self._averager.complete(frames, str(key), average.numpy())
             if factor != 1:
                 average.mul_(factor)
             if average is not target:
                 self.saturated += copy_saturated(average, target)
-            self._on_end(index)
             return target
 
-        return self.run(compress, complete, target.device)
+        return self.run(key, compress, complete, target.device)
 
     def run(
         self,
+        key: Key,
         compress: Callable[[], Sequence[ByteArray]],
         complete: Callable[[Sequence[ByteArray]], torch.Tensor],
         device: torch.device,
-    ) -> torch.futures.Future[torch.Tensor]:
+    ) -> torch.futures.Future[Any]:
         """Runs a function in each of the two threads, after those of all buckets before.
 
         Args:
+            key: of a bucket, which is not pending.
             compress: makes frames.
             complete: gets the frames; exchanges them and returns the average.
             device: of the average.
+
+        Returns:
+            A future of the average or of an exception; see :func:`value_or_error`.
         """
         future: torch.futures.Future[Any] = torch.futures.Future(
             devices=[] if device.type == "cpu" else [device]
         )
-        self._pending.append(future)
-        self.stages[0].submit(partial(self._compress, compress, complete, future))
-        return future.then(value_or_error)
+        self._pending[key] = future
+        self.stages[0].submit(partial(self._compress, key, compress, complete, future))
+        return future
 
     def _compress(
         self,
+        key: Key,
         compress: Callable[[], Sequence[ByteArray]],
         complete: Callable[[Sequence[ByteArray]], torch.Tensor],
         future: torch.futures.Future[Any],
@@ -127,15 +160,17 @@ class Pipeline:
         except Exception as error:
             self._fail(error, future)
             return
-        self.stages[1].submit(partial(self._complete, partial(complete, frames), future))
+        self.stages[1].submit(partial(self._complete, key, partial(complete, frames), future))
 
     def _complete(
-        self, complete: Callable[[], torch.Tensor], future: torch.futures.Future[Any]
+        self, key: Key, complete: Callable[[], torch.Tensor], future: torch.futures.Future[Any]
     ) -> None:
         try:
             self.check_failure()
             average = complete()
+            self._on_end(key)
         except Exception as error:
+            self._on_failure(key)
             self._fail(error, future)
             return
         future.set_result(average)
@@ -149,6 +184,9 @@ class Pipeline:
         return torch.empty(out.numel(), dtype=dtype)
 
     def _fail(self, error: Exception, future: torch.futures.Future[Any]) -> None:
+        if isinstance(error, CommonError):
+            future.set_result(error)
+            return
         if self.failure is None:
             self.failure = explained(error, self._averager.exchange.rank)
         future.set_result(self.failure)

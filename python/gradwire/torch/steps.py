@@ -29,7 +29,7 @@ class Steps:
     a loss scaler may skip one of several optimizers.
     """
 
-    def __init__(self, averager: Averager, buckets: Buckets, pipeline: Pipeline) -> None:
+    def __init__(self, averager: Averager, buckets: Buckets, pipeline: Pipeline[int]) -> None:
         self._averager = averager
         self._buckets = buckets
         self._names = buckets.names
