@@ -28,6 +28,7 @@ def make_weights_case(algorithm: str) -> Callable[[], None]:
                 wanted = np.average(everyone, axis=0, weights=np.array(used) / max(used))
                 assert average.dtype == dtype and average.shape == x.shape
                 np.testing.assert_allclose(average.double().numpy(), wanted, rtol=most)
+                assert (gathered(average) == average.double().numpy()).all()  # on all ranks
             equal = communicator.step(x, "x", weight=torch.tensor(7.0))
             assert torch.equal(equal, communicator.step(x, "x"))
         communicator.close()
