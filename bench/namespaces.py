@@ -12,8 +12,8 @@ from pathlib import Path
 BRIDGE = "gwbr0"
 SUBNET = "10.77.0"
 PORT = 29555
-LINKS = {"100mbit": "100mbit", "1gbit": "1gbit", "none": None}
-BURST = {"100mbit": "64kb", "1gbit": "256kb"}
+LINKS = {"10mbit": "10mbit", "100mbit": "100mbit", "1gbit": "1gbit", "none": None}
+BURST = {"10mbit": "64kb", "100mbit": "64kb", "1gbit": "256kb"}
 
 
 def _run(command: str, check: bool = True) -> None:
@@ -43,7 +43,7 @@ def network(ranks: int, rate: str | None) -> Iterator[list[list[str]]]:
 
     Args:
         ranks: how many.
-        rate: of each link, both ways: "100mbit", "1gbit", or None for no limit.
+        rate: of each link, both ways: "10mbit", "100mbit", "1gbit", or None for no limit.
 
     Yields:
         For each rank the words that a command needs in front of it to run there.

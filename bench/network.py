@@ -1,15 +1,23 @@
-"""Steps of training on slow networks, with each way to send gradients.
+"""Training on slow networks, with each way to send gradients.
 
     sudo python bench/network.py [--models lstm] [--ranks 2 4] [--links 100mbit 1gbit none]
+    sudo python bench/network.py --strategy diloco [--seconds 20 | --steps 300] [--every 50]
+        [--ranks 2 4] [--links 10mbit 100mbit]
 
 makes network namespaces on this machine, joined by links of these speeds, and removes them in the
-end. One process per rank trains there, under DDP over gloo, on a core of its own if there are as
-many. `step` is the median time of a step, on the rank that took longest; `overhead` that time less
-the one of the same step without communication; `sent` what a rank put on the wire in a step, by
-the counters of its network device, acknowledgements included. `one number` is a hook that averages
-a single float per bucket and leaves gradients as they are: what it costs that ranks wait for each
-other. All methods of a table take turns in the same processes, all with gradients as views of
-buckets.
+end. One process per rank trains there, over gloo, on a core of its own if there are as many. `sent`
+is what a rank put on the wire, by the counters of its network device, acknowledgements included.
+
+`--strategy ddp` (the default): `step` is the median time of a step under DDP, on the rank that took
+longest; `overhead` that time less the one of the same step without communication; `sent` is for one
+step. `one number` is a hook that averages a single float per bucket and leaves gradients as they
+are: what it costs that ranks wait for each other. All methods of a table take turns in the same
+processes, all with gradients as views of buckets.
+
+`--strategy diloco` trains the GPT of examples/diloco_shakespeare.py with each method for the same
+time, or with --steps for the same number of steps. DiLoCo ends its last round, so it may take up to
+--every steps more. `loss` is that on held-out text at the end, in nats for each character; `sent`
+is for the whole run, for which gradwire's DDP hook has no fallback.
 """
 
 from __future__ import annotations
@@ -17,19 +25,23 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import network_diloco_worker
+import network_worker
 import workloads
 from namespaces import LINKS, network, run_ranks
-from network_worker import METHODS, NOTHING, PLAIN
+from network_worker import NOTHING, PLAIN
 
 from gradwire.tools.tables import print_table
 
-WORKER = Path(__file__).parent / "network_worker.py"
+Rows = list[dict[str, "float | str"]]
 
 
-def show(rows: list[dict[str, float | str]], title: str) -> None:
-    """Prints the table of one network."""
+def show_steps(rows: Rows, title: str) -> None:
+    """Prints the table of one network: steps under DDP."""
     seconds = {str(row["method"]): float(row["seconds"]) for row in rows}
     idle = seconds.get(NOTHING, 0.0)
     overhead = {name: time - idle for name, time in seconds.items()}
@@ -51,39 +63,118 @@ def show(rows: list[dict[str, float | str]], title: str) -> None:
     print_table(title, head, table)
 
 
-def main() -> None:
-    """Command line."""
+def show_runs(rows: Rows, title: str) -> None:
+    """Prints the table of one network: whole runs of training."""
+    table = []
+    for row in rows:
+        steps, seconds, sent = (float(row[key]) for key in ("steps", "seconds", "bytes"))
+        table.append(
+            [
+                str(row["method"]),
+                f"{float(row['loss']):.3f}",
+                f"{steps:.0f}",
+                f"{seconds:.1f}",
+                f"{1e3 * seconds / steps:.1f}",
+                f"{sent / 1e6:.2f}",
+                f"{sent / steps / 1e3:.2f}",
+            ]
+        )
+    head = ["", "loss", "steps", "seconds", "ms per step", "sent MB", "sent kB per step"]
+    print_table(title, head, table)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A kind of training, and what is compared with it."""
+
+    worker: str
+    """File that each rank runs."""
+    methods: Sequence[str]
+    links: Sequence[str]
+    """Those that are measured by default."""
+    models: Sequence[str]
+    show: Callable[[Rows, str], None]
+
+
+STRATEGIES = {
+    "ddp": Strategy(
+        "network_worker.py",
+        network_worker.METHODS,
+        ["100mbit", "1gbit", "none"],
+        workloads.NAMES,
+        show_steps,
+    ),
+    "diloco": Strategy(
+        "network_diloco_worker.py",
+        list(network_diloco_worker.METHODS),
+        ["10mbit", "100mbit"],
+        ["gpt"],
+        show_runs,
+    ),
+}
+
+
+def parse() -> argparse.Namespace:
+    """The options, with the defaults of the strategy."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=workloads.NAMES, choices=workloads.NAMES)
+    parser.add_argument("--strategy", default="ddp", choices=list(STRATEGIES))
+    parser.add_argument("--models", nargs="+", choices=workloads.NAMES, help="of ddp")
     parser.add_argument("--ranks", nargs="+", type=int, default=[2, 4])
-    parser.add_argument("--links", nargs="+", default=list(LINKS), choices=list(LINKS))
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    parser.add_argument("--algorithm", default="auto", help="of gradwire's hook")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--links", nargs="+", choices=list(LINKS))
+    methods = [method for strategy in STRATEGIES.values() for method in strategy.methods]
+    parser.add_argument("--methods", nargs="+", choices=dict.fromkeys(methods))
+    parser.add_argument("--algorithm", default="auto", help="of gradwire")
+    parser.add_argument("--rounds", type=int, default=3, help="of ddp")
+    parser.add_argument("--steps", type=int, help="of ddp in each round (5); of diloco in all")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of diloco, without --steps")
+    parser.add_argument("--every", type=int, default=50, help="inner steps in a round of diloco")
     parser.add_argument("--save", type=Path, help="JSON file for bench/plot_network.py")
     parser.add_argument("--folder", type=Path, help="keeps the data sets for the next time")
     options = parser.parse_args()
-    if PLAIN not in options.methods:
+    strategy = STRATEGIES[options.strategy]
+    for name in ("models", "links", "methods"):
+        chosen = getattr(options, name) or list(getattr(strategy, name))
+        setattr(options, name, chosen)
+    if unknown := set(options.methods) - set(strategy.methods):
+        parser.error(f"--strategy {options.strategy} has no methods {sorted(unknown)}")
+    if options.strategy == "ddp" and PLAIN not in options.methods:
         parser.error(f"--methods must contain {PLAIN!r}, to compare with")
+    return options
+
+
+def worker_arguments(model: str, options: argparse.Namespace) -> list[str]:
+    """The options of a worker that are its strategy's alone."""
+    if options.strategy == "ddp":
+        return [model, "--rounds", str(options.rounds), "--steps", str(options.steps or 5)]
+    length = ["--seconds", str(options.seconds)]
+    if options.steps is not None:
+        length = ["--steps", str(options.steps)]
+    return [*length, "--every", str(options.every)]
+
+
+def main() -> None:
+    """Command line."""
+    options = parse()
+    strategy = STRATEGIES[options.strategy]
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         workloads.fetch_text(folder)
-        workloads.fetch_ratings(folder)
+        if "ncf" in options.models:
+            workloads.fetch_ratings(folder)
         out = Path(temporary) / "rows.json"
+        common = ["--folder", str(folder), "--out", str(out), "--algorithm", options.algorithm]
+        common += ["--methods", *options.methods]
         saved: list[dict[str, object]] = []
         for model in options.models:
+            own = worker_arguments(model, options)
             for ranks in options.ranks:
                 for link in options.links:
                     with network(ranks, LINKS[link]) as commands:
-                        arguments = [model, "--folder", str(folder), "--out", str(out)]
-                        arguments += ["--rounds", str(options.rounds)]
-                        arguments += ["--steps", str(options.steps)]
-                        arguments += ["--algorithm", options.algorithm]
-                        run_ranks(WORKER, commands, [*arguments, "--methods", *options.methods])
+                        script = Path(__file__).parent / strategy.worker
+                        run_ranks(script, commands, [*own, *common])
                     rows = json.loads(out.read_text())
-                    show(rows, f"{model}, {ranks} ranks, links: {link}")
+                    strategy.show(rows, f"{model}, {ranks} ranks, links: {link}")
                     saved.append({"model": model, "ranks": ranks, "link": link, "rows": rows})
                     if options.save:
                         options.save.write_text(json.dumps(saved))

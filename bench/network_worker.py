@@ -1,4 +1,4 @@
-"""One rank of bench/network.py: measures steps of training with each way to send gradients."""
+"""One rank of bench/network.py --strategy ddp: measures steps with each way to send gradients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,6 +125,21 @@ def compare(options: argparse.Namespace) -> list[dict[str, object]]:
     ]
 
 
+def run(
+    options: argparse.Namespace, compare: Callable[[argparse.Namespace], list[dict[str, object]]]
+) -> None:
+    """Joins the other ranks, on a core of its own, and writes the rows of a table."""
+    os.sched_setaffinity(0, {int(os.environ["RANK"]) % (os.cpu_count() or 1)})
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    rows = compare(options)
+    if dist.get_rank() == 0:
+        options.out.write_text(json.dumps(rows))
+    dist.barrier()
+    dist.destroy_process_group()
+    os._exit(0)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -136,16 +152,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    os.sched_setaffinity(0, {int(os.environ["RANK"]) % (os.cpu_count() or 1)})
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo")
-    rows = compare(options)
-    if dist.get_rank() == 0:
-        options.out.write_text(json.dumps(rows))
-    dist.barrier()
-    dist.destroy_process_group()
-    os._exit(0)
+    run(parser.parse_args(), compare)
 
 
 if __name__ == "__main__":

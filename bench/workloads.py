@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 import ddp_fashion_mnist as fashion
 import ddp_shakespeare as shakespeare
+import diloco_shakespeare as local_steps
 
 NAMES = ("cnn", "lstm", "ncf")
 
@@ -90,6 +91,26 @@ def text_loss(model: nn.Module, ids: torch.Tensor) -> float:
     return torch.stack(losses).mean().item()
 
 
+@cache
+def characters(folder: Path) -> torch.Tensor:
+    """Shakespeare as numbers of characters."""
+    return local_steps.character_ids(shakespeare.read_text(fetch_text(folder)))
+
+
+def make_gpt(folder: Path, rank: int, world: int) -> Workload:
+    """The model of examples/diloco_shakespeare.py and its data."""
+    ids = characters(folder)
+    length, batch = local_steps.LENGTH, local_steps.BATCH
+    model = local_steps.GPT(int(ids.max()) + 1, local_steps.WIDTH, local_steps.LAYERS, length)
+    own = ids[: -local_steps.HELD_OUT].chunk(world)[rank]
+    return Workload(
+        model,
+        shakespeare.word_batches(own, batch, length),
+        torch.optim.AdamW(model.parameters(), 1e-3),
+        partial(local_steps.held_out_loss, ids=ids[-local_steps.HELD_OUT :]),
+    )
+
+
 def make(name: str, folder: Path, rank: int, world: int, seed: int = 0) -> Workload:
     """A workload whose model begins alike on all ranks."""
     torch.manual_seed(seed)
@@ -108,6 +129,8 @@ def make(name: str, folder: Path, rank: int, world: int, seed: int = 0) -> Workl
         batches = shakespeare.word_batches(own, shakespeare.BATCH, shakespeare.LENGTH)
         optimizer = torch.optim.Adam(model.parameters(), 2e-3)
         return Workload(model, batches, optimizer, partial(text_loss, ids=ids[-HELD_OUT:]))
+    if name == "gpt":
+        return make_gpt(folder, rank, world)
     table = np.loadtxt(fetch_ratings(folder), skiprows=1, usecols=(0, 1, 2))
     pairs = torch.from_numpy(table[:, :2].astype(np.int64))
     stars = torch.from_numpy(table[:, 2].astype(np.int64)) - 1
