@@ -96,7 +96,7 @@ def case_rules_under_fallback() -> None:
     topk = gw.Compressor(gw.TopK(0.1, values="float16"), memory=gw.Residual(), nonfinite="error")
     state = gw.torch.CompressionState(compressor=qsgd(), rules={"2.*": topk}, exclude="0.bias")
     ddp.register_comm_hook(state, HOOK)
-    for _ in range(60):
+    for _ in range(130):
         gradients(ddp)
         if state.report()["phase"] == "chosen by time":
             break
