@@ -75,6 +75,7 @@ def compressed_diloco(
     """Local steps with gradwire."""
     diloco = gw.torch.DiLoCo(
         work.model,
+        None,  # the worker steps its optimizer
         OUTER,
         gw.Compressor(gw.QSGD(levels), memory=gw.Residual()),
         every=options.every,

@@ -78,7 +78,7 @@ def main() -> None:
     plain = options.compressor == "plain"
     compressor = gw.Compressor(gw.Lossless()) if plain else common.chosen_compressor(options)
     diloco = gw.torch.DiLoCo(
-        model, outer, compressor, every=options.every, algorithm=options.algorithm
+        model, inner, outer, compressor, every=options.every, algorithm=options.algorithm
     )
     share = ids[:-HELD_OUT].chunk(dist.get_world_size())[dist.get_rank()]
     batches = word_batches(share, BATCH, LENGTH)
@@ -87,7 +87,6 @@ def main() -> None:
         loss = next_loss(model, *next(batches))
         inner.zero_grad()
         loss.backward()
-        inner.step()
         diloco.step()
         progress.show(step, loss.item())
     diloco.finish()

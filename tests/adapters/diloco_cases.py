@@ -15,7 +15,7 @@ import diloco_model_cases
 import diloco_resume_cases
 import torch
 import torch.distributed as dist
-from diloco_training import SHORT_PIECE, DiLoCoRun, nesterov
+from diloco_training import SHORT_PIECE, DiLoCoRun, adamw, nesterov
 from torch import nn
 from torch_training import ALGORITHMS, PIPELINES, assert_same_on_all_ranks, data, flat, network
 
@@ -79,6 +79,23 @@ def case_reference() -> None:
     difference = (flat(ours) - flat(reference)).abs().max()
     assert difference < 1e-5, difference
     run.close()
+
+
+def case_inner_optimizer() -> None:
+    """step() calls the inner optimizer that was passed."""
+    run = DiLoCoRun(network(), gw.Compressor(gw.QSGD(16), memory=gw.Residual()), every=3)
+    run.train(7)
+    model, compressor = network(), gw.Compressor(gw.QSGD(16), memory=gw.Residual())
+    diloco = gw.torch.DiLoCo(model, adamw(model.parameters()), nesterov, compressor, every=3)
+    for step in range(7):
+        x, y = data(step)
+        model.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        assert diloco.step() == (step % 3 == 2)
+    assert torch.equal(flat(model), flat(run.model)) and diloco.inner is not None
+    for one in (run.diloco, diloco):
+        one.finish()
+        one.close()
 
 
 def case_one_step_reference() -> None:

@@ -97,7 +97,7 @@ def case_frozen_on_the_way() -> None:
     run.model[0].bias.requires_grad_(False)
     run.close()
     compressor = gw.Compressor(gw.QSGD(4), memory=gw.Residual())
-    again = gw.torch.DiLoCo(run.model, nesterov, compressor, every=2)
+    again = gw.torch.DiLoCo(run.model, None, nesterov, compressor, every=2)
     assert "0.bias" not in again.state_dict()["weights"]
     again.close()
 
@@ -165,24 +165,34 @@ def case_wrong_use() -> None:
     diloco = gw.torch.DiLoCo
     good = gw.Compressor(gw.QSGD(4))
     inner = torch.optim.AdamW(model.parameters())
-    expect(TypeError, ["gw.Compressor, got"], lambda: diloco(model, nesterov, inner, every=2))
-    expect(ValueError, ["every must be at least 1"], lambda: diloco(model, inner, good, every=0))
+    expect(TypeError, ["gw.Compressor, got"], lambda: diloco(model, None, nesterov, inner, every=2))
+    expect(TypeError, ["inner must be"], lambda: diloco(model, nesterov, inner, good, every=2))
+    expect(ValueError, ["not be the outer"], lambda: diloco(model, inner, inner, good, every=2))
+    expect(
+        ValueError, ["every must be at least 1"], lambda: diloco(model, None, inner, good, every=0)
+    )
     for name in ("signsgd", "efsign", "topk-dgc"):
         told = ["another kind of update", "gw.QSGD(16)"]
         bad = PIPELINES[name]()
-        expect(ValueError, told, lambda bad=bad: diloco(model, nesterov, bad, every=2))
+        expect(ValueError, told, lambda bad=bad: diloco(model, None, nesterov, bad, every=2))
     scaled = gw.Compressor(gw.QSGD(4), loss_scale=lambda: 2.0)
-    expect(ValueError, ["without loss_scale"], lambda: diloco(model, nesterov, scaled, every=2))
-    expect(TypeError, ["outer must be an optimizer"], lambda: diloco(model, 0.7, good, every=2))
+    expect(
+        ValueError, ["without loss_scale"], lambda: diloco(model, None, nesterov, scaled, every=2)
+    )
+    expect(
+        TypeError, ["outer must be an optimizer"], lambda: diloco(model, None, 0.7, good, every=2)
+    )
     few = nesterov(list(model.parameters())[:-1])
     expect(
-        ValueError, ["lacks parameter 6.bias (1 in all)"], lambda: diloco(model, few, good, every=2)
+        ValueError,
+        ["lacks parameter 6.bias (1 in all)"],
+        lambda: diloco(model, None, few, good, every=2),
     )
     model(torch.ones(2, 100)).sum().backward()
     inner.step()
-    expect(ValueError, ["has made steps"], lambda: diloco(model, inner, good, every=2))
+    expect(ValueError, ["has made steps"], lambda: diloco(model, None, inner, good, every=2))
     frozen = nn.Linear(3, 3).requires_grad_(False)
-    expect(ValueError, ["no parameter"], lambda: diloco(frozen, nesterov, good, every=2))
+    expect(ValueError, ["no parameter"], lambda: diloco(frozen, None, nesterov, good, every=2))
     expect(ValueError, ["take one of: auto"], lambda: make(algorithm="ring"))
 
 
@@ -190,13 +200,13 @@ def case_inner_optimizer_as_outer() -> None:
     """An inner optimizer that was passed as the outer one no longer changes the model."""
     model = network()
     inner = torch.optim.AdamW(model.parameters())
-    diloco = gw.torch.DiLoCo(model, inner, gw.Compressor(gw.QSGD(4)), every=1)
+    diloco = gw.torch.DiLoCo(model, None, inner, gw.Compressor(gw.QSGD(4)), every=1)
     model(torch.ones(2, 100)).sum().backward()
     inner.step()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         diloco.step()
-    assert "must not be the outer one" in str(caught[0].message)
+    assert "pass the inner optimizer" in str(caught[0].message)
     assert caught[0].filename == __file__
     diloco.close()
 

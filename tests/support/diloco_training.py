@@ -33,7 +33,7 @@ class DiLoCoRun:
     ) -> None:
         self.model = model
         self.inner = inner(model.parameters())
-        self.diloco = gw.torch.DiLoCo(model, outer, compressor, **options)
+        self.diloco = gw.torch.DiLoCo(model, None, outer, compressor, **options)
         self.next_batch = 0
 
     def batch(self) -> tuple[int, torch.Tensor, torch.Tensor]:

@@ -34,6 +34,7 @@ from gradwire.torch.rounds import (
     RoundError,
     agree_on_round,
     check_compressor,
+    check_inner,
     describe_model,
     outer_optimizer,
 )
@@ -49,14 +50,14 @@ class DiLoCo(Closing):
 
         diloco = gw.torch.DiLoCo(
             model,
+            torch.optim.AdamW(model.parameters()),
             torch.optim.SGD(model.parameters(), lr=0.7, momentum=0.9, nesterov=True),
             gw.Compressor(gw.QSGD(16), memory=gw.Residual()),
             every=50,
         )
         for batch in data:
-            inner.zero_grad()
+            model.zero_grad()
             loss(model, batch).backward()
-            inner.step()
             diloco.step()
         diloco.finish()
 
@@ -73,6 +74,8 @@ class DiLoCo(Closing):
 
     Args:
         model: on each rank. Parameters that require no gradient are left out.
+        inner: the optimizer that :meth:`step` calls; None if the program steps its own before each
+            :meth:`step`, for example with a ``GradScaler``, or because it has several.
         outer: an optimizer of ``model.parameters()`` that has made no step, whose parameters are
             replaced by the outer weights; or a function that makes one from a list of these. The
             attribute :attr:`outer` has it, for schedulers.
@@ -93,6 +96,7 @@ class DiLoCo(Closing):
     def __init__(
         self,
         model: nn.Module,
+        inner: torch.optim.Optimizer | None,
         outer: torch.optim.Optimizer | MakeOptimizer,
         compressor: Compressor,
         *,
@@ -101,10 +105,12 @@ class DiLoCo(Closing):
         algorithm: str = "auto",
     ) -> None:
         check_integer("every", every, 1)
+        check_inner(inner, outer)
         check_compressor(compressor)
         group = process_group or dist.group.WORLD
         if group is None:
             raise RuntimeError("call torch.distributed.init_process_group() first")
+        self.inner = inner
         self.every = every
         self.steps = 0
         """Number of inner steps so far."""
@@ -134,10 +140,10 @@ class DiLoCo(Closing):
         )
 
     def step(self) -> bool:
-        """Counts one inner step, and ends the round if it was the last one.
+        """Makes a step of the inner optimizer, and ends the round if it was the last one.
 
-        Call it after each step of the inner optimizer, also after one that a ``GradScaler`` has
-        skipped on this rank: ranks must count the same steps.
+        Without ``inner``, call it after each step of your optimizer, also after one that a
+        ``GradScaler`` has skipped on this rank: ranks must count the same steps.
 
         Returns:
             Whether the round has ended, so that all ranks have the same weights.
@@ -149,6 +155,8 @@ class DiLoCo(Closing):
             CorruptFrameError: a frame was damaged in transit; names the sender.
         """
         self.averager.check_open()
+        if self.inner is not None:
+            self.inner.step()
         self.steps += 1
         self._steps_in_round += 1
         if self._steps_in_round < self.every:
@@ -189,8 +197,8 @@ class DiLoCo(Closing):
         self._steps_in_round = 0
         if not has_trained:
             warn_user(
-                "no weight has changed on this rank in this round: step() of the inner optimizer "
-                "must be called, and the inner optimizer must not be the outer one"
+                "no weight has changed on this rank in this round: pass the inner optimizer, or "
+                "call its step() before each step() of DiLoCo"
             )
 
     def _agree(self, call: str, changed: list[str], not_finite: str | None) -> list[str]:

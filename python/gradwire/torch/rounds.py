@@ -33,6 +33,20 @@ def check_compressor(compressor: Any) -> None:
         raise ValueError("weights have no loss scale; create the Compressor without loss_scale")
 
 
+def check_inner(inner: Any, outer: Any) -> None:
+    """Raises TypeError or ValueError unless ``inner`` can train beside ``outer``."""
+    if inner is not None and not isinstance(inner, torch.optim.Optimizer):
+        raise TypeError(
+            "inner must be an optimizer, or None if the program steps its own; got "
+            f"{inner!r}; write DiLoCo(model, inner, outer, compressor, every=50)"
+        )
+    if inner is not None and inner is outer:
+        raise ValueError(
+            "the inner optimizer must not be the outer one; create one for each, for example AdamW "
+            "and SGD with Nesterov momentum"
+        )
+
+
 def outer_optimizer(outer: Any, weights: OuterWeights) -> torch.optim.Optimizer:
     """The optimizer of the outer weights.
 
