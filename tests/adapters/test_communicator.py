@@ -9,7 +9,9 @@ import pytest
 pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
 
 import communicator_cases
+import communicator_victim
 from ranks import results_of, run_ranks
+from torch_training import ALGORITHMS
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +29,13 @@ def test_case(results: dict[int, list[dict[str, Any]]], world: int, case: str) -
         results[world] = results_of(run_ranks("communicator_cases.py", world))
     for rank, result in enumerate(results[world]):
         assert result.get(case, "did not run") == "", f"rank {rank}:\n{result.get(case)}"
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_rank_that_dies_is_noticed(algorithm: str) -> None:
+    ended = run_ranks("communicator_victim.py", 3, algorithm)
+    for rank, result in enumerate(results_of(ended[:2])):
+        for error in result["errors"]:
+            assert f"rank {rank} could not exchange frames" in error
+        assert result["as_before"]
+        assert result["seconds"] < communicator_victim.TIMEOUT + 10

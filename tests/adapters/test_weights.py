@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradwire as gw
@@ -14,6 +14,7 @@ from gradwire.exchange.weights import factors_of, take_weights, with_weight
 FRAME = gw.Compressor(gw.QSGD(4)).compress(np.ones(100, np.float32))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e308), min_size=1, max_size=5))
 def test_weights_arrive_with_their_frames(weights: list[float]) -> None:
     sent = [with_weight(FRAME[: 10 * rank], weight) for rank, weight in enumerate(weights)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gradient_cases import by_hand, integers, small_frames, varint
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradwire as gw
@@ -97,6 +97,7 @@ def test_bad_arguments() -> None:
 WEIGHTS = st.one_of(st.integers(0, 10**6), st.floats(0, 1e6), st.just(0))
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(range(len(PIPELINES))),
     st.lists(WEIGHTS, min_size=1, max_size=5),

@@ -214,17 +214,15 @@ class Communicator(NamedTensors):
         buckets = bucketed(flat)
         layouts = [[(name, flat[name].numel()) for name in bucket] for bucket in buckets]
         if not self._buckets.are_arranged(layouts):
-            self._pipeline.come_to_rest()
+            self._pipeline.wait()
             if compares:
                 shapes = {name: shape_of(tensor) for name, tensor in tensors.items()}
                 agree(self._exchange, shapes, "tensors; pass the same ones on all ranks")
             self._buckets.arrange(layouts)
         if any(self._pipeline.is_pending(bucket[0]) for bucket in buckets):
-            self._pipeline.come_to_rest()
-        futures = []
-        for bucket in buckets:
-            buffer = torch.cat([flat[name] for name in bucket])
-            futures.append(self._pipeline.average(bucket[0], buffer, weight=own))
+            self._pipeline.wait()
+        joined = {bucket[0]: torch.cat([flat[name] for name in bucket]) for bucket in buckets}
+        futures = [self._pipeline.average(key, one, weight=own) for key, one in joined.items()]
 
         def finish() -> dict[str, torch.Tensor]:
             for future in futures:
