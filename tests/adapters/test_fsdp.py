@@ -25,6 +25,6 @@ def results() -> dict[int, list[dict[str, Any]]]:
 )
 def test_case(results: dict[int, list[dict[str, Any]]], world: int, case: str) -> None:
     if world not in results:
-        results[world] = results_of(run_ranks("fsdp_cases.py", world))
+        results[world] = results_of(run_ranks("fsdp_cases.py", world, longest=600))
     for rank, result in enumerate(results[world]):
         assert result.get(case, "did not run") == "", f"rank {rank}:\n{result.get(case)}"
