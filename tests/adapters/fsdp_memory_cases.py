@@ -86,6 +86,33 @@ def case_nothing_is_lost() -> None:
         torch.testing.assert_close(delivered[number] + own, expected, rtol=1e-4, atol=1e-4)
 
 
+def case_loss_scaler() -> None:
+    """A step that a GradScaler skips is undone on all ranks, also where all averages are finite."""
+    runs = []
+    for overflows in (False, True):
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1000)
+        model = shard(Given())
+        compressed(model, with_residual(), loss_scale=scaler.get_scale)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for step in range(9):
+            generator = torch.Generator().manual_seed(100 * step + dist.get_rank())
+            one = [torch.randn(70, 90, generator=generator), torch.randn(41, generator=generator)]
+            if step == 4:
+                if not overflows:
+                    continue
+                if dist.get_rank() == 0:
+                    one[0][0, 0] = float("inf")  # in the first shard
+            scaler.scale(model(*one)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+        assert scaler.get_scale() == (512 if overflows else 1024)
+        runs.append(shards(model))
+    for one, two in zip(*runs):
+        assert one.any()
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+
+
 def case_resume() -> None:
     """A run that was resumed from checkpoints continues bit for bit."""
     for compressor in (with_residual, lambda: gw.Compressor(gw.TopK(0.05), memory=gw.Residual())):

@@ -278,12 +278,14 @@ def _shards_only(info: Any) -> Any:
     """The mesh of one replica, as of FSDP without replicas."""
     from torch.distributed.fsdp._fully_shard._fsdp_common import FSDPMeshInfo
 
-    return FSDPMeshInfo(
+    within = FSDPMeshInfo(
         mesh=info.mesh,
         shard_mesh_dim=info.shard_mesh_dim,
         dp_mesh_dims=info.dp_mesh_dims,
         spmd_mesh=info.spmd_mesh,
     )
+    within.reduce_scatter_process_group = info.reduce_scatter_process_group
+    return within
 
 
 def _name_of(one: Any, names: dict[int, str]) -> str:

@@ -124,8 +124,8 @@ class CompressionState(Closing):
             )
         if self.process_group not in (None, group_of(groups)):
             raise ValueError(
-                "compress_fsdp takes the process group from the mesh of the model; create the "
-                "state without process_group"
+                "compress_fsdp averages over a group of the mesh, that of replicas if there are "
+                "any; create the state with this process_group or without one"
             )
         if former is not None:
             former.close()
