@@ -3,6 +3,7 @@
     sudo python bench/network.py [--models lstm] [--ranks 2 4] [--links 100mbit 1gbit none]
     sudo python bench/network.py --strategy diloco [--seconds 20 | --steps 300] [--every 50]
         [--ranks 2 4] [--links 10mbit 100mbit]
+    sudo python bench/network.py --strategy fsdp [--ranks 2 4] [--links 100mbit 1gbit]
 
 makes network namespaces on this machine, joined by links of these speeds, and removes them in the
 end. One process per rank trains there, over gloo, on a core of its own if there are as many. `sent`
@@ -18,6 +19,10 @@ processes, all with gradients as views of buckets.
 time, or with --steps for the same number of steps. DiLoCo ends its last round, so it may take up to
 --every steps more. `loss` is that on held-out text at the end, in nats for each character; `sent`
 is for the whole run, for which gradwire's DDP hook has no fallback.
+
+`--strategy fsdp` measures steps of that GPT under FSDP2: two ranks shard it, four are two replicas
+of two shards. All links have the same speed, so shards are as far apart as replicas. `sent` is for
+one step, gathered parameters included.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import network_diloco_worker
+import network_fsdp_worker
 import network_worker
 import workloads
 from namespaces import LINKS, network, run_ranks
@@ -83,6 +89,21 @@ def show_runs(rows: Rows, title: str) -> None:
     print_table(title, head, table)
 
 
+def show_fsdp(rows: Rows, title: str) -> None:
+    """Prints the table of one network: steps under FSDP2."""
+    first = float(rows[0]["seconds"])
+    table = [
+        [
+            str(row["method"]),
+            f"{1e3 * float(row['seconds']):.1f}",
+            f"{float(row['bytes']) / 1e6:.3f}",
+            f"{first / float(row['seconds']):.2f}",
+        ]
+        for row in rows
+    ]
+    print_table(title, ["", "step ms", "sent MB", f"x {rows[0]['method']}"], table)
+
+
 @dataclass(frozen=True)
 class Strategy:
     """A kind of training, and what is compared with it."""
@@ -111,6 +132,13 @@ STRATEGIES = {
         ["gpt"],
         show_runs,
     ),
+    "fsdp": Strategy(
+        "network_fsdp_worker.py",
+        network_fsdp_worker.METHODS,
+        ["100mbit", "1gbit"],
+        ["gpt"],
+        show_fsdp,
+    ),
 }
 
 
@@ -124,8 +152,8 @@ def parse() -> argparse.Namespace:
     methods = [method for strategy in STRATEGIES.values() for method in strategy.methods]
     parser.add_argument("--methods", nargs="+", choices=dict.fromkeys(methods))
     parser.add_argument("--algorithm", default="auto", help="of gradwire")
-    parser.add_argument("--rounds", type=int, default=3, help="of ddp")
-    parser.add_argument("--steps", type=int, help="of ddp in each round (5); of diloco in all")
+    parser.add_argument("--rounds", type=int, default=3, help="of ddp and fsdp")
+    parser.add_argument("--steps", type=int, help="in each round (5); of diloco in all")
     parser.add_argument("--seconds", type=float, default=20.0, help="of diloco, without --steps")
     parser.add_argument("--every", type=int, default=50, help="inner steps in a round of diloco")
     parser.add_argument("--save", type=Path, help="JSON file for bench/plot_network.py")
@@ -144,8 +172,9 @@ def parse() -> argparse.Namespace:
 
 def worker_arguments(model: str, options: argparse.Namespace) -> list[str]:
     """The options of a worker that are its strategy's alone."""
-    if options.strategy == "ddp":
-        return [model, "--rounds", str(options.rounds), "--steps", str(options.steps or 5)]
+    if options.strategy != "diloco":
+        lengths = ["--rounds", str(options.rounds), "--steps", str(options.steps or 5)]
+        return [model, *lengths] if options.strategy == "ddp" else lengths
     length = ["--seconds", str(options.seconds)]
     if options.steps is not None:
         length = ["--steps", str(options.steps)]
