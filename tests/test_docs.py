@@ -79,7 +79,7 @@ def test_the_program_in_the_readme(tmp_path: Path) -> None:
 def test_the_program_in_own_loops(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs PyTorch: pip install '.[torch]'")
     text = (ROOT / "docs" / "own_loops.md").read_text()
-    assert len(text.splitlines()) <= 80
+    assert len(text.splitlines()) <= 90
     program = re.findall(r"```python\n(import torch\n.+?)```", text, re.DOTALL)[0]
     (tmp_path / "train.py").write_text(program)
     for ended in run_ranks(str(tmp_path / "train.py"), 2):
