@@ -20,6 +20,7 @@ from fsdp_training import (
     backward,
     compressed,
     gradients,
+    held,
     is_hsdp,
     lossless,
     mesh,
@@ -32,8 +33,10 @@ from fsdp_training import (
 )
 from torch import nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.utils.checkpoint import checkpoint
 
 import gradwire as gw
+from gradwire.torch.fsdp_groups import ReduceGroup
 
 
 def case_lossless() -> None:
@@ -201,6 +204,62 @@ def case_unused_parameters() -> None:
         ["the root module", "set_reduce_scatter_unused_params(True)"],
         lambda: backward(model, 0),
     )
+
+
+def case_activation_checkpoints() -> None:
+    """Layers that are computed again in the backward pass, or in backward passes inside it."""
+
+    class Checkpointed(nn.Module):
+        def __init__(self, *, reentrant: bool) -> None:
+            super().__init__()
+            torch.manual_seed(6)
+            self.first, self.middle, self.last = (nn.Linear(100, 100) for _ in range(3))
+            self.head = nn.Linear(100, 10)
+            self.reentrant = reentrant
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            for layer in (self.middle, self.last):
+                x = torch.tanh(checkpoint(layer, x, use_reentrant=self.reentrant))
+            return self.head(x)
+
+    for reentrant in (False, True):
+        models = [shard(Checkpointed(reentrant=reentrant)) for _ in range(2)]
+        compressed(models[1], lossless())
+        for model in models:
+            train(model, 3)
+        assert_alike(*models)
+        model, state = compressed(shard(Checkpointed(reentrant=reentrant)), with_residual())
+        train(model, 2)
+        before = held(state)
+        backward(model, 2)
+        state.skip_step()
+        assert all(torch.equal(one, before[name]) for name, one in held(state).items())
+
+
+def case_urgent_gradients() -> None:
+    """Averages may arrive late, unless FSDP converts them or adds them to earlier ones."""
+    seen: list[bool] = []
+    asked = ReduceGroup.is_urgent
+
+    def noting(group: ReduceGroup, out: torch.Tensor) -> bool:
+        seen.append(asked(group, out))
+        return seen[-1]
+
+    ReduceGroup.is_urgent = noting
+    try:
+        for dtype, expected in ((torch.float32, False), (torch.bfloat16, True)):
+            policy = MixedPrecisionPolicy(reduce_dtype=dtype)
+            model, _ = compressed(shard(network(), mp_policy=policy), with_residual())
+            train(model, 2)
+            assert seen == 6 * [expected], seen
+            seen.clear()
+            backward(model, 2)
+            backward(model, 3)
+            assert seen == 3 * [expected] + 3 * [True], seen
+            seen.clear()
+    finally:
+        ReduceGroup.is_urgent = asked
 
 
 def case_report() -> None:
