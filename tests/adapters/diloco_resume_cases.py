@@ -142,6 +142,7 @@ def case_other_checkpoints() -> None:
     signs = {**state, "memory": "NoMemory"}
     expect(ValueError, ["memory NoMemory"], lambda: load(signs))
     expect(ValueError, ["pass only that of this rank"], lambda: load([state, state]))
+    expect(ValueError, ["state is empty"], lambda: load([], strict=False))
     run.train(2)
     assert_same_on_all_ranks(run.model)
     run.close()

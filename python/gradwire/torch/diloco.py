@@ -291,7 +291,9 @@ class DiLoCo(Closing):
                 world size; a rank's checkpoint is missing; or the parameters differ.
         """
         states = checkpoint.as_states(state, strict)
-        if not all("weights" in one for one in states) or not states:
+        if not states:
+            raise ValueError("state is empty; each rank needs a checkpoint, for the outer weights")
+        if not all("weights" in one for one in states):
             raise ValueError("pass what state_dict() of a DiLoCo returned, got something else")
         first = states[0]
         self._weights.check({name: tuple(w.shape) for name, w in first["weights"].items()})
