@@ -252,6 +252,19 @@ void register_gradients(py::module_& module) {
       },
       py::arg("frames"), py::arg("out").noconvert(), py::arg("scales"), py::arg("threads"));
   module.def(
+      "decompress_levels",
+      [](const py::object& frame, py::array_t<std::int8_t, py::array::c_style> out, bool add,
+         float scale, int threads) {
+        const Bytes in(frame, false);
+        const std::span<std::int8_t> levels(out.mutable_data(),
+                                            static_cast<std::size_t>(out.size()));
+        LevelUnits found =
+            released([&] { return decompress_levels(in.span(), levels, add, scale, threads); });
+        return py::make_tuple(as_array(std::move(found.units)), found.bucket_size);
+      },
+      py::arg("frame"), py::arg("out").noconvert(), py::arg("add"), py::arg("scale"),
+      py::arg("threads"));
+  module.def(
       "decompress_exactly",
       [](const py::object& frame, const py::object& out, int threads) {
         const Bytes in(frame, false);

@@ -183,6 +183,13 @@ def decompress_sum(
     scales: Sequence[float],
     threads: int,
 ) -> None: ...
+def decompress_levels(
+    frame: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.int8],
+    add: bool,
+    scale: float,
+    threads: int,
+) -> tuple[npt.NDArray[np.float32], int]: ...
 def decompress_exactly(
     frame: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8], threads: int
 ) -> None: ...

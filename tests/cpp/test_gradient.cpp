@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <stdexcept>
 
@@ -47,6 +48,32 @@ TEST_CASE("a gradient there and back, added up") {
   const GradientInfo info = inspect_gradient(frame);
   CHECK(info.count == x.size());
   CHECK(info.method == Method::kLevels);
+}
+
+TEST_CASE("levels without floats, which give the same bits when multiplied and added") {
+  std::vector<float> x = gradient(300'001);
+  std::fill_n(x.data() + 1024, 2048, 0.0f);  // buckets whose scale is 0
+  const auto frame = compressed(x, {});
+  std::vector<float> wanted(x.size());
+  std::vector<float> sum(x.size());
+  std::vector<std::int8_t> levels(x.size());
+  for (const bool add : {false, true}) {
+    decompress_gradient(frame, wanted, add, 1.0f / 3);
+    const LevelUnits found = decompress_levels(frame, levels, add, 1.0f / 3);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const volatile float product =
+          static_cast<float>(levels[i]) * found.units[i / found.bucket_size];
+      sum[i] = add ? sum[i] + product : product;
+    }
+    CHECK(std::memcmp(sum.data(), wanted.data(), sizeof(float) * sum.size()) == 0);
+  }
+  GradientOptions signs;
+  signs.quantizer.method = Method::kSigns;
+  signs.quantizer.norm = Norm::kOne;
+  CHECK_THROWS_WITH(decompress_levels(compressed(x, signs), levels, false, 1),
+                    doctest::Contains("not a frame of levels"));
+  CHECK_THROWS_WITH(decompress_levels(frame, std::span(levels).first(9), false, 1),
+                    doctest::Contains("out has 9 elements"));
 }
 
 TEST_CASE("a residual is what has been lost") {

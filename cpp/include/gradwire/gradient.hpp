@@ -154,6 +154,19 @@ void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> o
 void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::span<float> out,
                     std::span<const float> scales, int threads = 0);
 
+/// How levels stand for floats: element i is levels[i] * units[i / bucket_size].
+struct LevelUnits {
+  std::vector<float> units;
+  std::uint64_t bucket_size = 1;
+};
+
+/// Decodes a frame of kLevels without making floats of the levels, for callers that do so
+/// elsewhere. Setting each element of an array to its level times unit, or adding that product,
+/// rounded to float, to it if `add`, gives the bits of decompress_gradient with the same `add` and
+/// `scale`. For that, a unit may be -0.
+LevelUnits decompress_levels(std::span<const std::uint8_t> frame, std::span<std::int8_t> levels,
+                             bool add, float scale, int threads = 0);
+
 /// Decodes the exact elements of a frame of kPlanes, in the type of the gradient.
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,
                         int threads = 0);

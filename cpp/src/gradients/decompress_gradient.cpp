@@ -2,6 +2,7 @@
 #include <bit>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "base/executor.hpp"
 #include "frame/chunk_reader.hpp"
@@ -80,10 +81,10 @@ void read_sparse(const ParsedGradient& parsed, const Target& target) {
   }
 }
 
-void check_count(const ParsedGradient& parsed, std::span<float> out) {
-  if (out.size() == parsed.header.count) return;
-  throw std::invalid_argument("out has " + std::to_string(out.size()) +
-                              " elements, the gradient has " + std::to_string(parsed.header.count));
+void check_count(const ParsedGradient& parsed, std::size_t size) {
+  if (size == parsed.header.count) return;
+  throw std::invalid_argument("out has " + std::to_string(size) + " elements, the gradient has " +
+                              std::to_string(parsed.header.count));
 }
 
 constexpr std::size_t kLeastRoom = std::size_t{16} << 20;  // bytes for a group of small gradients
@@ -187,7 +188,7 @@ GradientInfo inspect_gradient(std::span<const std::uint8_t> frame) {
 void decompress_gradient(std::span<const std::uint8_t> frame, std::span<float> out, bool add,
                          float scale, int threads) {
   const ParsedGradient parsed = parse_gradient(frame);
-  check_count(parsed, out);
+  check_count(parsed, out.size());
   decompress_parsed(parsed, out, add, scale, threads);
 }
 
@@ -200,7 +201,7 @@ void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::
   for (std::size_t k = 0; k < frames.size(); ++k) {
     naming(k, [&] {
       parsed.push_back(parse_gradient(frames[k]));
-      check_count(parsed.back(), out);
+      check_count(parsed.back(), out.size());
       verify_parts(parsed.back());
     });
   }
@@ -216,6 +217,30 @@ void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::
     }
     k += count;
   }
+}
+
+LevelUnits decompress_levels(std::span<const std::uint8_t> frame, std::span<std::int8_t> levels,
+                             bool add, float scale, int threads) {
+  const ParsedGradient parsed = parse_gradient(frame);
+  const GradientHeader& header = parsed.header;
+  if (header.method != Method::kLevels) {
+    throw std::invalid_argument("this is not a frame of levels");
+  }
+  check_count(parsed, levels.size());
+  std::vector<float> units = read_scales(parsed);
+  const ChunkReader reader(parsed.parts[0]);
+  reader.decode_all(reinterpret_cast<std::uint8_t*>(levels.data()), threads);
+  for_each_bucket(0, header.count, header.bucket_size,
+                  [&](std::size_t b, std::uint64_t first, std::size_t count) {
+                    if (std::bit_cast<std::uint32_t>(units[b]) != 0) {
+                      units[b] = level_unit(units[b], header.levels) * scale;
+                      return;
+                    }
+                    // Like read_levels: such a bucket sets +0, and adding leaves even -0 as it is.
+                    std::fill_n(levels.data() + first, count, std::int8_t{0});
+                    units[b] = add ? -0.0f : 0.0f;
+                  });
+  return {std::move(units), header.bucket_size};
 }
 
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,
