@@ -205,6 +205,16 @@ class Compressor:
                 self.pipeline.fit_again(key, fitted)
             raise
 
+    def next_stream(self, name: str) -> int:
+        """Selects the random numbers of a gradient that is quantized elsewhere, and counts it.
+
+        Args:
+            name: of the tensor.
+        """
+        step = self._steps.get(name, 0)
+        self._steps[name] = step + 1
+        return stream_of(self.seed, self.rank, name, step)
+
     def skip_step(self, names: Iterable[str] = ("",)) -> None:
         """Undoes the last gradient of each of these tensors in memory.
 

@@ -18,6 +18,7 @@ class Training:
         self.others = others
         self.now = 0.0
         self.asked = 0
+        self.begun: list[int] = []
         self.tuner = Tuner(self.slowest, lambda: self.now)
 
     def slowest(self, numbers: Sequence[float]) -> list[float]:
@@ -36,6 +37,27 @@ class Training:
 
     def steps(self, count: int) -> list[tuple[bool, bool]]:
         return [self.step() for _ in range(count)]
+
+
+class Late:
+    """A time of a device that lags behind: it is known once the next step begins."""
+
+    def __init__(self, training: Training) -> None:
+        self.training, self.known_after = training, len(training.begun)
+        self.seconds = training.now
+
+    def __float__(self) -> float:
+        assert len(self.training.begun) > self.known_after
+        return self.seconds
+
+
+def test_times_of_devices_are_asked_for_after_the_step() -> None:
+    training = Training({PLAIN: (2.0, 3.0), COMPRESSED: (0.1, 0.2)})
+    training.tuner = Tuner(training.slowest, lambda: Late(training))
+    for _ in range(20):
+        training.begun.append(1)
+        chosen = training.step()
+    assert chosen == (True, True) and training.tuner.decisions == 1
 
 
 def test_slow_network_compresses_all() -> None:

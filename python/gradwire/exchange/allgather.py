@@ -8,7 +8,7 @@ from typing import Any
 from gradwire._arrays import ByteArray
 from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.exchange.averaging import Averager
-from gradwire.exchange.decoding import Output, largest_frame
+from gradwire.exchange.decoding import AnyOutput, Output, largest_frame
 from gradwire.exchange.weights import take_weights
 
 
@@ -21,7 +21,7 @@ class Allgather(Averager):
     def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
         return self.exchange.traffic_of_allgather(frames[0].nbytes)
 
-    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+    def complete(self, frames: Sequence[ByteArray], name: str, out: AnyOutput) -> None:
         """See :meth:`Averager.complete`."""
         self._finish(self._allgather(frames[0], largest_frame(out.size)), name, out)
 
@@ -30,7 +30,7 @@ class Allgather(Averager):
         arrive = self.exchange.start_allgather(frames[0], largest_frame(out.size), name)
         return lambda: self._finish(arrive(), name, out)
 
-    def _finish(self, received: Sequence[ByteArray], name: str, out: Output) -> None:
+    def _finish(self, received: Sequence[ByteArray], name: str, out: AnyOutput) -> None:
         weighted, weights = take_weights(received)
         frames, unused = self._without_marks(weighted, name)
         self.add_up(frames, out, weights)

@@ -30,7 +30,8 @@ from gradwire._floats import as_floats, to_float32
 from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange import decoding
-from gradwire.exchange.decoding import Output
+from gradwire.exchange.decoding import AnyOutput, Output
+from gradwire.exchange.device import DeviceGradient
 from gradwire.exchange.interface import Exchange
 from gradwire.exchange.traffic import Traffic
 from gradwire.exchange.used_parts import UsedParts, used_parts
@@ -117,7 +118,7 @@ class Averager(ABC):
         A rank of weight 0 sends zeros, whatever its gradient is, and its memory is unchanged.
 
         Args:
-            x: the gradient.
+            x: the gradient: an array, or without memory, a :class:`DeviceGradient`.
             name: of the tensor.
             used: whether this rank has used each of :attr:`parts` in this step; None for all.
             weight: of this rank in the average. All ranks must pass one, or none of them.
@@ -145,7 +146,7 @@ class Averager(ABC):
         return frames
 
     @abstractmethod
-    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+    def complete(self, frames: Sequence[ByteArray], name: str, out: AnyOutput) -> None:
         """Exchanges the frames of :meth:`compress` and decodes the average into ``out``.
 
         If a gradient was not finite, the average is NaN and the step is undone in memory.
@@ -270,6 +271,9 @@ class Averager(ABC):
     def _frame(
         self, compressor: Compressor, x: Any, name: str, untouched: Ranges = ()
     ) -> ByteArray:
+        if isinstance(x, DeviceGradient):
+            frame = x.compress(compressor, name)
+            return NOT_FINITE if frame is None else frame
         try:
             return compressor.compress(x, name, untouched)
         except ValueError:
@@ -299,7 +303,7 @@ class Averager(ABC):
         used = self._used.get(name)
         return (received, []) if used is None else used.take_from(received)
 
-    def _leave_unused(self, unused: Ranges, name: str, out: Output) -> None:
+    def _leave_unused(self, unused: Ranges, name: str, out: Any) -> None:
         """Leaves the gradients and the memory of parts that no rank has used as they were."""
         used = self._used.pop(name, None)
         if used is not None:
@@ -310,20 +314,20 @@ class Averager(ABC):
             self.step_is_void = True
             self._take_back(name)
 
-    def _scale_votes(self, out: Output) -> None:
+    def _scale_votes(self, out: Any) -> None:
         """Multiplies votes by the loss scale, so that they are -1, 0 or 1 after unscaling."""
         if self.compressor.votes and self.compressor.loss_scale is not None:
             np.multiply(out, np.float32(self.compressor.current_loss_scale()), out=out)
 
     def add_up(
-        self, frames: Sequence[ByteArray], out: Output, weights: Sequence[float] | None
+        self, frames: Sequence[ByteArray], out: AnyOutput, weights: Sequence[float] | None
     ) -> None:
         """Decodes the average of the frames of all ranks into ``out``; for signs, their vote."""
         begin = time.perf_counter()
         votes = self.compressor.votes
         factors = factors_of(weights, len(frames), votes)
         decoding.add_up(frames, factors, out, self.compressor.threads)
-        if votes:
+        if votes and isinstance(out, np.ndarray):
             np.sign(out, out=out)
         self.traffic.add("decompress", time.perf_counter() - begin)
 

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from gradwire._arrays import ByteArray
 from gradwire._core import CorruptFrameError, MissingCodeBookError
+from gradwire.exchange.device import DeviceOutput
 from gradwire.gradient_frames import decompress_gradient, decompress_sum, inspect_gradient
 
 Output = npt.NDArray[Any]
+AnyOutput = Union[Output, DeviceOutput]
 
 
 def add_up(
-    frames: Sequence[ByteArray], factors: Sequence[float], out: Output, threads: int | None
+    frames: Sequence[ByteArray], factors: Sequence[float], out: AnyOutput, threads: int | None
 ) -> None:
     """Writes the sum of all gradients to ``out``, each multiplied by its factor.
+
+    Products are rounded to float32 and added in the order of ranks, wherever ``out`` is.
 
     Raises:
         ValueError: a gradient has another size than here; names the sender.
         CorruptFrameError: a frame is damaged; names the sender.
         MissingCodeBookError: a frame needs a shared code book that is not loaded.
     """
-    try:
-        decompress_sum(frames, out, weights=factors, threads=threads)
-    except (ValueError, TypeError):  # one by one, to name the sender, or for NaN or float64
-        for sender, frame in enumerate(frames):
-            decode(frame, sender, out, sender > 0, factors[sender], threads)
+    if isinstance(out, DeviceOutput) and not out.takes_levels(len(frames)):
+        add_up(frames, factors, out.host_array(), threads)
+        out.copy_from_host()
+        return
+    if not isinstance(out, DeviceOutput):
+        try:
+            decompress_sum(frames, out, weights=factors, threads=threads)
+            return
+        except (ValueError, TypeError):  # one by one, to name the sender, or for NaN or float64
+            pass
+    for sender, frame in enumerate(frames):
+        decode(frame, sender, out, sender > 0, factors[sender], threads)
 
 
 def largest_frame(count: int) -> int:
@@ -38,7 +49,7 @@ def largest_frame(count: int) -> int:
 
 
 def decode(
-    frame: ByteArray, sender: int, out: Output, add: bool, scale: float, threads: int | None
+    frame: ByteArray, sender: int, out: AnyOutput, add: bool, scale: float, threads: int | None
 ) -> None:
     """Writes ``scale`` times the gradient in ``frame`` to ``out``, or adds it if ``add``.
 
@@ -52,7 +63,10 @@ def decode(
         return
     try:
         count = inspect_gradient(frame).count
-        if count == out.size and out.dtype == np.float64:
+        if isinstance(out, DeviceOutput):
+            if count == out.size:
+                out.decode(frame, add, scale, threads)
+        elif count == out.size and out.dtype == np.float64:
             exact = decompress_gradient(frame, max_size=out.nbytes, threads=threads).reshape(-1)
             np.copyto(out, scale * exact + out if add else scale * exact)
         elif count == out.size:

@@ -17,7 +17,7 @@ import numpy as np
 from gradwire._arrays import ByteArray
 from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.exchange.averaging import NOT_FINITE, Averager, is_zero
-from gradwire.exchange.decoding import Output, largest_frame
+from gradwire.exchange.decoding import AnyOutput, largest_frame
 
 
 class Scattered(Averager):
@@ -49,7 +49,7 @@ class Scattered(Averager):
         world = self.exchange.world_size
         return (world - 1) * size // world
 
-    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+    def complete(self, frames: Sequence[ByteArray], name: str, out: AnyOutput) -> None:
         """See :meth:`Averager.complete`; ``out`` gets the average of the row of this rank."""
         received = self._alltoall(frames, largest_frame(out.size))
         rows, _ = self._without_marks(received, name)

@@ -18,7 +18,7 @@ from gradwire._arrays import ByteArray
 from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.compressor import Compressor
 from gradwire.exchange.averaging import Averager, is_zero
-from gradwire.exchange.decoding import Output, decode, largest_frame
+from gradwire.exchange.decoding import AnyOutput, decode, largest_frame
 from gradwire.exchange.interface import Exchange
 from gradwire.exchange.weights import take_weights
 from gradwire.memory import NoMemory, Residual
@@ -50,12 +50,13 @@ class Sharded(Averager):
     def _bytes_sent(self, frames: Sequence[ByteArray]) -> int:
         return sum(frame.nbytes for frame in frames) - frames[self.exchange.rank].nbytes
 
-    def complete(self, frames: Sequence[ByteArray], name: str, out: Output) -> None:
+    def complete(self, frames: Sequence[ByteArray], name: str, out: AnyOutput) -> None:
         """See :meth:`Averager.complete`."""
         borders = self._borders(out.size)
         begin, end = borders[self.exchange.rank]
         limit = largest_frame(borders[0][1])
-        own = out[begin:end]
+        # The second compression is one of host memory.
+        own = out[begin:end] if isinstance(out, np.ndarray) else np.empty(end - begin, np.float32)
         weighted, weights = take_weights(self._alltoall(frames, limit))
         received, unused = self._without_marks(weighted, name)
         self.add_up(received, own, weights)

@@ -16,6 +16,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import SupportsFloat
 
 PLAIN, COMPRESSED, CHOSEN = "plain", "compressed", "chosen"
 _WARM_UP = 2  # steps that are not measured; DDP rebuilds its buckets after the first one
@@ -38,10 +39,13 @@ class Tuner:
 
     Args:
         slowest: returns the maximum of each number over all ranks; a collective operation.
-        clock: returns the time in seconds.
+        clock: returns the time in seconds. It is converted to a float when the next step begins,
+            so that devices that lag behind need not be waited for.
     """
 
-    def __init__(self, slowest: Slowest, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, slowest: Slowest, clock: Callable[[], SupportsFloat] = time.perf_counter
+    ) -> None:
         self._slowest = slowest
         self._clock = clock
         self._chosen: dict[int, bool] = {}
@@ -64,7 +68,7 @@ class Tuner:
         self._mode = COMPRESSED
         self._pause = 0
         self._lost = 0.0  # seconds lost on the slower steps of trials
-        self._now: dict[int, list[float]] = {}
+        self._now: dict[int, list[SupportsFloat]] = {}
         self._measured = 0
         self._has_chosen = False
         self.step_seconds.clear()
@@ -111,7 +115,7 @@ class Tuner:
         if self._warm_up and now:
             self._warm_up -= 1
         elif now and self._measures() and all(len(t) == 2 for t in now.values()):
-            step = {bucket: (t[0], t[1]) for bucket, t in now.items()}
+            step = {bucket: (float(t[0]), float(t[1])) for bucket, t in now.items()}
             self._times.setdefault(self._mode, []).append(step)
 
     def _measures(self) -> bool:

@@ -240,6 +240,7 @@ class DiLoCo(Closing):
             **report_setup(self.averager),
             **report_traffic([self.averager], self._buffers.bytes_sent),
             "full_bytes": self._full_bytes,
+            "paths": sorted(set(self._pipeline.paths.names.values())),
         }
 
     def summary(self) -> str:

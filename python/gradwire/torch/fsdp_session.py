@@ -143,6 +143,7 @@ class FSDPSession:
                     "elements": sizes[group.index],
                     "pipeline": pipeline,
                     "sent": COMPRESSED,
+                    "path": self._channel.pipeline.paths.names.get(group.index),
                     "reason": _ALWAYS,
                     "plain_seconds": None,
                     "compressed_seconds": None,

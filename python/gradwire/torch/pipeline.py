@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Generic
 
@@ -13,7 +13,7 @@ from gradwire._arrays import ByteArray
 from gradwire.exchange.agreement import CommonError
 from gradwire.exchange.averaging import Averager
 from gradwire.exchange.layouts import Key
-from gradwire.torch.saturate import copy_saturated
+from gradwire.torch.paths import Paths
 from gradwire.torch.stage import Stage
 
 
@@ -43,6 +43,7 @@ class Pipeline(Generic[Key]):
         self.saturated = 0
         """Number of averaged elements that were too large for their dtype, and were clipped."""
         self.failure: Exception | None = None
+        self.paths = Paths(averager)
         self._averager = averager
         self._on_end: Callable[[Key], None] = on_end
         self._on_failure: Callable[[Key], None] = on_failure
@@ -102,25 +103,18 @@ class Pipeline(Generic[Key]):
         Returns:
             A future of ``out`` or of an exception; see :func:`value_or_error`.
         """
-        on_cpu = buffer.device.type == "cpu"
-        ready = None if on_cpu else torch.cuda.current_stream(buffer.device).record_event()
-        target, host = buffer if out is None else out, buffer
+        target = buffer if out is None else out
+        path = self.paths.of(key, buffer, target)
 
         def compress() -> Sequence[ByteArray]:
-            nonlocal host
-            host = buffer if ready is None else _to_host(buffer, ready)
-            return self._averager.compress(as_array(host), str(key), used, weight)
+            return self._averager.compress(path.gradient(), str(key), used, weight)
 
         def complete(frames: Sequence[ByteArray]) -> torch.Tensor:
-            average = self._room_for_average(target, host)
-            self._averager.complete(frames, str(key), average.numpy())
-            if factor != 1:
-                average.mul_(factor)
-            if average is not target:
-                self.saturated += copy_saturated(average, target)
+            self._averager.complete(frames, str(key), path.output())
+            self.saturated += path.write_back(factor)
             return target
 
-        return self.run(key, compress, complete, target.device)
+        return self.run(key, compress, complete, target.device, path.stream)
 
     def run(
         self,
@@ -128,6 +122,7 @@ class Pipeline(Generic[Key]):
         compress: Callable[[], Sequence[ByteArray]],
         complete: Callable[[Sequence[ByteArray]], torch.Tensor],
         device: torch.device,
+        stream: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> torch.futures.Future[Any]:
         """Runs a function in each of the two threads, after those of all buckets before.
 
@@ -136,6 +131,8 @@ class Pipeline(Generic[Key]):
             compress: makes frames.
             complete: gets the frames; exchanges them and returns the average.
             device: of the average.
+            stream: makes the stream current on which ``complete`` writes the average, for others to
+                wait for.
 
         Returns:
             A future of the average or of an exception; see :func:`value_or_error`.
@@ -144,14 +141,15 @@ class Pipeline(Generic[Key]):
             devices=[] if device.type == "cpu" else [device]
         )
         self._pending[key] = future
-        self.stages[0].submit(partial(self._compress, key, compress, complete, future))
+        then = partial(self._complete, key, stream, future)
+        self.stages[0].submit(partial(self._compress, compress, complete, then, future))
         return future
 
     def _compress(
         self,
-        key: Key,
         compress: Callable[[], Sequence[ByteArray]],
         complete: Callable[[Sequence[ByteArray]], torch.Tensor],
+        then: Callable[[Callable[[], torch.Tensor]], None],
         future: torch.futures.Future[Any],
     ) -> None:
         try:
@@ -160,28 +158,25 @@ class Pipeline(Generic[Key]):
         except Exception as error:
             self._fail(error, future)
             return
-        self.stages[1].submit(partial(self._complete, key, partial(complete, frames), future))
+        self.stages[1].submit(partial(then, partial(complete, frames)))
 
     def _complete(
-        self, key: Key, complete: Callable[[], torch.Tensor], future: torch.futures.Future[Any]
+        self,
+        key: Key,
+        stream: Callable[[], AbstractContextManager[Any]],
+        future: torch.futures.Future[Any],
+        complete: Callable[[], torch.Tensor],
     ) -> None:
-        try:
-            self.check_failure()
-            average = complete()
-            self._on_end(key)
-        except Exception as error:
-            self._on_failure(key)
-            self._fail(error, future)
-            return
-        future.set_result(average)
-
-    def _room_for_average(self, out: torch.Tensor, host: torch.Tensor) -> torch.Tensor:
-        """``out`` or ``host`` if the average fits there, otherwise a new tensor."""
-        dtype = torch.float64 if self._averager.keeps_float64(host) else torch.float32
-        for room in (out, host):
-            if room.device.type == "cpu" and room.dtype == dtype and room.numel() == out.numel():
-                return room
-        return torch.empty(out.numel(), dtype=dtype)
+        with stream():
+            try:
+                self.check_failure()
+                average = complete()
+                self._on_end(key)
+            except Exception as error:
+                self._on_failure(key)
+                self._fail(error, future)
+                return
+            future.set_result(average)
 
     def _fail(self, error: Exception, future: torch.futures.Future[Any]) -> None:
         if isinstance(error, CommonError):
@@ -214,18 +209,6 @@ def explaining(rank: int) -> Iterator[None]:
         if told is error:
             raise
         raise told from error
-
-
-def as_array(tensor: torch.Tensor) -> Any:
-    """A view of a tensor as a NumPy array; the tensor itself if NumPy lacks its type."""
-    known = (torch.float32, torch.float16, torch.float64)
-    return tensor.numpy() if tensor.dtype in known else tensor
-
-
-def _to_host(buffer: torch.Tensor, ready: Any) -> torch.Tensor:
-    ready.synchronize()
-    host = torch.empty(buffer.shape, dtype=buffer.dtype, pin_memory=True)
-    return host.copy_(buffer)
 
 
 def value_or_error(future: torch.futures.Future[Any]) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from gradwire._memory import TensorMemory
 from gradwire.exchange.averaging import Averager
 from gradwire.memory import Residual
-from gradwire.torch.pipeline import as_array
+from gradwire.torch.paths import as_array
 from gradwire.torch.saturate import copy_saturated, is_finite
 
 

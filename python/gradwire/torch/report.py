@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradwire.exchange.averaging import Averager
 from gradwire.exchange.tuner import CHOSEN, COMPRESSED, PLAIN, Tuner
+from gradwire.torch.paths import ON_DEVICE, THROUGH_HOST_MEMORY
 
 if TYPE_CHECKING:
     from gradwire.torch.lane import Lane
@@ -90,6 +91,7 @@ def report_buckets(lane: Lane, always_plain: Mapping[int, str], phase: str) -> l
                 "elements": None if is_sparse else count,
                 "pipeline": repr(lane.averager.compressor.pipeline),
                 "sent": COMPRESSED if compresses else PLAIN,
+                "path": lane.pipeline.paths.names.get(index) if compresses else None,
                 "reason": always_plain.get(index, reason),
                 "plain_seconds": plain,
                 "compressed_seconds": compressed,
@@ -189,4 +191,5 @@ def _bucket(bucket: Report, has_rules: bool) -> str:
         reason = f"compressed {compressed:.1f} ms, plain {plain:.1f} ms"
     what = "sparse rows" if bucket["elements"] is None else f"{bucket['elements']} elements"
     what += f", {bucket['pipeline']}" if has_rules else ""
+    what += f", {bucket['path']}" if bucket["path"] in (ON_DEVICE, THROUGH_HOST_MEMORY) else ""
     return f"bucket {bucket['index']} {bucket['sent']} ({what}): {reason}"

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from gradwire.exchange.tuner import Tuner
+from gradwire.torch.clock import DeviceClock
 from gradwire.torch.lane import Lane, Turns
 from gradwire.torch.names import ParameterNames
 from gradwire.torch.regroup import Bucket
@@ -55,7 +56,8 @@ class DDPSession:
         self._first = self.lanes[0]
         self.averager = self._first.averager
         self.exchange = self._first.exchange
-        self.tuner = Tuner(self.exchange.largest)
+        self._clock = DeviceClock()
+        self.tuner = Tuner(self.exchange.largest, self._clock)
         for lane in self.lanes:
             if settings.fallback and lane.averager.compressor.estimates_gradient:
                 lane.turns.tuner = self.tuner
@@ -94,6 +96,7 @@ class DDPSession:
             self._names.look_for_model_of(state, bucket.parameters()[0])
             layout = self._first.buckets.layout_of(bucket.parameters())
             self._rules.learn(self._names, is_told=self.exchange.rank == 0)
+            self._clock.follow(buffer.device)
             future = self._average(Bucket(index, buffer, layout))
         if bucket.is_last():
             for lane in self.lanes:
@@ -133,6 +136,7 @@ class DDPSession:
         if self._measures and self._is_on():
             decisions = self.tuner.decisions
             self.tuner.begin_step()
+            self._clock.restart()
             if decisions == 0 < self.tuner.decisions and self.exchange.rank == 0:
                 log_choice(self.report())
         watches = [lane.watches() for lane in self.lanes]
@@ -250,8 +254,11 @@ def _joined(
     places: Sequence[int],
     ended: torch.futures.Future[list[torch.futures.Future[torch.Tensor]]],
 ) -> torch.Tensor:
-    parts: Mapping[int, torch.Tensor] = {
-        place: future.value() for place, future in zip(places, ended.value())
+    parts: Mapping[int, torch.Tensor] = {  # all are there, but their streams may go on
+        place: future.wait() for place, future in zip(places, ended.value())
     }
+    for part in parts.values():
+        if part.is_cuda:  # its memory may be used again only after this stream has read it
+            part.record_stream(torch.cuda.current_stream(part.device))
     averaged: torch.Tensor = rules.join(bucket, parts)
     return averaged

@@ -28,8 +28,8 @@ class CompressionState(Closing):
 
     All ranks must create their states in the same order. They compare their settings at once if
     torch.distributed is initialized, otherwise in the first backward pass. Frames are exchanged
-    over a separate gloo group, so they never mix with DDP's collectives. CUDA tensors pass through
-    pinned host memory; that path is untested.
+    over a separate gloo group, so they never mix with DDP's collectives. CUDA tensors are
+    quantized on the GPU or copied to pinned host memory; that path has not yet run on a GPU.
 
     A step does not change the memory of parameters that have no gradient, or only zeros, on this
     rank, or that no rank has used. A step in which an average is not finite counts as skipped, as
