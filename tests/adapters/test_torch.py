@@ -42,3 +42,8 @@ def test_a_rank_that_dies_is_noticed(algorithm: str) -> None:
 
 def test_a_state_may_be_made_before_ranks_know_each_other() -> None:
     assert results_of(run_ranks("torch_lazy.py", 2)) == [{"error": ""}] * 2
+
+
+def test_the_documents_run() -> None:
+    ended = results_of(run_ranks("snippet_cases.py", 2))
+    assert ended == [{"ran": ["case_fsdp", "case_local_steps", "case_training"]}] * 2
