@@ -77,7 +77,7 @@ def run_all(options: argparse.Namespace, threads: int) -> int:
     arguments = ["--device", options.device, "--threads", str(threads)]
     arguments += ["--small"] if options.small else []
     results = []
-    for rank, ended in enumerate(run_ranks(__file__, RANKS, *arguments, longest=400)):
+    for rank, ended in enumerate(run_ranks(__file__, RANKS, *arguments, longest=300)):
         lines = ended.stdout.splitlines()
         result = json.loads(lines[-1]) if lines else {"error": ended.stderr[-3000:]}
         if "error" in result:
