@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import gc
-import json
-import os
-import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -20,6 +15,7 @@ import torch
 import torch.distributed as dist
 from communicator_training import all_numbers, gradients, make
 from torch_training import ALGORITHMS, expect
+from torch_worker import run_cases
 
 import gradwire as gw
 from gradwire.torch import named_tensors
@@ -218,26 +214,6 @@ def cases_for(world: int) -> dict[str, Callable[[], None]]:
     return {**own, **{n: c for m in modules for n, c in m.cases_for(world).items()}}
 
 
-def main() -> None:
-    """Runs all cases, and prints what failed as one line of JSON."""
-    warnings.simplefilter("ignore")  # pipelines without the memory that they need
-    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
-    results = {}
-    for name, case in cases_for(dist.get_world_size()).items():
-        if len(sys.argv) > 1 and sys.argv[1] not in name:
-            continue
-        try:
-            case()
-            results[name] = ""
-        except Exception:
-            results[name] = traceback.format_exc()
-            break  # the other ranks may wait for this one
-    print(json.dumps(results), flush=True)
-    if not any(results.values()):
-        dist.barrier()
-        dist.destroy_process_group()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    warnings.simplefilter("ignore")  # pipelines without the memory that they need
+    run_cases(cases_for)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-import traceback
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 
 import diloco_error_cases
@@ -18,6 +14,7 @@ import torch.distributed as dist
 from diloco_training import SHORT_PIECE, DiLoCoRun, adamw, nesterov
 from torch import nn
 from torch_training import ALGORITHMS, PIPELINES, assert_same_on_all_ranks, data, flat, network
+from torch_worker import run_cases
 
 import gradwire as gw
 from gradwire.torch import outer_weights
@@ -276,26 +273,6 @@ def cases_for(world: int) -> dict[str, Case]:
     return cases
 
 
-def main() -> None:
-    """Runs all cases, or those whose names have the argument in them; prints what failed."""
-    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
-    outer_weights._PIECE = SHORT_PIECE
-    results = {}
-    for name, case in cases_for(dist.get_world_size()).items():
-        if len(sys.argv) > 1 and sys.argv[1] not in name:
-            continue
-        try:
-            case()
-            results[name] = ""
-        except Exception:
-            results[name] = traceback.format_exc()
-            break  # the other ranks may wait for this one
-    print(json.dumps(results), flush=True)
-    if all(not text for text in results.values()):
-        dist.barrier()
-        dist.destroy_process_group()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    outer_weights._PIECE = SHORT_PIECE
+    run_cases(cases_for)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-import traceback
 from collections.abc import Callable
-from datetime import timedelta
 
 import fsdp_error_cases
 import fsdp_memory_cases
@@ -34,6 +30,7 @@ from fsdp_training import (
 from torch import nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.utils.checkpoint import checkpoint
+from torch_worker import run_cases
 
 import gradwire as gw
 from gradwire.torch.fsdp_groups import ReduceGroup
@@ -302,25 +299,5 @@ def cases() -> dict[str, Callable[[], None]]:
     return {key[5:].replace("_", "-"): one for key, one in named.items() if key.startswith("case_")}
 
 
-def main() -> None:
-    """Runs all cases, or those that are named; prints what failed as one line of JSON."""
-    dist.init_process_group("gloo", timeout=timedelta(seconds=60))
-    results = {}
-    for name, case in cases().items():
-        if len(sys.argv) > 1 and name not in sys.argv[1:]:
-            continue
-        try:
-            case()
-            results[name] = ""
-        except Exception:
-            results[name] = traceback.format_exc()
-            break  # the other ranks may wait for this one
-    print(json.dumps(results), flush=True)
-    if all(not text for text in results.values()):
-        dist.barrier()
-        dist.destroy_process_group()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_cases(lambda world: cases())

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import traceback
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 
 import nothing_lost_behavior
@@ -16,8 +11,8 @@ import nothing_lost_optimizers
 import nothing_lost_runs
 import nothing_lost_steps
 import nothing_lost_unused
-import torch.distributed as dist
 from nothing_lost_training import PIPELINES, counted_run
+from torch_worker import run_cases
 
 ALGORITHMS = ("allgather", "sharded")
 SOME = ("QSGD(4), Residual", "EFSignSGD, EFSign(0.5)", "TopK, Residual")
@@ -52,24 +47,5 @@ def cases_for(world: int) -> dict[str, Case]:
     return {name: case for cases in (counted_cases(world), *others) for name, case in cases.items()}
 
 
-def main() -> None:
-    """Runs all cases, and prints their figures, or what failed, as one line of JSON."""
-    dist.init_process_group("gloo", timeout=timedelta(seconds=60))
-    results: dict[str, float | str] = {}
-    for name, case in cases_for(dist.get_world_size()).items():
-        if len(sys.argv) > 1 and sys.argv[1] not in name:
-            continue
-        try:
-            results[name] = case()
-        except Exception:
-            results[name] = traceback.format_exc()
-            break  # the other ranks may wait for this one
-    print(json.dumps(results), flush=True)
-    if not any(isinstance(result, str) for result in results.values()):
-        dist.barrier()
-        dist.destroy_process_group()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    run_cases(cases_for)

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import sys
-import traceback
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -36,6 +31,7 @@ from torch_training import (
     train,
     wrap,
 )
+from torch_worker import run_cases
 
 import gradwire as gw
 
@@ -316,23 +312,5 @@ def cases_for(world: int) -> dict[str, Case]:
     return {**cases, **named}
 
 
-def main() -> None:
-    """Runs all cases, and prints what failed as one line of JSON."""
-    dist.init_process_group("gloo", timeout=timedelta(seconds=30))
-    results = {}
-    for name, case in cases_for(dist.get_world_size()).items():
-        try:
-            case()
-            results[name] = ""
-        except Exception:
-            results[name] = traceback.format_exc()
-            break  # the other ranks may wait for this one
-    print(json.dumps(results), flush=True)
-    if all(not text for text in results.values()):
-        dist.barrier()
-        dist.destroy_process_group()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_cases(cases_for)

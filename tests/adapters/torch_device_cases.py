@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -24,6 +20,7 @@ from torch_training import (
     network,
     train,
 )
+from torch_worker import run_cases
 
 import gradwire as gw
 from gradwire.torch import paths
@@ -240,23 +237,5 @@ def cases_for(world: int) -> dict[str, Case]:
     return {**cases, **named}
 
 
-def main() -> None:
-    """Runs all cases; the last line says what went wrong in each."""
-    dist.init_process_group("gloo", timeout=timedelta(seconds=60))
-    results: dict[str, str] = {}
-    for name, case in cases_for(dist.get_world_size()).items():
-        try:
-            case()
-            results[name] = ""
-        except Exception:
-            results[name] = traceback.format_exc()
-            break  # the other ranks may wait for this one
-    print(json.dumps(results), flush=True)
-    if all(not text for text in results.values()):
-        dist.barrier()
-        dist.destroy_process_group()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    run_cases(cases_for)
