@@ -63,7 +63,7 @@ class Sparsifier(ABC):
         elif self.values not in ("float32", "float16", "bfloat16"):
             raise ValueError(
                 'values must be "float32", "float16", "bfloat16" or a quantizer, '
-                f"got {self.values!r}"
+                f"got {self.values!r}; a number of steps to warm up is passed as warm_up="
             )
 
     def __repr__(self) -> str:

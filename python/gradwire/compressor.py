@@ -95,6 +95,8 @@ class Compressor:
         self.loss_scale = loss_scale
         self._owner: weakref.ref[object] | None = None
         self._zero = zeroes_nonfinite(nonfinite)
+        if isinstance(codec, Memory):
+            raise TypeError(f"pass the memory by name: memory={codec!r}")
         self.codec = as_codec(codec, threads)
         self._steps: dict[str, int] = {}
         self._core = self._make_core()
@@ -133,7 +135,8 @@ class Compressor:
         if former is not None or (self._owner is None and self.memory.names()):
             raise ValueError(
                 "this compressor is in use already, and two users would mix their memories; create "
-                "one for each user, or close() its user, or if it has none, call compressor.reset()"
+                "one for each state and each rule, or close() the object that uses this one, or if "
+                "there is none, call compressor.reset()"
             )
         if self._owner is not None:
             self.reset()
@@ -343,6 +346,7 @@ def check_takes_turns(compressor: Compressor) -> None:
     """Raises ValueError if frames cannot take turns with uncompressed gradients."""
     if not compressor.estimates_gradient:
         raise ValueError(
-            f"{compressor!r} sends another kind of update than the gradient, which needs another "
-            "learning rate; it cannot take turns with uncompressed gradients"
+            "start_step must be 0 and enabled True: what this compressor sends needs another "
+            "learning rate than the gradient, so it cannot take turns with uncompressed gradients; "
+            f"got {compressor!r}"
         )

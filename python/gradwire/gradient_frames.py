@@ -10,6 +10,7 @@ import numpy as np
 
 from gradwire import _core
 from gradwire._arrays import as_bytes, check_apart
+from gradwire._checks import check_number
 from gradwire._core import FloatType, Method
 from gradwire._floats import Float32Array, FloatArray, as_output
 
@@ -214,6 +215,12 @@ def decompress_sum(
     >>> gw.decompress_sum(frames, weights=[1, 3], scale=1 / 4)  # a weighted average
     array([5., 1.], dtype=float32)
     """
+    if not isinstance(frames, (list, tuple)):
+        raise TypeError(
+            f"frames must be a list or a tuple of frames, got {type(frames).__name__}; for a "
+            "single frame, pass [frame]"
+        )
+    check_number("scale", scale)
     data = [as_bytes(frame) for frame in frames]
     if not data:
         raise ValueError("frames is empty; pass at least one frame")
@@ -237,14 +244,20 @@ def _factors(weights: Sequence[float] | None, scale: float, count: int) -> list[
     """The factor of each of ``count`` gradients in a sum."""
     if weights is None:
         return [scale] * count
+    if isinstance(weights, str) or not hasattr(weights, "__len__"):
+        raise TypeError(f"weights must be a sequence of one number for each frame, got {weights!r}")
+    for index, weight in enumerate(weights):
+        check_number(f"weights[{index}]", weight)
     given = [float(weight) for weight in weights]
     if len(given) != count:
         raise ValueError(f"got {len(given)} weights for {count} frames; pass one for each frame")
     most = float(np.finfo(np.float32).max)
     for index, weight in enumerate(given):
-        if not (weight >= 0 and abs(weight * scale) <= most):
+        if weight < 0:
+            raise ValueError(f"weights[{index}] must not be negative, got {weight}")
+        if abs(weight * scale) > most:
             raise ValueError(
-                f"weights[{index}] is {weight} and scale {scale}; a weight must not be negative, "
-                "and its product with scale must be a finite float32"
+                f"weights[{index}] is {weight} and scale {scale}; their product must be a finite "
+                "float32"
             )
     return [weight * scale for weight in given]

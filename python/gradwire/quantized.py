@@ -69,7 +69,8 @@ def compress_levels(
     check_choice("dtype", dtype, FLOAT_TYPES)
     array = _as_int8(_on_host(levels))
     if bucket_size is not None:
-        check_integer("bucket_size (None for one bucket)", bucket_size, 1, 2**63 - 1)
+        check_integer("bucket_size", bucket_size, 1)
+        bucket_size = min(bucket_size, 2**63 - 1)
     units = to_float32(*as_floats(_on_host(scales), "scales"))
     buckets = 1 if bucket_size is None else -(-array.size // bucket_size)
     if units.size != buckets:
@@ -150,6 +151,8 @@ def compress_selected(
         check_integer("each length in shape", length, 0, 2**63 - 1)
     count = math.prod(lengths)
     places, _ = as_integers(_on_host(indices))
+    if places.dtype == np.bool_:
+        raise TypeError("indices must be integers, got a mask of bool; pass mask.nonzero()[0]")
     elements, kind = as_floats(_on_host(values), "values")
     for name, array in (("indices", places), ("values", elements)):
         if array.ndim != 1:

@@ -84,11 +84,14 @@ def case_wrong_tensors() -> None:
     communicator = make(gw.Compressor(gw.QSGD(4), memory=gw.Residual()))
     x = torch.ones(100)
     average = communicator.average
-    expect(ValueError, ["2 tensors and 1 different"], lambda: average([x, x], ["a", "a"]))
-    expect(ValueError, ["2 tensors and 1 different"], lambda: average([x, x], ["a"]))
+    expect(ValueError, ["names must be unique", "'a'"], lambda: average([x, x], ["a", "a"]))
+    expect(ValueError, ["2 tensors and 1 names"], lambda: average([x, x], ["a"]))
     expect(ValueError, ["with a list only"], lambda: average({"a": x}, names=["a"]))
     expect(TypeError, ["a list or a dict, got Tensor"], lambda: average(x))
     expect(TypeError, ["torch tensor, got ndarray"], lambda: average([x.numpy()]))
+    expect(TypeError, ["tensor '1'", "without a gradient"], lambda: average([x, None]))
+    expect(TypeError, ["generator", "list(...)"], lambda: average(one for one in [x]))
+    expect(TypeError, ["weight must be a number"], lambda: communicator.step(x, "a", weight="1"))
     expect(TypeError, ["must hold float32", "int64"], lambda: average([torch.ones(3).long()]))
     expect(TypeError, ["meta"], lambda: average([torch.ones(3, device="meta")]))
     for own, told in (

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from diloco_training import DiLoCoRun, nesterov
 from torch import nn
-from torch_training import PIPELINES, assert_same_on_all_ranks, expect, flat, network
+from torch_training import PIPELINES, assert_same_on_all_ranks, expect, flat, network, wrap
 
 import gradwire as gw
 
@@ -171,6 +171,11 @@ def case_wrong_use() -> None:
     expect(
         ValueError, ["every must be at least 1"], lambda: diloco(model, None, inner, good, every=0)
     )
+    of_another = torch.optim.AdamW(network().parameters())
+    told = ["no parameter of the model", "model.parameters()"]
+    expect(ValueError, told, lambda: diloco(model, of_another, nesterov, good, every=2))
+    told = ["under DistributedDataParallel", "model.module"]
+    expect(TypeError, told, lambda: diloco(wrap(network()), None, nesterov, good, every=2))
     for name in ("signsgd", "efsign", "topk-dgc"):
         told = ["another kind of update", "gw.QSGD(16)"]
         bad = PIPELINES[name]()

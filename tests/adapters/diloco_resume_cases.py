@@ -80,6 +80,24 @@ def case_state_is_a_copy() -> None:
     run.close()
 
 
+def case_within_a_round_the_model_must_be_loaded() -> None:
+    """Loading the model before DiLoCo, which gives it the weights of rank 0, is an error."""
+    run = DiLoCoRun(network(), PIPELINES["qsgd-residual"](), every=3)
+    run.train(4)
+    state = saved(run)
+    run.diloco.finish()
+    run.close()
+    model = network()
+    model.load_state_dict(state["model"])
+    other = DiLoCoRun(model, PIPELINES["qsgd-residual"](), every=3)
+    if dist.get_rank() > 0:
+        told = ["step 1 of a round", "after DiLoCo was created"]
+        expect(ValueError, told, lambda: other.diloco.load_state_dict(state["diloco"]))
+    resume(other, state)
+    other.diloco.finish()
+    other.close()
+
+
 def case_between_rounds_the_model_is_in_the_state() -> None:
     """Between rounds the model gets the outer weights, whatever it had."""
     run = DiLoCoRun(network(), PIPELINES["qsgd-residual"](), every=2)
@@ -158,5 +176,10 @@ def cases_for(world: int) -> dict[str, Case]:
                     case = partial(case_resume, pipeline, algorithm, steps)
                     cases[f"resume-{pipeline}-{algorithm}-{steps}"] = case
         cases[f"another-world-{algorithm}"] = partial(case_another_number_of_ranks, algorithm)
-    plain = [case_state_is_a_copy, case_between_rounds_the_model_is_in_the_state]
-    return {**cases, **{case.__name__: case for case in [*plain, case_other_checkpoints]}}
+    plain = [
+        case_state_is_a_copy,
+        case_within_a_round_the_model_must_be_loaded,
+        case_between_rounds_the_model_is_in_the_state,
+        case_other_checkpoints,
+    ]
+    return {**cases, **{case.__name__: case for case in plain}}

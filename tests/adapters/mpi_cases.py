@@ -45,10 +45,10 @@ def check_weights(algorithm: str) -> None:
     np.testing.assert_allclose(averager.average(own, "b"), np.mean(gradients, axis=0), atol=1e-14)
     average = averager.average(own.astype(np.float32), "c", weight=weight)
     np.testing.assert_allclose(average, expected, atol=1e-6)
-    expect(ValueError, "all ranks gave the weight 0", lambda: averager.average(own, "a", 0))
+    expect(ValueError, "all ranks passed the weight 0", lambda: averager.average(own, "a", 0))
     if COMM.size > 1:
         mixed = None if COMM.rank == 1 else 1.0
-        expect(ValueError, "rank 1 gave none", lambda: averager.average(own, "a", mixed))
+        expect(ValueError, "rank 1 passed none", lambda: averager.average(own, "a", mixed))
     np.testing.assert_allclose(averager.average(own, "a", weight), expected, atol=1e-14)
     averager.close()
 

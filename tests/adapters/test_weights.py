@@ -20,7 +20,7 @@ def test_weights_arrive_with_their_frames(weights: list[float]) -> None:
     sent = [with_weight(FRAME[: 10 * rank], weight) for rank, weight in enumerate(weights)]
     assert [data.size for data in sent] == [9 + 10 * rank for rank in range(len(weights))]
     if not any(weights):
-        with pytest.raises(CommonError, match="all ranks gave the weight 0"):
+        with pytest.raises(CommonError, match="all ranks passed the weight 0"):
             take_weights(sent)
         return
     frames, arrived = take_weights(sent)
@@ -52,7 +52,7 @@ def test_hostile_weights() -> None:
         with pytest.raises(gw.CorruptFrameError, match=f"rank 1 sent {size} bytes"):
             take_weights([good, good[:size]])
     for weight in (-1.0, np.nan, np.inf, -np.inf, -5e-324):
-        with pytest.raises(CommonError, match="rank 1 gave the weight"):
+        with pytest.raises(CommonError, match="rank 1 passed"):
             take_weights([good, with_weight(FRAME, weight)])
-    with pytest.raises(CommonError, match="rank 0 gave a weight and rank 1 gave none"):
+    with pytest.raises(CommonError, match="rank 0 passed a weight and rank 1 passed none"):
         take_weights([good, FRAME])

@@ -27,6 +27,10 @@ def main() -> None:
         expect(RuntimeError, told, lambda state=state: state.load_state_dict({"tensors": {}}))
         state.enabled = False
         state.enabled = True
+    rules = {"2.*": gw.Compressor(gw.TopK(0.1), memory=gw.Residual())}
+    chosen = gw.torch.CompressionState(start_step=3, exclude="*.bias", rules=rules)
+    names = {**vars(gw), "CompressionState": gw.torch.CompressionState}
+    assert repr(eval(repr(chosen), names)) == repr(chosen) and "*.bias" in repr(chosen)
     closed = gw.torch.CompressionState()
     closed.close()
     expect(RuntimeError, ["was closed"], closed.state_dict)

@@ -140,7 +140,9 @@ def case_rules_resume() -> None:
 
 def case_wrong_rules() -> None:
     """Errors and warnings that say what to write."""
-    expect(TypeError, ["'*.bias'", "got 3"], lambda: with_rules(exclude=[3]))
+    for wrong, got in ((3, "int"), ([3], "int"), (nn.LayerNorm, "the class LayerNorm")):
+        expect(TypeError, ["'*.bias'", f"got {got}"], lambda bad=wrong: with_rules(exclude=bad))
+    expect(TypeError, ["(name, parameter)"], lambda: with_rules(exclude=lambda name: True))
     expect(TypeError, ["gw.Compressor, got 'topk'"], lambda: with_rules(rules={"*": "topk"}))
     mine = "*.bias" if dist.get_rank() == 0 else "*.weight"
     expect(ValueError, ["rules: ", "*.bias", "*.weight"], lambda: with_rules(exclude=mine))

@@ -83,13 +83,21 @@ def test_bad_arguments() -> None:
         gw.decompress_sum(frames, np.zeros(100))
     for weights, told in (
         ([1.0], "got 1 weights for 2 frames"),
-        ([1, -1], r"weights\[1\] is -1.0"),
-        ([np.nan, 1], r"weights\[0\] is nan"),
-        ([1, np.inf], r"weights\[1\] is inf"),
+        ([1, -1], r"weights\[1\] must not be negative"),
+        ([np.nan, 1], r"weights\[0\] must be finite"),
+        ([1, np.inf], r"weights\[1\] must be finite"),
         ([1, 1e39], r"weights\[1\] is 1e\+39"),
     ):
         with pytest.raises(ValueError, match=told):
             gw.decompress_sum(frames, weights=weights)
+    for wrong, told in (
+        ({"frames": frames[0]}, r"pass \[frame\]"),
+        ({"scale": [1.0, 2.0]}, "scale must be a number"),
+        ({"weights": 2}, "weights must be a sequence"),
+        ({"weights": ["a", "b"]}, r"weights\[0\] must be a number"),
+    ):
+        with pytest.raises(TypeError, match=told):
+            gw.decompress_sum(**{"frames": frames, **wrong})
     with pytest.raises(ValueError, match=r"frames\[0\]: out has 99 .*, the gradient has 100"):
         gw.decompress_sum(frames, np.zeros(99, np.float32))
 

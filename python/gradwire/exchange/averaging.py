@@ -192,7 +192,8 @@ class Averager(ABC):
         """Raises RuntimeError after :meth:`close`."""
         if self.is_closed:
             raise RuntimeError(
-                "this object was closed and its memory was discarded; create a new one"
+                "this Communicator, averager or DiLoCo was closed and its memory was discarded; "
+                "create a new one"
             )
 
     def untouched(self, x: Any, name: str) -> Ranges:

@@ -39,7 +39,7 @@ def take_weights(
     if not all(has_weight):
         with_one, without = has_weight.index(True), has_weight.index(False)
         raise CommonError(
-            f"rank {with_one} gave a weight and rank {without} gave none; pass weight= on all "
+            f"rank {with_one} passed a weight and rank {without} passed none; pass weight= on all "
             "ranks, or on none"
         )
     weights = []
@@ -49,12 +49,11 @@ def take_weights(
         weights.append(float(data[1:_SIZE].view("<f8")[0]))
         if not 0 <= weights[-1] < math.inf:
             raise CommonError(
-                f"rank {sender} gave the weight {weights[-1]}; weights must be finite and not "
-                "negative"
+                f"weight must be finite and not negative; rank {sender} passed {weights[-1]}"
             )
     if not any(weights):
         raise CommonError(
-            "all ranks gave the weight 0, so there is no average; skip the step on all ranks"
+            "all ranks passed the weight 0, so there is no average; skip the step on all ranks"
         )
     return [data[_SIZE:] for data in received], weights
 

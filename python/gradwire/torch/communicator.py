@@ -208,8 +208,10 @@ class Communicator(NamedTensors):
     ) -> Pending[dict[str, torch.Tensor]]:
         self.averager.check_open()
         self._pipeline.check_failure()
+        if isinstance(weight, (str, bool)):
+            raise TypeError(f"weight must be a number, got {weight!r}")
         own = None if weight is None else float(weight)
-        flat = {name: flat_on_host(tensor) for name, tensor in tensors.items()}
+        flat = {name: flat_on_host(name, tensor) for name, tensor in tensors.items()}
         targets = {name: (tensor.shape, tensor.device) for name, tensor in tensors.items()}
         buckets = bucketed(flat)
         layouts = [[(name, flat[name].numel()) for name in bucket] for bucket in buckets]

@@ -34,7 +34,7 @@ from gradwire.torch.rounds import (
     RoundError,
     agree_on_round,
     check_compressor,
-    check_inner,
+    check_model,
     describe_model,
     outer_optimizer,
 )
@@ -105,7 +105,7 @@ class DiLoCo(Closing):
         algorithm: str = "auto",
     ) -> None:
         check_integer("every", every, 1)
-        check_inner(inner, outer)
+        check_model(model, inner, outer)
         check_compressor(compressor)
         group = process_group or dist.group.WORLD
         if group is None:
@@ -271,14 +271,16 @@ class DiLoCo(Closing):
             "outer": copy.deepcopy(self.outer.state_dict()),
             "steps": self.steps,
             "steps_in_round": self._steps_in_round,
+            "model": self._weights.model_checksum() if self._steps_in_round else 0,
             "rounds": self.rounds,
         }
 
     def load_state_dict(self, state: Any, strict: bool = True) -> None:
         """Continues from a :meth:`state_dict`; with ``strict=True`` bit for bit.
 
-        If it was saved between rounds, the model gets the outer weights. Otherwise also load the
-        state of the model that this rank has saved with it.
+        If it was saved between rounds, the model gets the outer weights. Otherwise load the state
+        of the model that this rank has saved with it before, but after this object was created,
+        which gives the model the weights of rank 0.
 
         Args:
             state: that of this rank; with ``strict=False`` a list of those of all ranks of the
@@ -297,6 +299,13 @@ class DiLoCo(Closing):
         if not all("weights" in one for one in states):
             raise ValueError("pass what state_dict() of a DiLoCo returned, got something else")
         first = states[0]
+        in_round = int(first["steps_in_round"]) if strict else 0
+        if in_round and self._weights.model_checksum() != first["model"]:
+            raise ValueError(
+                f"the checkpoint is of step {in_round} of a round, in which ranks have different "
+                "weights, but the model does not have those of this rank; load the model's "
+                "checkpoint of this rank after DiLoCo was created, then call this"
+            )
         self._weights.check({name: tuple(w.shape) for name, w in first["weights"].items()})
         memories = checkpoint.tensors_from(self.averager, states, strict)
         self._weights.keep_memories(self.averager, memories)
@@ -304,7 +313,7 @@ class DiLoCo(Closing):
             weight.copy_(first["weights"][name])
         self.outer.load_state_dict(first["outer"])
         self.steps, self.rounds = first["steps"], first["rounds"]
-        self._steps_in_round = first["steps_in_round"] if strict else 0
+        self._steps_in_round = in_round
         if self._steps_in_round == 0:
             self._weights.copy_to_model()
         self._buffers.at_start.update(first["buffers"])

@@ -26,13 +26,18 @@ def named(tensors: Any, names: Sequence[str] | None) -> dict[str, torch.Tensor]:
             raise ValueError("the tensors of a dict have names; pass names= with a list only")
         return dict(tensors)
     if isinstance(tensors, torch.Tensor) or not isinstance(tensors, Sequence):
-        raise TypeError(f"tensors must be a list or a dict, got {type(tensors).__name__}")
-    own = [str(index) for index in range(len(tensors))] if names is None else list(names)
-    if len(own) != len(tensors) or len(set(own)) != len(own):
-        raise ValueError(
-            f"got {len(tensors)} tensors and {len(set(own))} different names; pass one name for "
-            "each tensor"
+        raise TypeError(
+            f"tensors must be a list or a dict, got {type(tensors).__name__}; pass list(...), or "
+            "[tensor] for a single one"
         )
+    own = [str(index) for index in range(len(tensors))] if names is None else list(names)
+    if len(own) != len(tensors):
+        raise ValueError(
+            f"got {len(tensors)} tensors and {len(own)} names; pass one name for each tensor"
+        )
+    twice = [name for index, name in enumerate(own) if name in own[:index]]
+    if twice:
+        raise ValueError(f"names must be unique, got {twice[0]!r} twice")
     return dict(zip(own, tensors))
 
 
@@ -42,14 +47,17 @@ def as_given(tensors: Any, names: Mapping[str, Any], averages: Mapping[str, torc
     return ordered if isinstance(tensors, Mapping) else list(ordered.values())
 
 
-def flat_on_host(tensor: torch.Tensor) -> torch.Tensor:
+def flat_on_host(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """The elements of a tensor as a flat tensor in host memory, copied only if need be.
 
     Raises:
         TypeError: it is no tensor, has no floats, or does not hold its elements in memory.
     """
     if not isinstance(tensor, torch.Tensor):
-        raise TypeError(f"expected a torch tensor, got {type(tensor).__name__}")
+        raise TypeError(
+            f"tensor {name!r} must be a torch tensor, got {type(tensor).__name__}; for a parameter "
+            "without a gradient, pass zeros, or leave it out on all ranks"
+        )
     host = tensor if tensor.is_cpu or tensor.is_meta else tensor.detach().cpu()
     flat: torch.Tensor = plain_tensor(host, to_write=False).contiguous().reshape(-1)
     as_floats(flat[:0])  # raises TypeError for other dtypes

@@ -115,6 +115,14 @@ class OuterWeights:
         for weight in self.weights.values():
             weight.grad = None
 
+    def model_checksum(self) -> int:
+        """The CRC-32 of the parameters now."""
+        crc = 0
+        for parameter in self.parameters().values():
+            data = parameter.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            crc = zlib.crc32(data.numpy(), crc)
+        return crc
+
     def checksum(self) -> int:
         """The CRC-32 of the outer weights."""
         crc = 0

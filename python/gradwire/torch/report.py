@@ -155,9 +155,11 @@ def _comparison(report: Report) -> str:
 def _phase(report: Report) -> str:
     if report["phase"] == MEASURING:
         return f"measuring: step {report['measured_steps']} of about {report['planned_steps']}"
-    return (
-        f"chosen: {_comparison(report)}" if report["phase"] == CHOSEN_BY_TIME else report["phase"]
-    )
+    if report["phase"] != CHOSEN_BY_TIME:
+        return str(report["phase"])
+    any_compressed = any(bucket["sent"] == COMPRESSED for bucket in report["buckets"])
+    gain = "" if any_compressed else ", which is no sure gain"
+    return f"chosen: {_comparison(report)}{gain}"
 
 
 def _less(report: Report, which: str) -> str:

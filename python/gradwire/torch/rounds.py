@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 
 from gradwire.compressor import Compressor
 from gradwire.exchange.checkpoint import gather_json
@@ -33,8 +35,16 @@ def check_compressor(compressor: Any) -> None:
         raise ValueError("weights have no loss scale; create the Compressor without loss_scale")
 
 
-def check_inner(inner: Any, outer: Any) -> None:
-    """Raises TypeError or ValueError unless ``inner`` can train beside ``outer``."""
+def check_model(model: nn.Module, inner: Any, outer: Any) -> None:
+    """Raises TypeError or ValueError unless the model can be trained by ``inner`` beside
+    ``outer``."""
+    if isinstance(model, DistributedDataParallel):
+        raise TypeError(
+            "the model is under DistributedDataParallel, which averages gradients in every step; "
+            "pass model.module, and call that in the loop"
+        )
+    if any(isinstance(p, DTensor) for p in model.parameters()):
+        raise TypeError("DiLoCo takes no sharded parameters (FSDP); see gw.torch.compress_fsdp")
     if inner is not None and not isinstance(inner, torch.optim.Optimizer):
         raise TypeError(
             "inner must be an optimizer, or None if the program steps its own; got "
@@ -44,6 +54,12 @@ def check_inner(inner: Any, outer: Any) -> None:
         raise ValueError(
             "the inner optimizer must not be the outer one; create one for each, for example AdamW "
             "and SGD with Nesterov momentum"
+        )
+    own = {id(p) for p in model.parameters()}
+    trained = [id(p) for g in ([] if inner is None else inner.param_groups) for p in g["params"]]
+    if trained and own.isdisjoint(trained):
+        raise ValueError(
+            "the inner optimizer has no parameter of the model; create it with model.parameters()"
         )
 
 
@@ -143,7 +159,7 @@ def agree_on_round(exchange: Exchange, own: Arrival) -> list[str]:
             raise RoundError(
                 f"rank 0 has called {first.call} after {first.steps} steps in this round, "
                 f"rank {rank} {one.call} after {one.steps}; all ranks must make the same "
-                "number of steps, so end all loops with that of the rank that has the least data"
+                "number of steps, so stop all of them when the one with the least data runs out"
             )
         if one.checksum != first.checksum:
             raise RoundError(

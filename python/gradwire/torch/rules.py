@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Union
+from typing import Any, Union
 
 import torch
 
@@ -37,19 +38,20 @@ class Rules:
     def __init__(
         self, exclude: Pattern | Sequence[Pattern], rules: Mapping[Pattern, Compressor] | None
     ) -> None:
-        several = [exclude] if isinstance(exclude, str) or callable(exclude) else list(exclude)
-        given = dict(rules or {})
+        several: list[Pattern]
+        if isinstance(exclude, str) or not isinstance(exclude, Sequence):
+            several = [exclude]
+        else:
+            several = list(exclude)
+        self.given = given = dict(rules or {})
+        self.excluded = several
         for compressor in given.values():
             if not isinstance(compressor, Compressor):
                 raise TypeError(f"the values of rules must be gw.Compressor, got {compressor!r}")
         self._patterns = [*((pattern, EXCLUDED) for pattern in several)]
         self._patterns += [(pattern, number) for number, pattern in enumerate(given, 1)]
         for pattern, _ in self._patterns:
-            if not (isinstance(pattern, str) or callable(pattern)):
-                raise TypeError(
-                    "exclude and rules take patterns of names, such as '*.bias', or functions of "
-                    f"name and parameter, got {pattern!r}"
-                )
+            _check_pattern(pattern)
         self.compressors = list(given.values())
         self._places: dict[str, int] = {}
 
@@ -87,7 +89,10 @@ class Rules:
         for pattern, _ in self._patterns if is_told else ():
             if isinstance(pattern, str) and not fnmatch.filter(parameters, pattern):
                 guess = suggestion(pattern, list(parameters))
-                warn_user(f"{pattern!r} matches no parameter{guess}")
+                warn_user(
+                    f"gradwire: pattern {pattern!r} in exclude or rules matches no parameter, so "
+                    f"it has no effect{guess}; names are those of model.module.named_parameters()"
+                )
 
     def split(self, bucket: Bucket) -> dict[int, Bucket]:
         """The parts of a bucket, by place: ``bucket`` itself, or copies of its parts."""
@@ -133,6 +138,27 @@ class Rules:
             ):
                 return place
         return 0
+
+
+def _check_pattern(pattern: Any) -> None:
+    if isinstance(pattern, str):
+        return
+    if isinstance(pattern, type) or not callable(pattern):
+        got = (
+            f"the class {pattern.__name__}" if isinstance(pattern, type) else type(pattern).__name__
+        )
+        raise TypeError(
+            "exclude and rules take patterns of names, such as '*.bias', or functions of name and "
+            f"parameter, got {got}"
+        )
+    try:
+        inspect.signature(pattern).bind("name", None)
+    except TypeError as error:
+        raise TypeError(
+            f"a function in exclude or rules must take (name, parameter): {error}"
+        ) from error
+    except ValueError:  # written in C
+        pass
 
 
 def _told(pattern: Pattern) -> str:

@@ -181,7 +181,7 @@ class DDPSession:
             start = f"plain up to step {self._settings.start_step}"
             settled = start if self._settings.enabled else "not enabled"
         elif not self.choices():
-            settled = "no bucket can be compressed" if any(sizes) else "no step yet"
+            settled = "no bucket can be compressed" if self.steps else "no step yet"
         phase = report_phase(self.tuner, settled)
         buckets = []
         for lane, of_lane in zip(self.lanes, sizes):
@@ -224,6 +224,11 @@ class DDPSession:
     def load(self, state: object, states: Sequence[dict[str, Any]], strict: bool) -> None:
         """See :meth:`CompressionState.load_state_dict`; ``state`` is the one to load."""
         for one in states:
+            if one.get("algorithm") == "scattered":
+                raise ValueError(
+                    "this checkpoint is of a model under FSDP2; call gw.torch.compress_fsdp(model, "
+                    "state) before load_state_dict"
+                )
             saved = list(one.get("rules", []))
             if saved != self._rules.in_words():
                 raise ValueError(

@@ -155,8 +155,11 @@ class CompressionState(Closing):
         return _restored, (self._settings,)
 
     def __repr__(self) -> str:
-        settings = self._settings
+        settings, rules = self._settings, self._settings.rules
         options = f"algorithm={settings.algorithm!r}, fallback={settings.fallback}"
+        options += f", start_step={settings.start_step}" if settings.start_step else ""
+        options += f", exclude={rules.excluded}" if rules.excluded else ""
+        options += f", rules={rules.given}" if rules.given else ""
         return f"CompressionState(compressor={settings.compressor!r}, {options})"
 
     def reduce(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
