@@ -75,7 +75,7 @@ def make_resume_case(name: str, algorithm: str) -> Callable[[], None]:
         file.seek(0)
         first.close()
         second = make(PIPELINES[name](), algorithm)
-        second.load_state_dict(torch.load(file, weights_only=False))
+        second.load_state_dict(torch.load(file, weights_only=True))
         assert all_numbers(second) == all_numbers(whole)
         for step in range(3, 6):
             averages = [one.average(gradients(step)) for one in (whole, second)]

@@ -53,7 +53,7 @@ def make_no_data_case(algorithm: str) -> Callable[[], None]:
             for key in before["a"]["arrays"] if rank == world - 1 and before else ():
                 if key != kind:
                     one, other = (s["a"]["arrays"][key] for s in (before, after))
-                    assert np.array_equal(one, other), name
+                    assert torch.equal(one, other), name
             communicator.close()
 
     return case
@@ -118,7 +118,7 @@ def make_weighted_balance_case(name: str, algorithm: str) -> Callable[[], None]:
             arrived += communicator.step(gradients(step)["a"], "a", weight=rank + 1)
         kinds = communicator.state_dict()["tensors"]["a"]["arrays"]
         held = share * kinds[compressor.memory.unsent] + kinds.get("second stage", 0)
-        balance = share * given - torch.from_numpy(held).reshape(given.shape)
+        balance = share * given - held.reshape(given.shape)
         dist.all_reduce(balance)
         assert torch.allclose(balance, arrived, atol=1e-4), (balance - arrived).abs().max()
         communicator.close()

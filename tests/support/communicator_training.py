@@ -38,7 +38,7 @@ def plain(state: Any) -> Any:
         return {str(key): plain(value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
         return [plain(value) for value in state]
-    return state.tolist() if isinstance(state, (np.ndarray, np.generic)) else state
+    return state.tolist() if isinstance(state, (torch.Tensor, np.generic)) else state
 
 
 def all_numbers(communicator: gw.torch.Communicator) -> str:
@@ -53,5 +53,5 @@ def held(communicator: gw.torch.Communicator) -> dict[str, torch.Tensor]:
         kinds = tensor["arrays"]
         unsent = kinds[communicator.averager.compressor.memory.unsent]
         whole = unsent + dist.get_world_size() * kinds.get("second stage", 0.0)
-        found[name] = torch.from_numpy(np.asarray(whole, np.float64))
+        found[name] = whole.double()
     return found

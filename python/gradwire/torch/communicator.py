@@ -181,12 +181,17 @@ class Communicator(NamedTensors):
         return result if async_op else result.wait()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run needs to continue, for this rank's checkpoint: NumPy arrays by tensor name.
+        """What a run needs to continue, for this rank's checkpoint: flat tensors by name.
 
-        Averages that were started arrive before.
+        Averages that were started arrive before. ``torch.load`` takes it with
+        ``weights_only=True``.
         """
         self._pipeline.come_to_rest()
-        return checkpoint.save(self.averager, self._buckets.tensors())
+        state = checkpoint.save(self.averager, self._buckets.tensors())
+        for tensor in state["tensors"].values():
+            arrays = tensor["arrays"]
+            tensor["arrays"] = {kind: torch.from_numpy(array) for kind, array in arrays.items()}
+        return state
 
     def load_state_dict(self, state: Any, strict: bool = True) -> None:
         """Continues from a :meth:`state_dict`; see :meth:`gradwire.mpi.Averager.load_state_dict`.
