@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch_exchange_cases
+import torch_pass_cases
 import torch_rules_cases
 import torch_sparse_cases
 import torch_words_cases
@@ -303,6 +304,7 @@ def cases_for(world: int) -> dict[str, Case]:
         for key, case in {
             **globals(),
             **vars(torch_exchange_cases),
+            **vars(torch_pass_cases),
             **vars(torch_rules_cases),
             **vars(torch_sparse_cases),
             **vars(torch_words_cases),

@@ -31,8 +31,8 @@ class Allgather(Averager):
         return lambda: self._finish(arrive(), name, out)
 
     def _finish(self, received: Sequence[ByteArray], name: str, out: AnyOutput) -> None:
-        weighted, weights = take_weights(received)
-        frames, unused = self._without_marks(weighted, name)
+        unmarked, unused = self._without_marks(received, name)
+        frames, weights = take_weights(unmarked)
         self.add_up(frames, out, weights)
         self._scale_votes(out)
         self._leave_unused(unused, name, out)

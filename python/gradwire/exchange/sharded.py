@@ -57,8 +57,8 @@ class Sharded(Averager):
         limit = largest_frame(borders[0][1])
         # The second compression is one of host memory.
         own = out[begin:end] if isinstance(out, np.ndarray) else np.empty(end - begin, np.float32)
-        weighted, weights = take_weights(self._alltoall(frames, limit))
-        received, unused = self._without_marks(weighted, name)
+        unmarked, unused = self._without_marks(self._alltoall(frames, limit), name)
+        received, weights = take_weights(unmarked)
         self.add_up(received, own, weights)
         start = time.perf_counter()
         for b, e in _within(unused, begin, end):

@@ -51,10 +51,12 @@ class Buckets(Layouts[int]):
             self._put_together(index)
         return bool(stale)
 
-    def drop(self, index: int) -> None:
-        """Takes note that a bucket has none of these parameters any more."""
-        if index in self._layouts:
-            self._take_apart([index])
+    def drop(self, index: int) -> bool:
+        """Takes note that a bucket has none of these parameters; returns whether it had some."""
+        if index not in self._layouts:
+            return False
+        self._take_apart([index])
+        return True
 
     def sizes(self) -> dict[int, int]:
         """The number of elements of each bucket, by index; 0 if it is sparse, or not of floats."""

@@ -128,10 +128,12 @@ class Lane(Channel):
     def pass_over(self, index: int) -> None:
         """Takes note that a bucket has no parameter of this lane."""
         self.sparse.discard(index)
-        self.buckets.drop(index)
+        if self.buckets.drop(index):
+            self.turns.restart()
 
-    def take_sparse(self, index: int, gradient: torch.Tensor) -> torch.futures.Future[torch.Tensor]:
-        """Starts to average a sparse gradient; returns a future of the average."""
+    def take_sparse(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
+        """Starts to average the sparse gradient of one parameter; returns a future of it."""
+        index, gradient = bucket.index, bucket.buffer
         if self.buckets.update(index, []):
             self.turns.restart()
         self.sparse.discard(index)
@@ -142,7 +144,7 @@ class Lane(Channel):
         self.turns.begin(index)
         if not self.turns.compresses(index):
             return self.plain.average(gradient, partial(self.turns.end, index))
-        name, rows = str(index), self._rows
+        name, rows = bucket.layout[0][0], self._rows
 
         def complete(frames: Sequence[ByteArray]) -> torch.Tensor:
             average, clipped = rows.complete(frames, gradient)
@@ -182,11 +184,13 @@ class Lane(Channel):
     def save(self) -> dict[str, Any]:
         """See :meth:`Channel.save`."""
         state, loaded = super().save(), self._regrouping
+        state["sparse_steps"] = self._rows.steps
         return state if loaded is None else {**state, "buckets": dict(loaded.layouts)}
 
     def load(self, states: Sequence[dict[str, Any]], strict: bool) -> None:
         """See :meth:`Channel.load`."""
         super().load(states, strict)
+        self._rows.steps = dict(states[0].get("sparse_steps", {})) if states else {}
         self._regrouping = Regrouping(states[0]["buckets"]) if strict else None
 
     def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:

@@ -26,6 +26,8 @@ class ParameterNames:
         self._parameters: dict[str, weakref.ref[torch.Tensor]] = {}
         self.is_complete = False
         """Whether all parameters of the model are known."""
+        self.reduced: set[int] = set()
+        """The ids of all parameters whose gradients DDP averages; empty if that is not known."""
         self._may_be_unused = False
 
     def of(self, parameter: torch.Tensor) -> str:
@@ -108,6 +110,7 @@ class ParameterNames:
         # With mixed precision, DDP changes the nodes of autograd that would be watched.
         watchable = getattr(model, "mixed_precision", None) is None
         self._may_be_unused = watchable and (model.find_unused_parameters or model.static_graph)
+        self.reduced = {id(one) for one in getattr(model, "_module_parameters", ())}
         self.is_complete = True
 
     def _add(self, name: str, parameter: torch.Tensor) -> None:

@@ -35,7 +35,7 @@ class PlainBuckets:
     ) -> torch.futures.Future[torch.Tensor]:
         """Starts to average a bucket in place; ``on_arrival`` is called at its end."""
         world = self._group.size()
-        self.bytes_sent += 2 * (world - 1) * buffer.numel() * buffer.element_size() // world
+        self.bytes_sent += 2 * (world - 1) * _bytes_of(buffer) // world
         work = dist.all_reduce(buffer.div_(world), group=self._group, async_op=True)
 
         def finish(future: torch.futures.Future[list[torch.Tensor]]) -> torch.Tensor:
@@ -85,3 +85,9 @@ class PlainBuckets:
         kept = TensorMemory({memory.unsent: rest}, scale) if rest.any() else None
         averager.keep(name, kept, rest.size, as_step=True)
         return clipped
+
+
+def _bytes_of(tensor: torch.Tensor) -> int:
+    """The bytes of the elements; of a sparse tensor, of its indices and values."""
+    parts = [tensor._indices(), tensor._values()] if tensor.is_sparse else [tensor]
+    return sum(part.numel() * part.element_size() for part in parts)

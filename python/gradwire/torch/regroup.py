@@ -8,7 +8,7 @@ into those of the checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,23 +31,25 @@ class Regrouping:
 
     Args:
         layouts: names of the parameters of the wanted buckets, by index.
-        before: the layout of the first bucket in the previous step; None for the first step.
+        before: the layouts of the buckets of the previous step; None for the first step.
     """
 
-    def __init__(self, layouts: Mapping[int, list[str]], before: Layout | None = None) -> None:
+    def __init__(
+        self, layouts: Mapping[int, list[str]], before: Sequence[Layout] | None = None
+    ) -> None:
         self.layouts = layouts
         self._before = before
         self._held: list[tuple[Bucket, torch.futures.Future[Any]]] = []
 
     def is_for(self, layout: Layout) -> bool:
         """Whether DDP has not rebuilt its buckets yet, so that this one must be held."""
-        return bool(self._held) or self._before in (None, layout)
+        return bool(self._held) or self._before is None or layout in self._before
 
     def of_next_step(self) -> Regrouping | None:
         """The regrouping for the next step; None if DDP's buckets are final by then."""
         if self._before is not None or not self._held:
             return None
-        return Regrouping(self.layouts, self._held[0][0].layout)
+        return Regrouping(self.layouts, [bucket.layout for bucket, _ in self._held])
 
     def hold(self, bucket: Bucket) -> torch.futures.Future[Any]:
         """Holds a bucket; returns a future of its average, or of the error that prevents it."""

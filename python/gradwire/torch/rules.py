@@ -36,9 +36,12 @@ class Rules:
     """
 
     def __init__(
-        self, exclude: Pattern | Sequence[Pattern], rules: Mapping[Pattern, Compressor] | None
+        self,
+        exclude: Pattern | Sequence[Pattern] | None,
+        rules: Mapping[Pattern, Compressor] | None,
     ) -> None:
         several: list[Pattern]
+        exclude = () if exclude is None else exclude
         if isinstance(exclude, str) or not isinstance(exclude, Sequence):
             several = [exclude]
         else:
@@ -67,8 +70,8 @@ class Rules:
         """The patterns of one place, as text."""
         return ", ".join(_told(pattern) for pattern, one in self._patterns if one == place)
 
-    def learn(self, names: ParameterNames, is_told: bool) -> None:
-        """Assigns the parameters of a model to their places, once.
+    def learn(self, names: ParameterNames, is_told: bool) -> bool:
+        """Assigns the parameters of a model to their places, and returns True; only once.
 
         Args:
             names: of all its parameters.
@@ -78,7 +81,7 @@ class Rules:
             ValueError: the names are not known.
         """
         if not self or self._places:
-            return
+            return False
         if not names.is_complete:
             raise ValueError(
                 "exclude and rules need the names of the parameters, which are not known because "
@@ -93,6 +96,12 @@ class Rules:
                     f"gradwire: pattern {pattern!r} in exclude or rules matches no parameter, so "
                     f"it has no effect{guess}; names are those of model.module.named_parameters()"
                 )
+
+        return True
+
+    def outcome(self) -> dict[str, str]:
+        """The place of each parameter, as text."""
+        return {name: str(place) for name, place in self._places.items()}
 
     def split(self, bucket: Bucket) -> dict[int, Bucket]:
         """The parts of a bucket, by place: ``bucket`` itself, or copies of its parts."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from gradwire.exchange.agreement import agree
 from gradwire.exchange.tuner import Tuner
 from gradwire.torch.clock import DeviceClock
 from gradwire.torch.lane import Lane, Turns
@@ -26,6 +27,7 @@ from gradwire.torch.rules import EXCLUDED
 from gradwire.torch.settings import Settings
 
 _HOOK = "run a backward pass with the hook compressed_allreduce"
+_RULES = "rules; functions in exclude and rules must decide alike on all ranks"
 
 
 class DDPSession:
@@ -61,9 +63,13 @@ class DDPSession:
         for lane in self.lanes:
             if settings.fallback and lane.averager.compressor.estimates_gradient:
                 lane.turns.tuner = self.tuner
+            lane.steps.has_others = len(self.lanes) > 1
         self._measures = any(lane.turns.tuner is not None for lane in self.lanes)
         self.steps = 0
+        self._was_enabled = settings.enabled
         self._switches = 0
+        self._seen: set[int] = set()  # parameters in this pass, by id
+        self._taken = 0  # buckets in this pass
 
     @property
     def is_closed(self) -> bool:
@@ -85,9 +91,7 @@ class DDPSession:
         """The hook; ``state`` is that with which it was registered."""
         for lane in self.lanes:
             lane.pipeline.check_failure()
-        index, buffer = bucket.index(), bucket.buffer()
-        if index == 0:
-            self._begin_pass()
+        index, buffer = self._note(bucket), bucket.buffer()
         if not buffer.is_floating_point():
             self._first.buckets.update(index, [])
             self._pass_over(index, [0])
@@ -95,13 +99,32 @@ class DDPSession:
         else:
             self._names.look_for_model_of(state, bucket.parameters()[0])
             layout = self._first.buckets.layout_of(bucket.parameters())
-            self._rules.learn(self._names, is_told=self.exchange.rank == 0)
+            if self._rules.learn(self._names, is_told=self.exchange.rank == 0):
+                agree(self.exchange, self._rules.outcome(), _RULES)
             self._clock.follow(buffer.device)
             future = self._average(Bucket(index, buffer, layout))
-        if bucket.is_last():
+        if bucket.is_last() or self._seen == self._names.reduced:
+            self._seen.clear()
+            self._taken = 0
             for lane in self.lanes:
                 lane.end_pass()
         return future
+
+    def _note(self, bucket: dist.GradBucket) -> int:
+        """Begins a pass with its first bucket, and returns the index of the bucket.
+
+        In the first pass of a static graph, DDP says of each bucket that it is the first and not
+        the last.
+        """
+        own = {id(parameter) for parameter in bucket.parameters()}
+        if bucket.index() == 0 and (not self._seen or self._seen & own):
+            self._seen.clear()  # the pass before was given up if it has seen these
+            self._taken = 0
+            self._begin_pass()
+        index = int(max(bucket.index(), self._taken))
+        self._seen |= own
+        self._taken += 1
+        return index
 
     def _average(self, bucket: Bucket) -> torch.futures.Future[torch.Tensor]:
         parts = self._rules.split(bucket)
@@ -122,7 +145,7 @@ class DDPSession:
         if place == EXCLUDED:
             return self._first.plain.average(part.buffer)
         if part.buffer.is_sparse:
-            return self.lanes[place].take_sparse(part.index, part.buffer)
+            return self.lanes[place].take_sparse(part)
         return self.lanes[place].take(part)
 
     def _begin_pass(self) -> None:
@@ -145,8 +168,9 @@ class DDPSession:
 
     def _agree_on_switches(self) -> None:
         """Waits until all ranks have switched ``enabled`` as this one has."""
-        if self._switches != self._settings.switches:
-            self._switches = self._settings.switches
+        if self._was_enabled != self._settings.enabled:
+            self._was_enabled = self._settings.enabled
+            self._switches += 1
             word = str(self._settings.enabled)
             self.exchange.meet(f"set enabled to {word}", f"enabled/{self._switches}/{word}")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch.distributed as dist
@@ -23,8 +24,11 @@ class Settings:
     start_step: int
     rules: Rules
     enabled: bool = True
-    switches: int = 0
-    """How often ``enabled`` has been switched."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Settings:
+        memo[id(self.loss_scale)] = self.loss_scale  # a copied scaler would never be updated
+        copied = {f.name: copy.deepcopy(getattr(self, f.name), memo) for f in fields(self)}
+        return Settings(**copied)
 
     def compressors(self) -> list[Compressor]:
         """That of the state, then that of each rule."""

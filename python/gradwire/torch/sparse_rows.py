@@ -51,6 +51,15 @@ class SparseRows:
         )
         self._values = _like(own, copy.deepcopy(own.pipeline)) if is_unbiased else self._exact
 
+    @property
+    def steps(self) -> dict[str, int]:
+        """The number of gradients of each tensor so far, which selects random numbers."""
+        return dict(self._values.state_dict()["steps"])
+
+    @steps.setter
+    def steps(self, steps: dict[str, int]) -> None:
+        self._values.load_state_dict({**self._values.state_dict(), "steps": steps})
+
     def compress(self, gradient: torch.Tensor, name: str) -> list[ByteArray]:
         """What this rank sends to all others.
 

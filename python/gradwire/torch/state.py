@@ -75,7 +75,7 @@ class CompressionState(Closing):
         fallback: bool = True,
         loss_scale: Callable[[], float] | None = None,
         start_step: int = 0,
-        exclude: Pattern | Sequence[Pattern] = (),
+        exclude: Pattern | Sequence[Pattern] | None = None,
         rules: Mapping[Pattern, Compressor] | None = None,
     ) -> None:
         check_integer("start_step", start_step, 0)
@@ -213,7 +213,6 @@ class CompressionState(Closing):
             raise ValueError("FSDP sends all gradients compressed; enabled must be True")
         for compressor in self._settings.compressors() if not value else ():
             check_takes_turns(compressor)
-        self._settings.switches += bool(value) != self._settings.enabled
         self._settings.enabled = bool(value)
 
     @property

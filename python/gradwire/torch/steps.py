@@ -42,6 +42,8 @@ class Steps:
         self.is_open = False
         """Whether a backward pass has begun and has not ended."""
         self._has_last_bucket = False  # of that pass
+        self.has_others = False
+        """Whether the step may be void because of other averagers of the model."""
         _living.add(self)
 
     def begin_pass(self) -> bool:
@@ -105,7 +107,8 @@ class Steps:
     def note_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
         """Takes note of a step of an optimizer, if it has parameters of this model."""
         names = self._names_in(optimizer)
-        if not names or (self._averager.step_is_void and _was_told_to_skip(optimizer)):
+        may_be_void = self._averager.step_is_void or self.has_others
+        if not names or (may_be_void and _was_told_to_skip(optimizer)):
             return
         self._has_optimizer_stepped = True
         self._stepped |= names
