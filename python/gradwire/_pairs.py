@@ -68,6 +68,16 @@ def missing_memory(pipeline: Quantizer | Sparsifier, memory: Memory) -> str | No
     return f"{type(pipeline).__name__} has no memory: {loss}; with one: {better}"
 
 
+def check_takes_turns(compressor: Any) -> None:
+    """Raises ValueError if frames cannot take turns with uncompressed gradients."""
+    if not compressor.estimates_gradient:
+        raise ValueError(
+            "start_step must be 0 and enabled True: what this compressor sends needs another "
+            "learning rate than the gradient, so it cannot take turns with uncompressed gradients; "
+            f"got {compressor!r}"
+        )
+
+
 def _told(wrong: Any) -> str:
     if isinstance(wrong, type):
         return f"the class {wrong.__name__}; write {wrong.__name__}()"

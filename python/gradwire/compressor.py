@@ -340,13 +340,3 @@ class Compressor:
             )
         zeroed: npt.NDArray[np.float32] = np.where(finite, flat, np.float32(0))
         return zeroed
-
-
-def check_takes_turns(compressor: Compressor) -> None:
-    """Raises ValueError if frames cannot take turns with uncompressed gradients."""
-    if not compressor.estimates_gradient:
-        raise ValueError(
-            "start_step must be 0 and enabled True: what this compressor sends needs another "
-            "learning rate than the gradient, so it cannot take turns with uncompressed gradients; "
-            f"got {compressor!r}"
-        )

@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 
 from gradwire._checks import check_integer, check_loss_scale
-from gradwire.compressor import Compressor, check_takes_turns
+from gradwire._pairs import check_takes_turns
+from gradwire.compressor import Compressor
 from gradwire.exchange import checkpoint
 from gradwire.exchange.adapter import Closing
 from gradwire.exchange.algorithms import check_algorithm
