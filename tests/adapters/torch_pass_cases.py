@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch_training import assert_same_on_all_ranks, expect, flat, network, train, wrap
 
 import gradwire as gw
+from gradwire.torch import groups
 
 HOOK = gw.torch.compressed_allreduce
 
@@ -130,6 +132,29 @@ def case_a_copied_state_has_the_same_scaler() -> None:
     settings = copy.deepcopy(state._settings)
     assert settings.loss_scale.__self__ is scaler
     assert pickle.loads(pickle.dumps(settings)).loss_scale() == 8.0
+
+
+def case_garbage_while_ranks_meet() -> None:
+    """Garbage collection may end a state while another one is made, in the same thread."""
+    holder: list[Any] = [gw.torch.CompressionState()]
+    holder.append(holder)
+    meet = groups.exchange_words
+
+    def collects(*arguments: Any) -> list[str]:
+        gc.collect()
+        return meet(*arguments)
+
+    groups.exchange_words = collects
+    del holder
+    try:
+        states = [gw.torch.CompressionState(fallback=False) for _ in range(2)]
+    finally:
+        groups.exchange_words = meet
+    for state in states:
+        ddp = wrap(network())
+        ddp.register_comm_hook(state, HOOK)
+        train(ddp, 2)
+        assert_same_on_all_ranks(ddp.module)
 
 
 def case_switched_back() -> None:

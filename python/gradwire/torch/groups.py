@@ -37,7 +37,8 @@ class _Origin:
     leases: int = 0
     """Number of leases so far, the same on all ranks."""
     current: _Gloo | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """May be taken again by its thread: garbage collection may end another user meanwhile."""
 
 
 _origins: weakref.WeakKeyDictionary[dist.ProcessGroup, _Origin] = weakref.WeakKeyDictionary()
@@ -67,8 +68,8 @@ class GroupLease:
             current = self._origin.current
             if not _all_have(origin, self.number, current):
                 current = _Gloo(_new_group(origin, self.number), self.number)
-                self._origin.current = current
             assert current is not None
+            self._origin.current = current  # also if its last user has just ended
             current.users += 1
         self._gloo: _Gloo | None = current
         self.group = current.group

@@ -121,6 +121,8 @@ class DDPSession:
             self._seen.clear()  # the pass before was given up if it has seen these
             self._taken = 0
             self._begin_pass()
+        if not own <= self._names.reduced:  # the model was wrapped anew, with other parameters
+            self._names.reduced = set()
         index = int(max(bucket.index(), self._taken))
         self._seen |= own
         self._taken += 1
