@@ -98,7 +98,7 @@ def case_users_of_communicators() -> float:
         communicator.step(torch.ones(100), "x")
         saved = communicator.state_dict()
         tensors = {
-            name: {**held, "arrays": {k: torch.from_numpy(a) for k, a in held["arrays"].items()}}
+            name: {**held, "arrays": {k: a.numpy() for k, a in held["arrays"].items()}}
             for name, held in saved["tensors"].items()
         }
         with warnings.catch_warnings():
