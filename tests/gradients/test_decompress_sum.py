@@ -223,7 +223,10 @@ print(most() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(),
+    reason="memory is measured through /proc/self/status, which only Linux has",
+)
 @pytest.mark.parametrize(
     "pipeline", [gw.QSGD(4, 1), gw.RandomK(1.0, values=gw.QSGD(4, 1)), gw.OneBit(1)], ids=repr
 )

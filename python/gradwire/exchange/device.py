@@ -43,7 +43,7 @@ class DeviceOutput(ABC):
 
     @abstractmethod
     def takes_levels(self, frames: int) -> bool:
-        """Whether the levels of so many frames are fewer bytes than their sum."""
+        """Whether the levels of this number of frames take fewer bytes than the float32 sum."""
 
     @abstractmethod
     def decode(self, frame: ByteArray, add: bool, scale: float, threads: int | None) -> None:
