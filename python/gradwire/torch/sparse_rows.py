@@ -7,7 +7,6 @@ otherwise they are sent without loss.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
 
@@ -44,12 +43,10 @@ class SparseRows:
 
     def __init__(self, averager: Averager) -> None:
         self._averager = averager
-        own = averager.compressor
-        self._exact = _like(own, Lossless())
-        is_unbiased = isinstance(own.pipeline, Quantizer) and not missing_memory(
-            own.pipeline, NoMemory()
-        )
-        self._values = _like(own, copy.deepcopy(own.pipeline)) if is_unbiased else self._exact
+        pipeline = averager.compressor.pipeline
+        self._exact = self._values = _without_memory(averager, Lossless())
+        if isinstance(pipeline, Quantizer) and not missing_memory(pipeline, NoMemory()):
+            self._values = _without_memory(averager, pipeline)
 
     @property
     def steps(self) -> dict[str, int]:
@@ -71,7 +68,6 @@ class SparseRows:
         gradient = gradient.cpu().coalesce()
         rows: Rows = gradient.indices()[0].numpy()
         values = gradient.values()
-        self._values.rank = self._averager.exchange.rank
         try:
             of_values = self._values.compress(values, name)
         except ValueError:  # not finite: the average shall say so, like a sum
@@ -128,14 +124,16 @@ class SparseRows:
         return result.to(gradient.device), clipped
 
 
-def _like(compressor: Compressor, pipeline: object) -> Compressor:
-    """A compressor with another pipeline, and without a memory."""
+def _without_memory(averager: Averager, quantizer: Quantizer) -> Compressor:
+    """A compressor like that of the averager, with this quantizer and without a memory."""
+    own = averager.compressor
     return Compressor(
-        pipeline,  # type: ignore[arg-type]
-        compressor.codec,
-        seed=compressor.seed,
-        nonfinite=compressor.nonfinite,
-        threads=compressor.threads,
+        quantizer,
+        own.codec,
+        seed=own.seed,
+        rank=averager.exchange.rank,
+        nonfinite=own.nonfinite,
+        threads=own.threads,
     )
 
 
