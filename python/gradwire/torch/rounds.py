@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from gradwire.compressor import Compressor
@@ -43,7 +43,9 @@ def check_model(model: nn.Module, inner: Any, outer: Any) -> None:
             "the model is under DistributedDataParallel, which averages gradients in every step; "
             "pass model.module, and call that in the loop"
         )
-    if any(isinstance(p, DTensor) for p in model.parameters()):
+    # Importing that module takes a second. If it was not imported, there are no such parameters.
+    sharded = getattr(sys.modules.get("torch.distributed.tensor"), "DTensor", ())
+    if any(isinstance(p, sharded) for p in model.parameters()):
         raise TypeError("DiLoCo takes no sharded parameters (FSDP); see gw.torch.compress_fsdp")
     if inner is not None and not isinstance(inner, torch.optim.Optimizer):
         raise TypeError(
