@@ -107,7 +107,7 @@ py::dict inspect_frame(const py::object& frame, bool verify) {
   for (std::size_t i = 0; i < info.shape.size(); ++i) shape[i] = py::int_(info.shape[i]);
   py::dict fields;
   fields["codec"] = codecs()[static_cast<std::size_t>(info.codec)].key;
-  fields["layout"] = info.layout == 0 ? "classic" : "pivot";
+  fields["layout"] = info.layout == 0 ? "classic" : info.layout == 1 ? "pivot" : "forms";
   fields["dtype"] = numpy_dtype(info.dtype);
   fields["shape"] = shape;
   fields["count"] = info.count;

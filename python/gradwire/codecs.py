@@ -235,11 +235,11 @@ class Entropy(Codec):
         Values that do not occur in the sample are coded too, but take more bits.
 
         Args:
-            sample: as for :meth:`Codec.compress`; not empty, with values at most 255 apart.
+            sample: as for :meth:`Codec.compress`; not empty.
 
         Raises:
             TypeError: ``sample`` does not hold integers.
-            ValueError: ``sample`` is empty, or its values lie more than 255 apart.
+            ValueError: ``sample`` is empty.
 
         >>> import gradwire as gw
         >>> import numpy as np

@@ -131,7 +131,5 @@ def test_damaged_code_books_are_refused() -> None:
 def test_a_sample_is_needed() -> None:
     with pytest.raises(ValueError, match="empty"):
         gw.Entropy().fit(np.empty(0, np.int8))
-    with pytest.raises(ValueError, match="255"):
-        gw.Entropy().fit(np.array([0, 1000]))
     with pytest.raises(TypeError, match="float"):
         gw.Entropy().fit([0.5])

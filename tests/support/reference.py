@@ -6,10 +6,11 @@ stream is a string of '0' and '1', and a prefix code is a dictionary of such str
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
+from reference_blocks import read_blocks, read_exceptions
+from reference_forms import read_form
 from reference_parts import (
     ESCAPE,
     Bits,
@@ -116,96 +117,28 @@ def decode_values(codec, data, count, elements, book, layout) -> tuple[list[int]
     return values, total + read_exceptions(exceptions, values, elements)
 
 
-def read_exceptions(data: bytes, values, elements) -> int:
-    """Puts exceptions into their places; returns the bits of their list."""
-    if not data:
-        return 0
-    bits, place = Bits(data), -1
-    for _ in range(bits.omega()):
-        place += bits.omega()
-        require(place < len(values), "an exception lies beyond its chunk")
-        values[place] = elements.of_memory(bits.field(elements.width))
-    return bits.close()
-
-
-def read_entropy_book(data: bytes, elements: Elements):
-    source = Bytes(data)
-    first = source.number(1)
-    classes = first % 128
-    require(classes <= 16 and first != 128, "a wrong number of classes")
-    if first == 0:
+def read_entropy_book(data: bytes, elements: Elements, layout: int):
+    """A form (a function, see reference_forms), or a code book of huffman."""
+    if layout == 0 and data[0] == 0:
         return read_book(data[1:], "huffman", elements)
-    smallest, background = source.number(elements.size), source.number(1)
-    require(smallest <= max(0, elements.max_key - 255), "the smallest key is too large")
-    books = [read_token_book(source.take(source.varint())) for _ in range(classes)]
-    require(source.at == len(data), "bytes follow the last class's book")
-    return smallest, background, books, first >= 128
+    source = Bytes(data)
+    if layout == 0:
+        form = read_blocks(source, elements)
+    else:
+        form = read_form(source, elements, read_blocks)
+    require(source.at == len(data), "bytes follow the last part of a code book")
+    return form
 
 
-def read_token_book(data: bytes) -> Book:
-    tokens = read_book(data, "shs", Elements("int8"))
-    require(len(tokens) <= 256, "too many tokens")
-    require(all(token != ESCAPE and token[1] <= 256 for token in tokens.values()), "a bad token")
-    return {word: (key - 128, run) for word, (key, run) in tokens.items()}
-
-
-def add_token(out: list[int], token: tuple[int, int], size: int) -> None:
-    value, run = token
-    require(len(out) < size, "a sequence has too many tokens")
-    require(value == 0 or run <= size - len(out), "a token passes the end of its sequence")
-    out += [0] * (run - 1) + [value]
-
-
-def read_sequence(source: Bytes, size: int, book: Book) -> tuple[list[int], int]:
-    """The bytes of a sequence, as int8, and the bits of its code words."""
-    out: list[int] = []
-    if len(book) == 1:
-        value, run = book[""]
-        out = ([0] * (run - 1) + [value]) * -(-size // run)
-        require(value == 0 or len(out) == size, "a token passes the end of its sequence")
-        return out[:size], 0
-    if size < 2**12:
-        bits = Bits(source.take(source.varint()))
-        while len(out) < size:
-            add_token(out, bits.symbol(book), size)
-        return out[:size], bits.close()
-    tokens = source.varint() if any(run > 1 for _, run in book.values()) else size
-    require(tokens <= size, "a sequence has too many tokens")
-    streams, each = (1, tokens) if tokens < 2**12 else (8, 64 * (tokens // 512 | 1))
-    total = 0
-    for i, stream_size in enumerate([source.number(4) for _ in range(streams)]):
-        bits = Bits(source.take(stream_size))
-        for _ in range(each if i + 1 < streams else tokens - i * each):
-            add_token(out, bits.symbol(book), size)
-        total += bits.close()
-    require(len(out) >= size, "a sequence has too few tokens")
-    return out[:size], total
-
-
-def decode_classes(codec, data, count, elements, book, layout) -> tuple[list[int], int]:  # 5.5
+def decode_entropy(codec, data, count, elements, book, layout) -> tuple[list[int], int]:
     if isinstance(book, dict):
         return decode_values("huffman", data, count, elements, book, layout)
-    smallest, background, books, has_exceptions = book
-    source, blocks, total = Bytes(data), -(-count // 256), 0
-    classes = [0] * blocks
-    if len(books) > 1:
-        label_book = read_token_book(source.take(source.varint()))
-        classes, total = read_sequence(source, blocks, label_book)
-        require(all(0 <= k < len(books) for k in classes), "a class does not exist")
-    sequences = []
-    for k, tokens in enumerate(books):
-        size = sum(min(256, count - 256 * b) for b in range(blocks) if classes[b] == k)
-        values, bits = read_sequence(source, size, tokens) if size else ([], 0)
-        sequences.append(iter(values))
-        total += bits
-    values = []
-    for b, k in enumerate(classes):
-        for byte in itertools.islice(sequences[k], min(256, count - 256 * b)):
-            values.append(smallest + (byte + background) % 256 - elements.bias)
-    if has_exceptions:
-        total += read_exceptions(source.take(source.varint()), values, elements)
-    require(source.at == len(data), "bytes follow the exceptions")
-    return [elements.of_key(value + elements.bias) for value in values], total
+    source = Bytes(data)
+    own_book = source.take(source.varint()) if layout == 2 else b""
+    form = read_entropy_book(own_book, elements, layout) if own_book else book
+    bits, total = form(source, count)
+    require(source.at == len(data), "bytes follow the last part of a chunk")
+    return [elements.of_memory(value) for value in bits], total
 
 
 # Sections 2, 3 and 7: the frame, its chunks and its checksum.
@@ -228,7 +161,8 @@ def read_frame(
     source = Bytes(frame)
     require(source.take(2) == b"GW" and source.number(1) == 1, "unknown magic or version")
     flags, codec_number, layout, dtype_number, log_chunk, dimensions = source.take(6)
-    require(flags <= 3 and layout <= (codec_number in (1, 3, 4, 5)), "unknown flag or layout")
+    layouts = (0, 2) if codec_number == 6 else (0, 1) if codec_number in (1, 3, 4, 5) else (0,)
+    require(flags <= 3 and layout in layouts, "unknown flag or layout")
     require(codec_number < 7 and dtype_number < 9, "unknown codec or dtype")
     require(log_chunk <= 20 and dimensions <= 64, "chunks too large or too many dimensions")
     codec, elements = CODECS[codec_number], Elements(DTYPES[dtype_number])
@@ -257,13 +191,13 @@ def read_frame(
         name = int.from_bytes(book, "little")
         require(name in (shared or {}), "the shared code book is missing")
         book = shared[name]
-        require(book[0] > 128, "a shared code book must have classes and exceptions")
+        require(layout == 2 or book[0] > 128, "a shared code book must have exceptions")
     if codec == "rle" and book:
         require(len(book) == 2 + elements.size, "the code book has a wrong size")
         require(book[0] <= elements.width and book[1] <= 32, "a field is too wide")
         elements.of_key(int.from_bytes(book[2:], "little"))  # only to check its range
     elif book and codec == "entropy":
-        book = read_entropy_book(book, elements)
+        book = read_entropy_book(book, elements, layout)
     elif book:
         require(codec != "elias", "elias has no code book")
         book = read_book(book, codec, elements)
@@ -277,7 +211,7 @@ def read_frame(
         "sh": decode_values,
         "shs": decode_pairs,
         "rlh": decode_pairs,
-        "entropy": decode_classes,
+        "entropy": decode_entropy,
     }[codec]
 
     values, counted = [], 0
@@ -305,8 +239,10 @@ def read_frame(
 def read_shared_book(data: bytes) -> dict[int, bytes]:  # 8
     """A shared code book by its name."""
     source = Bytes(data)
-    require(source.take(3) == b"GB\1", "unknown magic or version")
+    magic, version = source.take(2), source.number(1)
+    require(magic == b"GB" and version in (1, 2), "unknown magic or version")
     dtype = source.take(1)
+    require(version == 1 or source.number(1) in (0, 2), "unknown layout")
     book = source.take(source.varint())
     name = 0xCBF29CE484222325
     for byte in dtype + book:

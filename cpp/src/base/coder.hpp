@@ -27,8 +27,9 @@ EncodedChunk encode_after_prefix(std::span<const std::uint8_t> front, std::uint6
   return result;
 }
 
-/// How the bits of the code words are ordered (FORMAT.md, section 5.3).
-enum class Layout : std::uint8_t { kClassic, kPivot };
+/// How the bits of the code words are ordered (FORMAT.md, section 5.3), or that the code book
+/// describes forms (section 5.6).
+enum class Layout : std::uint8_t { kClassic, kPivot, kForms };
 
 /// Encodes the chunks of one array. Immutable, so that threads may share it.
 class Encoder {

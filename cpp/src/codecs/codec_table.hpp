@@ -18,6 +18,8 @@ struct Codec {
   /// Whether each chunk border moves to the next start of a run, so that no run is cut.
   bool whole_runs = false;
   bool has_pivot_layout = false;
+  /// Whether a code book may describe forms; such frames have a layout of their own.
+  bool has_forms = false;
   /// Whether the encoder needs only a sample of the array and can then take its chunks one by one.
   bool takes_source = false;
   /// Whether frames may name a shared code book instead of carrying one.
@@ -30,7 +32,7 @@ struct Codec {
                                            const CodedArray& array);
   /// Lists the code words of a code book; null if code books have none.
   std::vector<CodeWord> (*code_words)(std::span<const std::uint8_t> code_book,
-                                      DType dtype) = nullptr;
+                                      const CodedArray& array) = nullptr;
   /// Reads the bit widths from a code book; null if code books have none.
   RunLengthWidths (*widths)(std::span<const std::uint8_t> code_book, DType dtype) = nullptr;
 };

@@ -53,8 +53,9 @@ LoadedCodeBook::LoadedCodeBook(std::vector<std::uint8_t> bytes,
 
 bool LoadedCodeBook::fits(const ChunkedArray& array) const {
   if (array.elements.dtype != coders_.dtype) return false;
+  if (!coders_.smallest) return true;
   const KeyRange range = key_range(array);
-  return range.smallest >= coders_.smallest && range.largest - coders_.smallest <= 255;
+  return range.smallest >= *coders_.smallest && range.largest - *coders_.smallest <= 255;
 }
 
 std::shared_ptr<const LoadedCodeBook> publish(std::shared_ptr<const LoadedCodeBook> book) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,7 +18,8 @@ inline constexpr std::size_t kBookNameBytes = 8;
 /// The coders that use a shared code book, and the values that it covers.
 struct BookCoders {
   DType dtype;
-  std::uint64_t smallest;  ///< key of the smallest value; the largest is at most 255 more
+  /// Key of the smallest value, if the largest can be at most 255 more.
+  std::optional<std::uint64_t> smallest;
   std::unique_ptr<Encoder> encoder;
   std::unique_ptr<Decoder> decoder;
 };

@@ -115,8 +115,11 @@ void FrameParser::read_format() {
   parsed_.codec = find_codec(codec);
   if (parsed_.codec == nullptr) unsupported("codec", codec);
   const std::uint8_t layout = reader_.byte();
-  if (layout > (parsed_.codec->has_pivot_layout ? 1 : 0)) unsupported("layout", layout);
   parsed_.layout = static_cast<Layout>(layout);
+  const bool is_known = parsed_.layout == Layout::kClassic ||
+                        (parsed_.layout == Layout::kPivot && parsed_.codec->has_pivot_layout) ||
+                        (parsed_.layout == Layout::kForms && parsed_.codec->has_forms);
+  if (!is_known) unsupported("layout", layout);
   const std::uint8_t dtype = reader_.byte();
   if (dtype >= kDTypeCount) unsupported("dtype", dtype);
   parsed_.dtype = static_cast<DType>(dtype);

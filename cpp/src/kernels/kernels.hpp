@@ -9,6 +9,7 @@
 // 2. scalar.cpp is the reference: every kernel gives the same bytes and the same answers.
 // 3. Kernels trust their tables and spans, but never the bits that they decode.
 
+#include "bin_kernels.hpp"
 #include "byte_kernels.hpp"
 #include "code_kernels.hpp"
 #include "float_kernels.hpp"
@@ -23,6 +24,7 @@ struct Kernels {
   ByteKernels bytes;
   CodeKernels codes;
   TokenKernels tokens;
+  BinKernels bins;
   PivotKernels pivot;
   FloatKernels floats;
 };

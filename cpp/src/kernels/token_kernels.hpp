@@ -44,6 +44,22 @@ struct ClassCosts {
   int32_t positive[kMaxClasses];
 };
 
+/// Bytes in groups, a finer view of a block than its signs: one[b] is 1 << 8 * (group of byte b).
+inline constexpr size_t kByteGroups = 8;
+struct ByteGroups {
+  uint64_t one[256];
+};
+/// The number of bytes of a block in each group.
+struct BlockGroups {
+  uint16_t count[kByteGroups];
+};
+/// As ClassCosts; what a byte of each group costs in each class.
+struct GroupCosts {
+  size_t size = 1;
+  int32_t label[kMaxClasses];
+  int32_t part[kByteGroups][kMaxClasses];
+};
+
 /// A token (FORMAT.md, section 5.5) stands for a nonzero byte and the zeros before it, or for zeros
 /// alone; for at most kMaxTokenRun elements.
 inline constexpr size_t kMaxTokenRun = 256;
@@ -77,6 +93,14 @@ struct TokenKernels {
   /// Whatever the signs are, the result is below the number of classes.
   void (*cheapest_classes)(const ClassCosts* costs, const BlockSigns* signs, size_t blocks,
                            uint8_t* classes);
+
+  /// Counts the bytes of each group in each block of kBlockSize bytes; the last one may be shorter.
+  void (*block_groups)(const ByteGroups* groups, const uint8_t* data, size_t size,
+                       BlockGroups* counts);
+
+  /// As cheapest_classes.
+  void (*cheapest_by_groups)(const GroupCosts* costs, const BlockGroups* counts, size_t blocks,
+                             uint8_t* classes);
 
   /// Turns bytes into tokens; the last token may stand for more zeros than there are. Bytes without
   /// a token count as zeros, and their places in the sequence are written to `unknown`. Both

@@ -36,12 +36,14 @@ std::uint64_t value_of(std::uint64_t key, DType dtype) {
   return sign_extend(from_key(key, dtype), dtype);
 }
 
-std::vector<CodeWord> code_words_of_values(std::span<const std::uint8_t> code_book, DType dtype) {
-  return read_code_words(code_book, dtype, Runs::kNone);
+std::vector<CodeWord> code_words_of_values(std::span<const std::uint8_t> code_book,
+                                           const CodedArray& array) {
+  return read_code_words(code_book, array.dtype, Runs::kNone);
 }
 
-std::vector<CodeWord> code_words_with_runs(std::span<const std::uint8_t> code_book, DType dtype) {
-  return read_code_words(code_book, dtype, Runs::kListed);
+std::vector<CodeWord> code_words_with_runs(std::span<const std::uint8_t> code_book,
+                                           const CodedArray& array) {
+  return read_code_words(code_book, array.dtype, Runs::kListed);
 }
 
 }  // namespace gradwire

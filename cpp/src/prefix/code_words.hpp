@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/coder.hpp"
 #include "gradwire/frame.hpp"
 #include "prefix/code_book.hpp"
 
@@ -18,7 +19,9 @@ std::vector<CodeWord> bits_of_code_words(const CodeBook& book);
 std::uint64_t value_of(std::uint64_t key, DType dtype);
 
 /// The code words of a code book of values, and those of a code book of runs.
-std::vector<CodeWord> code_words_of_values(std::span<const std::uint8_t> code_book, DType dtype);
-std::vector<CodeWord> code_words_with_runs(std::span<const std::uint8_t> code_book, DType dtype);
+std::vector<CodeWord> code_words_of_values(std::span<const std::uint8_t> code_book,
+                                           const CodedArray& array);
+std::vector<CodeWord> code_words_with_runs(std::span<const std::uint8_t> code_book,
+                                           const CodedArray& array);
 
 }  // namespace gradwire

@@ -105,12 +105,9 @@ std::vector<std::uint8_t> ExceptionList::bytes(std::uint64_t& code_length) const
   return all;
 }
 
-ExceptionList ExceptionList::take(std::span<const std::uint8_t>& payload, DType dtype,
-                                  std::size_t count) {
+ExceptionList ExceptionList::take(ByteReader& payload, DType dtype, std::size_t count) {
   ExceptionList list(dtype);
-  ByteReader bytes(payload);
-  const auto coded = bytes.take(bytes.varint());
-  payload = payload.last(bytes.left());
+  const auto coded = payload.take(payload.varint());
   if (coded.empty()) return list;
   BitReader reader(coded);
   const std::uint64_t size = read_omega(reader);

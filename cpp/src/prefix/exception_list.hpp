@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/byte_io.hpp"
 #include "base/elements.hpp"
 #include "prefix/code_book.hpp"
 
@@ -26,7 +27,7 @@ class ExceptionList {
   std::vector<std::uint8_t> bytes(std::uint64_t& code_length) const;
 
   /// Takes the list off the front of `payload`. Throws CorruptFrameError if it is damaged.
-  static ExceptionList take(std::span<const std::uint8_t>& payload, DType dtype, std::size_t count);
+  static ExceptionList take(ByteReader& payload, DType dtype, std::size_t count);
 
   /// Writes the values to their places in `elements`.
   void apply(std::uint8_t* elements) const;

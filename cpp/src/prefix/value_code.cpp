@@ -111,8 +111,9 @@ class ValueDecoder final : public Decoder {
       decode_values(payload, readable_end, out, count);
       return;
     }
-    const ExceptionList list = ExceptionList::take(payload, dtype_, count);
-    decode_values(payload, readable_end, out, count);
+    ByteReader reader(payload);
+    const ExceptionList list = ExceptionList::take(reader, dtype_, count);
+    decode_values(payload.last(reader.left()), readable_end, out, count);
     list.apply(out);
   }
 

@@ -1,7 +1,10 @@
 #include "codecs/entropy/block_classes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
+#include <tuple>
 #include <utility>
 
 namespace gradwire {
@@ -14,74 +17,115 @@ constexpr std::int32_t kUnusedClass = 1 << 24;      // label cost of an unused c
 /// Estimated bits that one more class takes for its code book.
 constexpr double kBookBits = 400;
 
-/// The signs in all blocks of a class.
+/// The number of bytes in each part that blocks are described by: signs or groups.
+using SignParts = std::array<std::uint64_t, 3>;  // negative, zero, positive
+SignParts parts_of(const BlockSigns& block) {
+  const std::size_t others = std::size_t{block.negative} + block.positive;
+  return {block.negative, kBlockSize - others, block.positive};
+}
+std::array<std::uint64_t, kByteGroups> parts_of(const BlockGroups& block) {
+  std::array<std::uint64_t, kByteGroups> parts;
+  std::copy_n(block.count, kByteGroups, parts.begin());
+  return parts;
+}
+template <typename Block>
+constexpr std::size_t kParts = std::tuple_size_v<decltype(parts_of(Block{}))>;
+
+/// All blocks of a class.
+template <std::size_t Parts>
 struct Sums {
   double blocks = 0;
-  double sign[3] = {};  // negative, zero, positive
+  double part[Parts] = {};
 
   void add(const Sums& other) {
     blocks += other.blocks;
-    for (int i = 0; i < 3; ++i) sign[i] += other.sign[i];
+    for (std::size_t i = 0; i < Parts; ++i) part[i] += other.part[i];
   }
-  /// Bits of the signs at their entropy, plus those of the class labels among `all` blocks.
+  double size(double empty) const {
+    return std::accumulate(std::begin(part), std::end(part), empty);
+  }
+  /// Bits of the parts at their entropy, plus those of the class labels among `all` blocks.
   double bits(double all) const {
-    const double size = sign[0] + sign[1] + sign[2];
+    const double bytes = size(0);
     double sum = blocks > 0 ? blocks * std::log2(all / blocks) : 0;
-    for (const double n : sign) sum += n > 0 ? n * std::log2(size / n) : 0;
+    for (const double n : part) sum += n > 0 ? n * std::log2(bytes / n) : 0;
     return sum;
   }
 };
 
-std::vector<Sums> sum_classes(std::span<const BlockSigns> blocks,
-                              std::span<const std::uint8_t> classes) {
+template <typename Block>
+std::vector<Sums<kParts<Block>>> sum_classes(std::span<const Block> blocks,
+                                             std::span<const std::uint8_t> classes) {
   struct Counts {
-    std::uint64_t blocks, negative, positive;
+    std::uint64_t blocks;
+    decltype(parts_of(Block{})) part;
   };
   Counts counts[kWanted] = {};
   for (std::size_t b = 0; b < blocks.size(); ++b) {
     Counts& own = counts[classes[b]];
     ++own.blocks;
-    own.negative += blocks[b].negative;
-    own.positive += blocks[b].positive;
+    const auto parts = parts_of(blocks[b]);
+    for (std::size_t i = 0; i < parts.size(); ++i) own.part[i] += parts[i];
   }
-  std::vector<Sums> sums;
-  for (const Counts& own : counts) {
-    const std::uint64_t zero = own.blocks * kBlockSize - own.negative - own.positive;
-    sums.push_back({static_cast<double>(own.blocks),
-                    {static_cast<double>(own.negative), static_cast<double>(zero),
-                     static_cast<double>(own.positive)}});
+  std::vector<Sums<kParts<Block>>> sums(kWanted);
+  for (std::size_t k = 0; k < kWanted; ++k) {
+    sums[k].blocks = static_cast<double>(counts[k].blocks);
+    std::transform(counts[k].part.begin(), counts[k].part.end(), sums[k].part,
+                   [](std::uint64_t n) { return static_cast<double>(n); });
   }
   return sums;
 }
 
-ClassCosts costs_of(std::span<const Sums> classes, double all) {
-  const auto cost = [](double part, double whole) {
-    return static_cast<std::int32_t>(std::lround(kCostsPerBit * std::log2(whole / part)));
-  };
-  ClassCosts costs{};
-  costs.size = classes.size();
+std::int32_t cost_of(double part, double whole) {
+  return static_cast<std::int32_t>(std::lround(kCostsPerBit * std::log2(whole / part)));
+}
+
+/// Fills in the costs; rows[i] has those of part i.
+template <std::size_t Parts>
+void fill_costs(std::span<const Sums<Parts>> classes, double all, std::int32_t* label,
+                const std::array<std::int32_t*, Parts>& rows) {
+  constexpr double kUnseen = 0.25;  // added to counts: no part is impossible
   for (std::size_t k = 0; k < classes.size(); ++k) {
-    const Sums& sums = classes[k];
-    if (sums.blocks == 0) {
-      costs.label[k] = kUnusedClass;
+    if (classes[k].blocks == 0) {
+      label[k] = kUnusedClass;
       continue;
     }
-    constexpr double kUnseen = 0.25;  // added to counts: no sign is impossible
-    const double size = sums.sign[0] + sums.sign[1] + sums.sign[2] + 3 * kUnseen;
-    costs.label[k] = cost(sums.blocks, all);
-    costs.negative[k] = cost(sums.sign[0] + kUnseen, size);
-    costs.zero[k] = cost(sums.sign[1] + kUnseen, size);
-    costs.positive[k] = cost(sums.sign[2] + kUnseen, size);
+    label[k] = cost_of(classes[k].blocks, all);
+    const double size = classes[k].size(static_cast<double>(Parts) * kUnseen);
+    for (std::size_t i = 0; i < Parts; ++i) {
+      rows[i][k] = cost_of(classes[k].part[i] + kUnseen, size);
+    }
   }
+}
+
+ClassCosts costs_of(std::span<const Sums<3>> classes, double all) {
+  ClassCosts costs{};
+  costs.size = classes.size();
+  fill_costs<3>(classes, all, costs.label, {costs.negative, costs.zero, costs.positive});
   return costs;
 }
 
-/// A first guess: sorts blocks by how many of their bytes are not 0, then cuts them into equal
-/// classes.
-std::vector<std::uint8_t> by_activity(std::span<const BlockSigns> blocks) {
-  std::vector<std::pair<int, std::size_t>> order(blocks.size());
+GroupCosts costs_of(std::span<const Sums<kByteGroups>> classes, double all) {
+  GroupCosts costs{};
+  costs.size = classes.size();
+  std::array<std::int32_t*, kByteGroups> rows;
+  for (std::size_t g = 0; g < kByteGroups; ++g) rows[g] = costs.part[g];
+  fill_costs<kByteGroups>(classes, all, costs.label, rows);
+  return costs;
+}
+
+/// A first guess: sorts blocks by how far their bytes lie from the part `center`, then cuts them
+/// into equal classes.
+template <typename Block>
+std::vector<std::uint8_t> by_activity(std::span<const Block> blocks, std::size_t center) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> order(blocks.size());
   for (std::size_t b = 0; b < blocks.size(); ++b) {
-    order[b] = {blocks[b].negative + blocks[b].positive, b};
+    const auto parts = parts_of(blocks[b]);
+    std::uint64_t activity = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      activity += parts[i] * (i < center ? center - i : i - center);
+    }
+    order[b] = {activity, b};
   }
   std::sort(order.begin(), order.end());
   std::vector<std::uint8_t> classes(blocks.size());
@@ -92,14 +136,15 @@ std::vector<std::uint8_t> by_activity(std::span<const BlockSigns> blocks) {
 }
 
 /// Joins classes as long as joining two of them costs less than a code book.
-void join(std::vector<Sums>& classes, double all, double share) {
+template <std::size_t Parts>
+void join(std::vector<Sums<Parts>>& classes, double all, double share) {
   while (classes.size() > 1) {
     std::size_t best_a = 0;
     std::size_t best_b = 0;
     double least = kBookBits;
     for (std::size_t a = 0; a < classes.size(); ++a) {
       for (std::size_t b = 0; b < a; ++b) {
-        Sums joined = classes[a];
+        Sums<Parts> joined = classes[a];
         joined.add(classes[b]);
         const double more =
             share * (joined.bits(all) - classes[a].bits(all) - classes[b].bits(all));
@@ -116,18 +161,37 @@ void join(std::vector<Sums>& classes, double all, double share) {
   }
 }
 
-/// Calls visit(p, b) for all blocks b, alternating between kParts parts p of the blocks. Each part
+/// Fits classes, beginning with those given.
+template <typename Block>
+auto refine(std::span<const Block> blocks, std::vector<std::uint8_t> classes, double share) {
+  using OfClass = const Sums<kParts<Block>>;
+  const double all = static_cast<double>(blocks.size());
+  for (int round = 0; round < kRounds; ++round) {
+    const auto costs = costs_of(std::span<OfClass>(sum_classes(blocks, classes)), all);
+    std::vector<std::uint8_t> next = assign_classes(costs, blocks);
+    if (next == classes) break;
+    classes.swap(next);
+  }
+  auto sums = sum_classes(blocks, classes);
+  std::erase_if(sums, [](const auto& s) { return s.blocks == 0; });
+  join(sums, all, share);
+  std::stable_sort(sums.begin(), sums.end(),
+                   [](const auto& a, const auto& b) { return a.blocks > b.blocks; });
+  return costs_of(std::span<OfClass>(sums), all);
+}
+
+/// Calls visit(p, b) for all blocks b, alternating between kWays parts p of the blocks. Each part
 /// has separate counters; with one set of counters, each block would wait for the count of the
 /// block before.
-constexpr std::size_t kParts = 4;
+constexpr std::size_t kWays = 4;
 template <typename F>
 void for_each_block(std::size_t blocks, const F& visit) {
-  const std::size_t part = blocks / kParts;
+  const std::size_t part = blocks / kWays;
   for (std::size_t i = 0; i < part; ++i) {
-    for (std::size_t p = 0; p < kParts; ++p) visit(p, static_cast<std::uint32_t>(p * part + i));
+    for (std::size_t p = 0; p < kWays; ++p) visit(p, static_cast<std::uint32_t>(p * part + i));
   }
-  for (std::size_t b = kParts * part; b < blocks; ++b) {
-    visit(kParts - 1, static_cast<std::uint32_t>(b));
+  for (std::size_t b = kWays * part; b < blocks; ++b) {
+    visit(kWays - 1, static_cast<std::uint32_t>(b));
   }
 }
 
@@ -140,21 +204,43 @@ std::vector<std::uint8_t> assign_classes(const ClassCosts& costs,
   return classes;
 }
 
+std::vector<std::uint8_t> assign_classes(const GroupCosts& costs,
+                                         std::span<const BlockGroups> blocks) {
+  std::vector<std::uint8_t> classes(blocks.size());
+  kernels().tokens.cheapest_by_groups(&costs, blocks.data(), blocks.size(), classes.data());
+  return classes;
+}
+
 ClassCosts fit_block_classes(std::span<const BlockSigns> blocks, double share) {
-  const double all = static_cast<double>(blocks.size());
-  std::vector<std::uint8_t> classes = by_activity(blocks);
-  for (int round = 0; round < kRounds; ++round) {
-    std::vector<std::uint8_t> next =
-        assign_classes(costs_of(sum_classes(blocks, classes), all), blocks);
-    if (next == classes) break;
-    classes.swap(next);
+  constexpr std::size_t kZeros = 1;
+  return refine(blocks, by_activity(blocks, kZeros), share);
+}
+
+GroupCosts fit_block_classes(std::span<const BlockGroups> blocks, std::size_t center,
+                             double share) {
+  return refine(blocks, by_activity(blocks, center), share);
+}
+
+ByteGroups even_groups(const std::array<std::uint64_t, 256>& histogram) {
+  const std::uint64_t all = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
+  ByteGroups groups;
+  std::uint64_t before = 0;
+  for (std::size_t place = 0; place < 256; ++place) {
+    const std::size_t byte = place ^ 128;  // in the order of int8
+    const std::uint64_t middle = before + histogram[byte] / 2;
+    const std::uint64_t group =
+        std::min<std::uint64_t>(kByteGroups - 1, middle * kByteGroups / all);
+    groups.one[byte] = std::uint64_t{1} << (8 * group);
+    before += histogram[byte];
   }
-  std::vector<Sums> sums = sum_classes(blocks, classes);
-  std::erase_if(sums, [](const Sums& s) { return s.blocks == 0; });
-  join(sums, all, share);
-  std::stable_sort(sums.begin(), sums.end(),
-                   [](const Sums& a, const Sums& b) { return a.blocks > b.blocks; });
-  return costs_of(sums, all);
+  return groups;
+}
+
+std::vector<BlockGroups> block_groups(const ByteGroups& groups,
+                                      std::span<const std::uint8_t> bytes) {
+  std::vector<BlockGroups> counts(block_count(bytes.size()));
+  kernels().tokens.block_groups(&groups, bytes.data(), bytes.size(), counts.data());
+  return counts;
 }
 
 std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes) {
@@ -169,7 +255,7 @@ ClassOrder::ClassOrder(std::vector<std::uint8_t> classes, std::size_t class_coun
       blocks_(classes_.size()),
       first_(class_count + 1),
       bytes_(bytes) {
-  std::uint32_t next[kParts][kMaxClasses] = {};
+  std::uint32_t next[kWays][kMaxClasses] = {};
   for_each_block(classes_.size(), [&](std::size_t p, std::uint32_t b) { ++next[p][classes_[b]]; });
   std::uint32_t sum = 0;
   for (std::size_t k = 0; k < class_count; ++k) {

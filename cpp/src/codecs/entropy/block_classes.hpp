@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,12 +23,39 @@ inline constexpr std::size_t kFewestBlocks = 16;
 /// for.
 ClassCosts fit_block_classes(std::span<const BlockSigns> blocks, double share);
 
+/// The same for blocks that are described by groups of bytes, of which `center` has the byte 0.
+GroupCosts fit_block_classes(std::span<const BlockGroups> blocks, std::size_t center, double share);
+
 /// The cheapest class of each block.
 std::vector<std::uint8_t> assign_classes(const ClassCosts& costs,
                                          std::span<const BlockSigns> blocks);
+std::vector<std::uint8_t> assign_classes(const GroupCosts& costs,
+                                         std::span<const BlockGroups> blocks);
 
 /// The signs in each block of `bytes`.
 std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes);
+
+/// Groups of neighboring bytes, taken as int8, that are about equally frequent.
+ByteGroups even_groups(const std::array<std::uint64_t, 256>& histogram);
+constexpr std::size_t group_of(const ByteGroups& groups, std::uint8_t byte) {
+  return static_cast<std::size_t>(std::countr_zero(groups.one[byte])) / 8;
+}
+
+/// The groups in each block of `bytes`.
+std::vector<BlockGroups> block_groups(const ByteGroups& groups,
+                                      std::span<const std::uint8_t> bytes);
+
+/// How encoders sort blocks into classes: by signs, or by groups if there are any.
+struct BlockClasses {
+  ClassCosts by_sign{};
+  struct Groups {
+    ByteGroups of_bytes;
+    GroupCosts costs;
+  };
+  std::optional<Groups> groups;
+
+  std::size_t size() const { return groups ? groups->costs.size : by_sign.size; }
+};
 
 /// Size in bytes of block b in a sequence of `bytes` bytes.
 constexpr std::size_t block_bytes(std::size_t b, std::size_t bytes) {

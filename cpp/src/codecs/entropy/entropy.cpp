@@ -1,9 +1,11 @@
 // Entropy codec: blocks are sorted into classes, and each class has a code of tokens (FORMAT.md,
-// section 5.5). Values that lie too far apart for bytes are coded as by huffman.
+// section 5.5). Elements for which that does not suit take another form first (section 5.6).
+
+#include <algorithm>
 
 #include "codecs/codec_table.hpp"
+#include "codecs/entropy/block_coder.hpp"
 #include "codecs/entropy/entropy_coder.hpp"
-#include "codecs/entropy/entropy_model.hpp"
 #include "codecs/entropy/token_book.hpp"
 #include "prefix/code_words.hpp"
 #include "prefix/value_code.hpp"
@@ -11,57 +13,40 @@
 namespace gradwire {
 namespace {
 
-/// Writes 0 as the number of classes, then a code book of huffman; chunks are those of huffman.
-class WideEncoder final : public Encoder {
- public:
-  explicit WideEncoder(std::unique_ptr<Encoder> values) : values_(std::move(values)) {
-    const auto book = values_->code_book();
-    book_bytes_.assign(1, 0);
-    book_bytes_.insert(book_bytes_.end(), book.begin(), book.end());
-  }
-
-  std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
-  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    return values_->encode(chunk, out);
-  }
-
- private:
-  std::unique_ptr<Encoder> values_;
-  std::vector<std::uint8_t> book_bytes_;
-};
-
 std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&) {
-  if (auto model = fit_entropy_model(array, Fitted::kForThisArray)) {
-    return make_entropy_encoder(std::move(*model), array.elements.dtype, array.elements.count);
-  }
-  const auto counts = count_values(array);
-  if (!counts) return nullptr;
-  return std::make_unique<WideEncoder>(
-      make_value_encoder(array, *counts, Exceptions::kNone, Layouts::kClassic));
+  return make_entropy_encoder(fit_entropy(array, Fitted::kForThisArray), array.elements.count);
 }
 
 std::unique_ptr<Decoder> make_decoder(std::span<const std::uint8_t> code_book,
                                       const CodedArray& array) {
-  const EntropyBook book = read_entropy_book(code_book, array.dtype);
-  if (book.of_class.empty()) return make_value_decoder(book.of_values, array, Exceptions::kNone);
-  return make_entropy_decoder(book, array.dtype, array.count);
+  if (array.layout == Layout::kClassic && !code_book.empty() && code_book[0] == kWideBook) {
+    return make_value_decoder(code_book.subspan(1), array, Exceptions::kNone);
+  }
+  return make_entropy_decoder(read_entropy_book(code_book, array), array);
 }
 
-std::vector<CodeWord> code_words_of_classes(std::span<const std::uint8_t> code_book, DType dtype) {
-  const EntropyBook books = read_entropy_book(code_book, dtype);
-  if (books.of_class.empty()) return code_words_of_values(books.of_values, dtype);
-  std::vector<CodeWord> all;
-  for (std::size_t k = 0; k < books.of_class.size(); ++k) {
-    const CodeBook book = read_token_book(books.of_class[k]);
+void append_words(std::vector<CodeWord>& all, const Form& form) {
+  for (std::size_t k = 0; k < form.blocks.books.size(); ++k) {
+    const CodeBook& book = form.blocks.books[k];
     std::vector<CodeWord> words = bits_of_code_words(book);
     for (std::size_t i = 0; i < book.symbols.size(); ++i) {
-      const auto distance = static_cast<std::uint8_t>(byte_of(book.symbols[i]) + books.background);
-      words[i].value = value_of(books.smallest + distance, dtype);
+      const auto distance =
+          static_cast<std::uint8_t>(byte_of(book.symbols[i]) + form.blocks.background);
+      words[i].value = value_of(form.blocks.smallest + distance, form.dtype);
       words[i].run = book.symbols[i].run;
       words[i].block_class = static_cast<unsigned>(k);
     }
     all.insert(all.end(), words.begin(), words.end());
   }
+  for (const Form& part : form.parts) append_words(all, part);
+}
+
+std::vector<CodeWord> code_words(std::span<const std::uint8_t> code_book, const CodedArray& array) {
+  if (array.layout == Layout::kClassic && !code_book.empty() && code_book[0] == kWideBook) {
+    return code_words_of_values(code_book.subspan(1), array);
+  }
+  std::vector<CodeWord> all;
+  append_words(all, read_entropy_book(code_book, array));
   return all;
 }
 
@@ -69,11 +54,12 @@ std::vector<CodeWord> code_words_of_classes(std::span<const std::uint8_t> code_b
 
 const Codec kEntropyCodec = {
     .info = {CodecId::kEntropy, "entropy", "Entropy"},
+    .has_forms = true,
     .takes_source = true,
     .shares_code_books = true,
     .make_encoder = make_encoder,
     .make_decoder = make_decoder,
-    .code_words = code_words_of_classes,
+    .code_words = code_words,
 };
 
 }  // namespace gradwire

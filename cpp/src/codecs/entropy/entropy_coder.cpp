@@ -1,178 +1,168 @@
 #include "codecs/entropy/entropy_coder.hpp"
 
 #include <algorithm>
-#include <cstring>
 
-#include "base/scratch.hpp"
-#include "codecs/entropy/token_code.hpp"
+#include "codecs/entropy/fit_blocks.hpp"
+#include "codecs/entropy/fit_form.hpp"
+#include "codecs/entropy/form_coder.hpp"
 #include "gradwire/error.hpp"
-#include "prefix/exception_list.hpp"
+#include "prefix/value_counts.hpp"
 
 namespace gradwire {
 namespace {
 
-class EntropyEncoder final : public Encoder {
+/// Codes whole chunks of blocks.
+class BlocksEncoder final : public Encoder {
  public:
-  EntropyEncoder(EntropyModel model, DType dtype, ExpectedWords elements)
-      : model_(std::move(model)) {
-    book_bytes_.push_back(static_cast<std::uint8_t>(model_.classes.size |
-                                                    (model_.has_exceptions ? kExceptionsFlag : 0)));
-    for (std::size_t i = 0; i < item_size(dtype); ++i) {
-      book_bytes_.push_back(static_cast<std::uint8_t>(model_.smallest >> (8 * i)));
-    }
-    book_bytes_.push_back(model_.background);
-    for (CodeBook& book : model_.books) {
-      coders_.emplace_back(std::move(book), elements / model_.classes.size);
-      const auto bytes = coders_.back().code_book();
-      append_varint(book_bytes_, bytes.size());
-      book_bytes_.insert(book_bytes_.end(), bytes.begin(), bytes.end());
-    }
+  BlocksEncoder(const Form& form, ExpectedWords elements)
+      : blocks_(make_form_encoder(form, elements)) {
+    append_block_model(code_book_, form.blocks, form.dtype);
   }
 
-  std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
+  std::span<const std::uint8_t> code_book() const override { return code_book_; }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
     Payload payload(out);
     std::uint64_t code_length = 0;
-    const std::uint8_t zero = model_.zero(chunk.dtype);
-    const bool are_bytes = chunk.width() == 1 && zero == 0;
-    const Scratch room(are_bytes ? 0 : chunk.count);
-    if (!are_bytes) to_bytes(chunk, zero, room.data());
-    const std::span bytes(are_bytes ? chunk.data : room.data(), chunk.count);
-    ExceptionList exceptions = coders_.size() == 1
-                                   ? encode_whole(chunk, bytes, payload, code_length)
-                                   : encode_classes(chunk, bytes, payload, code_length);
-    if (model_.has_exceptions) payload.append(exceptions.bytes(code_length));
-    const auto written = payload.bytes();
-    if (written.size() > out.size()) return {std::nullopt, code_length};
-    if (written.data() != out.data()) std::copy(written.begin(), written.end(), out.begin());
-    return {written.size(), code_length};
+    blocks_->encode(chunk, payload, code_length);
+    return {payload.copy_to(out), code_length};
   }
 
  private:
-  ExceptionList encode_whole(const Elements& chunk, std::span<const std::uint8_t> bytes,
-                             Payload& payload, std::uint64_t& code_length) const {
-    ExceptionList exceptions(chunk.dtype);
-    for (const std::uint32_t place :
-         coders_[0].encode({bytes.data(), nullptr, bytes.size()}, payload, code_length)) {
-      exceptions.add(chunk, place);
-    }
-    return exceptions;
+  std::vector<std::uint8_t> code_book_;
+  std::unique_ptr<SequenceEncoder> blocks_;
+};
+
+/// Codes chunks in a form; a chunk that differs much from the others gets a code book of its own.
+class FormsEncoder final : public Encoder {
+ public:
+  FormsEncoder(const FittedForm& fitted, ExpectedWords elements)
+      : bits_(fitted.bits), form_(make_form_encoder(fitted.form, elements)) {
+    append_form(code_book_, fitted.form);
   }
 
-  ExceptionList encode_classes(const Elements& chunk, std::span<const std::uint8_t> bytes,
-                               Payload& payload, std::uint64_t& code_length) const {
-    const std::vector<BlockSigns> signs = block_signs(bytes);
-    const ClassOrder order(assign_classes(model_.classes, signs), coders_.size(), bytes.size());
-    const TokenEncoder labels(make_token_book(order.classes(), count_bytes(order.classes()), true),
-                              0);
-    append_varint(payload, labels.code_book().size());
-    payload.append(labels.code_book());
-    labels.encode({order.classes().data(), nullptr, order.classes().size()}, payload, code_length);
+  std::span<const std::uint8_t> code_book() const override { return code_book_; }
+  Layout layout() const override { return Layout::kForms; }
 
-    std::vector<std::size_t> unknown;
-    for (std::size_t k = 0; k < coders_.size(); ++k) {
-      const auto blocks = order.blocks(k);
-      if (blocks.empty()) continue;
-      if (coders_[k].has_only_zeros()) {
-        find_nonzeros(bytes, blocks, signs, unknown);
-        continue;
-      }
-      for (const std::uint32_t place :
-           coders_[k].encode(order.blocks_of(bytes.data(), k), payload, code_length)) {
-        unknown.push_back(blocks[place / kBlockSize] * kBlockSize + place % kBlockSize);
-      }
+  EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
+    constexpr double kMuchMore = 1.1;
+    constexpr double kBookBits = 2000;
+    Payload shared(out);
+    std::uint64_t bits = 0;
+    shared.push_back(0);  // bytes of a code book of its own
+    form_->encode(chunk, shared, bits);
+    const double expected = bits_ * static_cast<double>(chunk.count);
+    if (static_cast<double>(bits) > kMuchMore * expected + kBookBits) {
+      Payload own({});
+      const std::uint64_t own_bits = encode_alone(chunk, own);
+      if (own.bytes().size() < shared.bytes().size()) return {own.copy_to(out), own_bits};
     }
-    std::sort(unknown.begin(), unknown.end());
-    ExceptionList exceptions(chunk.dtype);
-    for (const std::size_t place : unknown) exceptions.add(chunk, place);
-    return exceptions;
+    return {shared.copy_to(out), bits};
   }
 
-  /// Appends the places of the bytes that are not 0 in the given blocks.
-  static void find_nonzeros(std::span<const std::uint8_t> bytes,
-                            std::span<const std::uint32_t> blocks,
-                            std::span<const BlockSigns> signs, std::vector<std::size_t>& places) {
-    for (const std::uint32_t b : blocks) {
-      if (signs[b].negative + signs[b].positive == 0) continue;
-      const std::size_t first = b * kBlockSize;
-      for (std::size_t i = first; i < first + block_bytes(b, bytes.size()); ++i) {
-        if (bytes[i] != 0) places.push_back(i);
-      }
-    }
+ private:
+  static std::uint64_t encode_alone(const Elements& chunk, Payload& payload) {
+    const ChunkedArray array{chunk, {0, chunk.count}, 1};
+    const FittedForm fitted = fit_entropy(array, Fitted::kForThisArray);
+    std::vector<std::uint8_t> code_book;
+    append_form(code_book, fitted.form);
+    append_varint(payload, code_book.size());
+    payload.append(code_book);
+    std::uint64_t code_length = 0;
+    make_form_encoder(fitted.form, chunk.count)->encode(chunk, payload, code_length);
+    return code_length;
   }
 
-  EntropyModel model_;
-  std::vector<TokenEncoder> coders_;
-  std::vector<std::uint8_t> book_bytes_;
+  double bits_;  // expected for each element
+  std::vector<std::uint8_t> code_book_;
+  std::unique_ptr<SequenceEncoder> form_;
 };
 
 class EntropyDecoder final : public Decoder {
  public:
-  EntropyDecoder(const EntropyBook& book, DType dtype, std::uint64_t count)
-      : dtype_(dtype),
-        has_exceptions_(book.has_exceptions),
-        smallest_(book.smallest),
-        background_(book.background) {
-    for (const auto& of_class : book.of_class) {
-      coders_.emplace_back(of_class, count / book.of_class.size());
-    }
-  }
+  EntropyDecoder(const Form& form, const CodedArray& array)
+      : array_(array), form_(make_form_decoder(form, array.count)) {}
 
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t* readable_end,
               std::uint8_t* out, std::size_t count) const override {
     ByteReader reader(payload);
-    const Scratch room(item_size(dtype_) == 1 ? 0 : count);
-    std::uint8_t* const bytes = item_size(dtype_) == 1 ? out : room.data();
-    if (coders_.size() == 1) {
-      coders_[0].decode(reader, readable_end, {bytes, nullptr, count});
+    const std::uint64_t own_book = array_.layout == Layout::kForms ? reader.varint() : 0;
+    if (own_book != 0) {
+      const Form own = read_entropy_book(reader.take(own_book), array_);
+      make_form_decoder(own, count)->decode(reader, readable_end, out, count);
     } else {
-      decode_classes(reader, readable_end, {bytes, count});
+      form_->decode(reader, readable_end, out, count);
     }
-    from_bytes(bytes, count, smallest_, background_, dtype_, out);
-    auto rest = payload.last(reader.left());
-    if (has_exceptions_) ExceptionList::take(rest, dtype_, count).apply(out);
-    if (!rest.empty()) throw CorruptFrameError("extra bytes follow the last part of a chunk");
+    if (reader.left() != 0) {
+      throw CorruptFrameError("extra bytes follow the last part of a chunk");
+    }
   }
 
  private:
-  void decode_classes(ByteReader& reader, const std::uint8_t* readable_end,
-                      std::span<std::uint8_t> bytes) const {
-    std::vector<std::uint8_t> classes(block_count(bytes.size()));
-    const TokenDecoder labels(reader.take(reader.varint()), classes.size());
-    labels.decode(reader, readable_end, {classes.data(), nullptr, classes.size()});
-    if (*std::max_element(classes.begin(), classes.end()) >= coders_.size()) {
-      throw CorruptFrameError("a block has a class that is not in the code book");
-    }
-    const ClassOrder order(std::move(classes), coders_.size(), bytes.size());
-    const auto wants_zeros = [](const TokenDecoder& coder) { return coder.wants_zeros(); };
-    if (std::any_of(coders_.begin(), coders_.end(), wants_zeros)) {
-      std::memset(bytes.data(), 0, bytes.size());
-    }
-    for (std::size_t k = 0; k < coders_.size(); ++k) {
-      const auto blocks = order.blocks(k);
-      if (blocks.empty()) continue;
-      coders_[k].decode(reader, readable_end, {bytes.data(), blocks.data(), order.size(k)});
-    }
-  }
-
-  DType dtype_;
-  bool has_exceptions_;
-  std::uint64_t smallest_;
-  std::uint8_t background_;
-  std::vector<TokenDecoder> coders_;
+  CodedArray array_;
+  std::unique_ptr<SequenceDecoder> form_;
 };
+
+Sampled sampled_of(const ChunkedArray& array, std::size_t taken, Fitted fitted) {
+  const bool is_whole = taken == array.elements.count && fitted == Fitted::kForThisArray;
+  return {is_whole, is_whole && array.size() == 1,
+          static_cast<double>(array.elements.count) / static_cast<double>(taken)};
+}
 
 }  // namespace
 
-std::unique_ptr<Encoder> make_entropy_encoder(EntropyModel model, DType dtype,
-                                              ExpectedWords elements) {
-  return std::make_unique<EntropyEncoder>(std::move(model), dtype, elements);
+FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted) {
+  const KeyRange range = key_range(array);
+  const DType dtype = array.elements.dtype;
+  const auto fit_elements = [&](std::optional<PlainBytes> bytes) {
+    const Scratch room(most_sampled_elements(array.elements.count) * item_size(dtype));
+    const Elements sample = take_elements(array, room);
+    return fit_form(sample, sampled_of(array, sample.count, fitted), std::move(bytes));
+  };
+  if (!range.fits_a_byte()) return fit_elements(std::nullopt);
+  const Scratch room(most_sampled_bytes(array.elements.count));
+  const ByteSample sample = take_bytes(array, room);
+  const std::size_t size = sample.bytes.size();
+  const Sampled sampled = sampled_of(array, size, fitted);
+  FittedBlocks blocks = fit_block_model(sample, range.smallest, dtype, sampled);
+  const double bits = blocks.bits / static_cast<double>(size);
+  const bool others_may_pay = may_pay(sample, sampled, blocks);
+  FittedForm plain{{FormKind::kBlocks, dtype, std::move(blocks.model), {}, 0, {}}, bits};
+  if (!others_may_pay) return plain;
+  const auto fit_others = [&] {
+    if (array.source == nullptr) return fit_elements(PlainBytes{plain.form.blocks, bits});
+    // Elements that a source makes are bytes: those of the sample, plus the background.
+    const Elements elements{sample.bytes.data(), size, dtype};
+    const std::uint8_t zero = plain.form.blocks.zero(dtype);
+    to_bytes(elements, static_cast<std::uint8_t>(-zero), sample.bytes.data());
+    return fit_form(elements, sampled, PlainBytes{plain.form.blocks, bits});
+  };
+  FittedForm best = fit_others();
+  return best.bits < bits_of(dtype) ? best : plain;
 }
 
-std::unique_ptr<Decoder> make_entropy_decoder(const EntropyBook& book, DType dtype,
-                                              std::uint64_t count) {
-  return std::make_unique<EntropyDecoder>(book, dtype, count);
+Form read_entropy_book(std::span<const std::uint8_t> code_book, const CodedArray& array) {
+  ByteReader reader(code_book);
+  Form form;
+  if (array.layout == Layout::kForms) {
+    form = read_form(reader, array.dtype);
+  } else {
+    form.dtype = array.dtype;
+    form.blocks = read_block_model(reader, array.dtype);
+  }
+  if (reader.left() != 0) throw CorruptFrameError("code book does not match its declared size");
+  return form;
+}
+
+std::unique_ptr<Encoder> make_entropy_encoder(const FittedForm& fitted, ExpectedWords elements) {
+  if (fitted.form.kind == FormKind::kBlocks) {
+    return std::make_unique<BlocksEncoder>(fitted.form, elements);
+  }
+  return std::make_unique<FormsEncoder>(fitted, elements);
+}
+
+std::unique_ptr<Decoder> make_entropy_decoder(const Form& form, const CodedArray& array) {
+  return std::make_unique<EntropyDecoder>(form, array);
 }
 
 }  // namespace gradwire

@@ -13,15 +13,9 @@
 namespace gradwire {
 namespace {
 
-/// A code book, and the bits that the sample takes with it.
-struct Candidate {
-  CodeBook book;
-  std::uint64_t bits = 0;
-};
-
 /// Chooses lengths for the sample's `counts`, mixed with `expected` counts: if tokens are few, the
 /// sample's counts vary by chance.
-void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
+void choose_lengths(FittedBook& candidate, std::span<const std::uint64_t> counts,
                     std::span<const double> expected, double allowance) {
   constexpr double kSeen = 8;  // weight of a token seen once; an unseen token has 1
   constexpr double kTrust = 4;
@@ -41,14 +35,14 @@ void choose_lengths(Candidate& candidate, std::span<const std::uint64_t> counts,
 }
 
 /// Estimated size of the code book in bits.
-std::uint64_t book_bits(const Candidate& candidate) {
+std::uint64_t book_bits(const FittedBook& candidate) {
   return 40 + 4 * candidate.book.symbols.size();
 }
 
 /// A book of single bytes. All 256 bytes get code words, unless no others occur than those of the
 /// sample.
-Candidate plain_book(const ByteCounts& histogram, bool is_whole, double allowance) {
-  Candidate candidate;
+FittedBook plain_book(const ByteCounts& histogram, bool is_whole, double allowance) {
+  FittedBook candidate;
   std::vector<std::uint64_t> counts;
   for (std::uint64_t key = 0; key < 256; ++key) {
     const std::uint64_t count = histogram[from_key(key, kBytes)];
@@ -94,9 +88,9 @@ std::vector<double> expected_counts(std::span<const Symbol> symbols, std::uint64
   return expected;
 }
 
-Candidate run_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                   std::uint64_t longest, double allowance) {
-  Candidate candidate;
+FittedBook run_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
+                    std::uint64_t longest, double allowance) {
+  FittedBook candidate;
   candidate.book.symbols.reserve(kMaxTokens);
   for (std::uint64_t key = 0; key < 256; ++key) {
     const std::uint64_t byte = from_key(key, kBytes) & 255;
@@ -151,26 +145,26 @@ ByteCounts count_bytes(std::span<const std::uint8_t> bytes) {
   return counts;
 }
 
-CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                         bool is_whole) {
+FittedBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
+                           bool is_whole) {
   constexpr double kFewZeros = 0.2;   // share below which runs cost more time than they save
   constexpr double kManyZeros = 0.8;  // share above which a plain code is never smaller
   constexpr double kWorthRuns = 0.98;
   const double allowance = sample.size() >= kTokenTablesFrom ? kSmallCode : kOptimalCode;
   const double all = static_cast<double>(sample.size());
   const double zeros = static_cast<double>(histogram[0]);
-  if (zeros == all) return {{{to_key(0, kBytes), kMaxTokenRun}}, false, {0}};
+  if (zeros == all) return {{{{to_key(0, kBytes), kMaxTokenRun}}, false, {0}}, 0};
   const std::ptrdiff_t unseen = std::count(histogram.begin(), histogram.end(), std::uint64_t{0});
   const std::uint64_t longest =
       zeros < kFewZeros * all ? 0
                               : longest_run(zeros, all, static_cast<std::uint64_t>(255 - unseen));
-  if (longest < 2) return std::move(plain_book(histogram, is_whole, allowance).book);
-  Candidate runs = run_book(sample, histogram, longest, allowance);
-  if (zeros > kManyZeros * all) return std::move(runs.book);
-  Candidate plain = plain_book(histogram, is_whole, allowance);
+  if (longest < 2) return plain_book(histogram, is_whole, allowance);
+  FittedBook runs = run_book(sample, histogram, longest, allowance);
+  if (zeros > kManyZeros * all) return runs;
+  FittedBook plain = plain_book(histogram, is_whole, allowance);
   const bool better = static_cast<double>(runs.bits + book_bits(runs)) <
                       kWorthRuns * static_cast<double>(plain.bits + book_bits(plain));
-  return std::move(better ? runs.book : plain.book);
+  return better ? runs : plain;
 }
 
 bool can_code_others(const CodeBook& book) {

@@ -30,10 +30,15 @@ TokenTable token_table(std::span<const Symbol> symbols);
 using ByteCounts = std::array<std::uint64_t, 256>;
 ByteCounts count_bytes(std::span<const std::uint8_t> bytes);
 
+struct FittedBook {
+  CodeBook book;
+  std::uint64_t bits = 0;  ///< that the sample takes with it
+};
+
 /// The better of a plain code and a code with runs for sequences like `sample`, which must not be
 /// empty. `is_whole`: the sequences have no bytes other than those of the sample.
-CodeBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                         bool is_whole);
+FittedBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
+                           bool is_whole);
 
 /// Whether the book has the form that make_token_book produces for a sample that is not whole:
 /// either all 256 bytes, or some bytes, each with every number of zeros up to the maximum.

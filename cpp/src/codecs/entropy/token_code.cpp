@@ -119,8 +119,8 @@ EncodedChunk TokenEncoder::streams_in(std::span<std::uint8_t> room,
   return result;
 }
 
-TokenDecoder::TokenDecoder(std::span<const std::uint8_t> book, ExpectedWords bytes)
-    : book_(read_token_book(book)), code_(book_.lengths, expected_tokens(book_, bytes)) {
+TokenDecoder::TokenDecoder(CodeBook book, ExpectedWords bytes)
+    : book_(std::move(book)), code_(book_.lengths, expected_tokens(book_, bytes)) {
   for (std::size_t i = 0; i < book_.symbols.size(); ++i) {
     const std::uint64_t run = book_.symbols[i].run;
     expand_.entry[i] =

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -8,45 +7,13 @@
 
 #include "base/byte_io.hpp"
 #include "codecs/codec_table.hpp"
+#include "codecs/entropy/payload.hpp"
 #include "codecs/entropy/token_book.hpp"
 #include "prefix/prefix_code.hpp"
 
 namespace gradwire {
 
 /// Coding of sequences of bytes with token books (FORMAT.md, section 5.5).
-
-/// A growing sequence of bytes, written to a given place or, if that is too small, to memory of its
-/// own.
-class Payload {
- public:
-  explicit Payload(std::span<std::uint8_t> place) : place_(place) {}
-
-  std::span<const std::uint8_t> bytes() const { return place_.first(size_); }
-  /// Room where more bytes may be written; call grow() with the number of bytes written.
-  std::span<std::uint8_t> rest() const { return place_.subspan(size_); }
-  std::span<std::uint8_t> rest(std::size_t at_least) {
-    if (place_.size() - size_ < at_least) move_to_memory(size_ + at_least);
-    return rest();
-  }
-  void grow(std::size_t more) { size_ += more; }
-  void push_back(std::uint8_t byte) { append({&byte, 1}); }
-  void append(std::span<const std::uint8_t> more) {
-    std::copy(more.begin(), more.end(), rest(more.size()).begin());
-    grow(more.size());
-  }
-
- private:
-  void move_to_memory(std::size_t size) {
-    const bool is_there = place_.data() == memory_.data();
-    if (memory_.size() < size) memory_.resize(size + size / 2);
-    if (!is_there) std::copy_n(place_.begin(), size_, memory_.begin());
-    place_ = memory_;
-  }
-
-  std::span<std::uint8_t> place_;
-  std::size_t size_ = 0;
-  std::vector<std::uint8_t> memory_;
-};
 
 /// Immutable after construction.
 class TokenEncoder {
@@ -80,8 +47,8 @@ class TokenEncoder {
 /// Immutable after construction.
 class TokenDecoder {
  public:
-  /// Throws CorruptFrameError if the book is damaged.
-  TokenDecoder(std::span<const std::uint8_t> book, ExpectedWords bytes);
+  /// Throws CorruptFrameError if the lengths of the book are not those of a code.
+  TokenDecoder(CodeBook book, ExpectedWords bytes);
 
   /// Whether numbered blocks must be filled with zeros before decoding.
   bool wants_zeros() const { return !plain_ || code_.max_length() == 0; }

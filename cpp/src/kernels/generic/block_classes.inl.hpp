@@ -42,5 +42,37 @@ void generic_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
   }
 }
 
+// A sum of fewer than 256 bytes has the counts of all groups, one in each of its bytes.
+void generic_block_groups(const ByteGroups* groups, const uint8_t* data, size_t size,
+                          BlockGroups* counts) {
+  constexpr size_t kHalf = kBlockSize / 2;
+  for (size_t i = 0; i < size; i += kBlockSize, ++counts) {
+    *counts = {};
+    for (size_t begin = i; begin < i + kBlockSize && begin < size; begin += kHalf) {
+      const size_t end = size - begin < kHalf ? size : begin + kHalf;
+      uint64_t sum = 0;
+      for (size_t j = begin; j < end; ++j) sum += groups->one[data[j]];
+      for (size_t g = 0; g < kByteGroups; ++g) {
+        counts->count[g] = static_cast<uint16_t>(counts->count[g] + (sum >> (8 * g) & 255));
+      }
+    }
+  }
+}
+
+void generic_cheapest_by_groups(const GroupCosts* costs, const BlockGroups* counts, size_t blocks,
+                                uint8_t* classes) {
+  for (size_t b = 0; b < blocks; ++b) {
+    int32_t cost[kMaxClasses];
+    for (size_t k = 0; k < kMaxClasses; ++k) cost[k] = costs->label[k];
+    for (size_t g = 0; g < kByteGroups; ++g) {
+      const int32_t count = counts[b].count[g];
+      for (size_t k = 0; k < kMaxClasses; ++k) cost[k] += count * costs->part[g][k];
+    }
+    size_t best = 0;
+    for (size_t k = 1; k < costs->size; ++k) best = cost[k] < cost[best] ? k : best;
+    classes[b] = static_cast<uint8_t>(best);
+  }
+}
+
 }  // namespace
 }  // namespace gradwire

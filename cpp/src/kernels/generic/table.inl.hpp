@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../kernels.hpp"
+#include "bins.inl.hpp"
 #include "block_classes.inl.hpp"
 #include "byte_sets.inl.hpp"
 #include "crc32c.inl.hpp"
@@ -91,8 +92,16 @@ constexpr Kernels kGenericKernels = {
         {
             .block_signs = generic_block_signs,
             .cheapest_classes = generic_cheapest_classes,
+            .block_groups = generic_block_groups,
+            .cheapest_by_groups = generic_cheapest_by_groups,
             .tokenize = tokenize<GenericTokenSteps>,
             .expand = generic_expand,
+        },
+    .bins =
+        {
+            .write = generic_write_bins,
+            .read = generic_read_bins,
+            .find_others = generic_find_others,
         },
     .pivot = kPivotKernels<GenericWords>,
     .floats = kFloatKernels<GenericFloatSteps>,

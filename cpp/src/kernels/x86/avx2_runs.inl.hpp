@@ -22,20 +22,23 @@ __m256i equal_elements(__m256i a, __m256i b) {
   return _mm256_cmpeq_epi64(a, b);
 }
 
+// Of the bits for the bytes of 32 / Width elements, the lowest one of each element.
+template <size_t Width>
+constexpr uint32_t kLowestOfElement = Width == 1   ? 0xFFFFFFFF
+                                      : Width == 2 ? 0x55555555
+                                      : Width == 4 ? 0x11111111
+                                                   : 0x01010101;
+
 // One bit for each of 64 elements: whether it differs from the one before it.
 template <size_t Width>
 uint64_t differing(const uint8_t* data) {
   constexpr unsigned kStep = 32 / Width;
-  constexpr uint32_t kLowest = Width == 1   ? 0xFFFFFFFF
-                               : Width == 2 ? 0x55555555
-                               : Width == 4 ? 0x11111111
-                                            : 0x01010101;
   uint64_t mask = 0;
   for (unsigned k = 0; k < 2 * Width; ++k) {
     const uint8_t* here = data + 32 * k;
     const __m256i equal = equal_elements<Width>(load256(here), load256(here - Width));
     const uint32_t bits = ~static_cast<uint32_t>(_mm256_movemask_epi8(equal));
-    mask |= uint64_t{_pext_u32(bits, kLowest)} << (k * kStep);
+    mask |= uint64_t{_pext_u32(bits, kLowestOfElement<Width>)} << (k * kStep);
   }
   return mask;
 }

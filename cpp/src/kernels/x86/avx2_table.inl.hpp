@@ -10,6 +10,7 @@
 #include "avx2_encode_bytes.inl.hpp"
 #include "avx2_floats.inl.hpp"
 #include "avx2_histogram.inl.hpp"
+#include "avx2_others.inl.hpp"
 #include "avx2_runs.inl.hpp"
 #include "avx2_tokens.inl.hpp"
 #include "avx2_words.inl.hpp"
@@ -30,6 +31,7 @@ constexpr Kernels make_avx2_kernels() {
   kernels.tokens.block_signs = avx2_block_signs;
   kernels.tokens.cheapest_classes = avx2_cheapest_classes;
   kernels.tokens.tokenize = tokenize<Avx2TokenSteps>;
+  kernels.bins.find_others = avx2_find_others;
   kernels.pivot = kPivotKernels<Avx2Words>;
   kernels.floats = kFloatKernels<Avx2FloatSteps>;
   return kernels;

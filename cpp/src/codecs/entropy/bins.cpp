@@ -1,0 +1,167 @@
+#include "codecs/entropy/bins.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "base/bit_io.hpp"
+#include "codecs/entropy/cells.hpp"
+#include "gradwire/error.hpp"
+#include "prefix/omega.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr std::uint64_t kBias = std::uint64_t{1} << 63;  // turns the order of offsets into unsigned
+constexpr unsigned kMostWideBits = 63;
+
+std::uint64_t biased(std::int64_t offset) { return static_cast<std::uint64_t>(offset) ^ kBias; }
+std::int64_t unbiased(std::uint64_t place) { return static_cast<std::int64_t>(place ^ kBias); }
+
+/// Writes the distance of a place from the first place that is free.
+void write_place(BitWriter& writer, std::uint64_t free, std::uint64_t place, bool is_first) {
+  if (!is_first) return write_omega(writer, place - free + 1);
+  const std::int64_t offset = unbiased(place);
+  const std::uint64_t magnitude = static_cast<std::uint64_t>(offset < 0 ? ~offset : offset);
+  writer.put(offset < 0, 1);
+  write_omega(writer, magnitude + 1);
+}
+
+[[noreturn]] void too_far() { throw CorruptFrameError("bins extend past the largest distance"); }
+
+std::uint64_t read_place(BitReader& reader, std::uint64_t free, bool is_first) {
+  if (!is_first) {
+    const std::uint64_t gap = read_omega(reader) - 1;
+    if (gap > ~free) too_far();
+    return free + gap;
+  }
+  const bool is_negative = reader.get(1) != 0;
+  const std::uint64_t magnitude = read_omega(reader) - 1;
+  if (magnitude >= kBias) too_far();
+  return biased(static_cast<std::int64_t>(is_negative ? ~magnitude : magnitude));
+}
+
+}  // namespace
+
+void append_bins(std::vector<std::uint8_t>& out, const Bins& bins, DType dtype) {
+  std::vector<std::uint8_t> coded(64 + 32 * bins.size());
+  BitWriter writer(coded);
+  writer.put_wide(low_bits(bins.center, bits_of(dtype)), bits_of(dtype));
+  write_omega(writer, bins.step);
+  writer.put(bins.has_escape, 1);
+  write_omega(writer, bins.wide.size() + 1);
+  std::uint64_t free = 0;
+  unsigned before = 0;
+  for (std::size_t i = 0; i < bins.wide.size(); ++i) {
+    const auto [offset, bits] = bins.wide[i];
+    write_place(writer, free, biased(offset), i == 0);
+    write_omega(writer, bits >= before ? 2 * (bits - before) + 1 : 2 * (before - bits));
+    free = biased(offset) + (std::uint64_t{1} << bits);
+    before = bits;
+  }
+  write_omega(writer, bins.singles.size() + 1);
+  for (std::size_t i = 0; i < bins.singles.size(); ++i) {
+    write_place(writer, free, biased(bins.singles[i]), i == 0);
+    free = biased(bins.singles[i]) + 1;
+  }
+  coded.resize(writer.finish());
+  append_varint(out, coded.size());
+  out.insert(out.end(), coded.begin(), coded.end());
+}
+
+Bins read_bins(ByteReader& code_book, DType dtype) {
+  BitReader reader(code_book.take(code_book.varint()));
+  Bins bins;
+  bins.center = reader.get(bits_of(dtype));
+  bins.step = read_omega(reader);
+  bins.has_escape = reader.get(1) != 0;
+  // A place is free if it follows a bin; none does if `is_full`.
+  std::uint64_t free = 0;
+  bool is_full = false;
+  const auto read_count = [&] {
+    const std::uint64_t count = read_omega(reader) - 1;
+    is_full = false;
+    if (count > kMostBins) throw CorruptFrameError("code book has more than 256 bins");
+    return static_cast<std::size_t>(count);
+  };
+  unsigned bits = 0;
+  for (std::size_t i = 0, count = read_count(); i < count; ++i) {
+    if (is_full) too_far();
+    const std::uint64_t place = read_place(reader, free, i == 0);
+    const std::uint64_t change = read_omega(reader);
+    const std::uint64_t by = change / 2;
+    if (by > kMostWideBits || (change % 2 == 0 && by > bits)) too_far();
+    bits = static_cast<unsigned>(change % 2 == 0 ? bits - by : bits + by);
+    if (bits > kMostWideBits || (std::uint64_t{1} << bits) - 1 > ~place) too_far();
+    bins.wide.push_back({unbiased(place), static_cast<std::uint8_t>(bits)});
+    free = place + (std::uint64_t{1} << bits);
+    is_full = free == 0;
+    if (reader.overrun()) too_far();
+  }
+  for (std::size_t i = 0, count = read_count(); i < count; ++i) {
+    if (is_full) too_far();
+    const std::uint64_t place = read_place(reader, free, i == 0);
+    bins.singles.push_back(unbiased(place));
+    free = place + 1;
+    is_full = free == 0;
+    if (reader.overrun()) too_far();
+  }
+  if (!reader.at_end()) throw CorruptFrameError("bins do not match their declared size");
+  if (bins.size() == 0 || bins.size() > kMostBins)
+    throw CorruptFrameError("code book has an invalid number of bins; 1 to 256 are allowed");
+  return bins;
+}
+
+BinTable bin_table(const Bins& bins, DType dtype) {
+  BinTable table{};
+  std::size_t s = 0;
+  const auto add = [&](std::uint64_t low, std::uint64_t step, unsigned bits) {
+    table.low[s] = low;
+    table.step[s] = step;
+    table.bits[s] = static_cast<std::uint8_t>(bits);
+    table.most_bits = std::max(table.most_bits, bits);
+    ++s;
+  };
+  const auto low_of = [&](std::int64_t offset) {
+    return bins.center + bins.step * static_cast<std::uint64_t>(offset);
+  };
+  for (const Bin& bin : bins.wide) add(low_of(bin.offset), bins.step, bin.bits);
+  for (const std::int64_t offset : bins.singles) add(low_of(offset), bins.step, 0);
+  if (bins.has_escape) add(0, 1, bits_of(dtype));
+  table.has_steps = bins.step != 1;
+  return table;
+}
+
+BinFinder bin_finder(const Bins& bins) {
+  BinFinder finder{};
+  finder.center = bins.center;
+  finder.shift = static_cast<unsigned>(std::countr_zero(bins.step));
+  const std::uint64_t odd = bins.step >> finder.shift;
+  finder.inverse = odd;  // each round doubles the number of correct bits, of which there are 3
+  for (int round = 0; round < 5; ++round) finder.inverse *= 2 - odd * finder.inverse;
+  finder.limit = (kBias - 1) / odd;
+  finder.escape = static_cast<std::uint8_t>(bins.size() - 1);
+  std::fill_n(finder.bin, kCells, finder.escape);
+  for (std::size_t i = 0; i < bins.wide.size(); ++i) {
+    const auto [offset, bits] = bins.wide[i];
+    const std::int64_t last = unbiased(biased(offset) + ((std::uint64_t{1} << bits) - 1));
+    const auto [near, far] = offset < 0 ? std::pair(last, offset) : std::pair(offset, last);
+    const std::size_t first = distance_cell(near);
+    const std::size_t end = distance_cell(far) + 1;
+    const bool is_cut = (offset < 0) != (last < 0) || first_in_cell(first) != near ||
+                        (end != kCellsOfSign && end != kCells &&
+                         first_in_cell(end) != (offset < 0 ? far - 1 : far + 1));
+    if (is_cut) throw CorruptFrameError("bins are not in the form that gradwire writes");
+    std::fill(finder.bin + first, finder.bin + end, static_cast<std::uint8_t>(i));
+  }
+  std::copy_n(finder.bin, kCells, finder.symbol);
+  finder.singles = bins.singles.size();
+  for (std::size_t i = 0; i < bins.singles.size(); ++i) {
+    finder.single[i] = bins.singles[i];
+    finder.symbol_of_single[i] = static_cast<std::uint8_t>(bins.wide.size() + i);
+    finder.symbol[distance_cell(bins.singles[i])] = kSearched;
+  }
+  return finder;
+}
+
+}  // namespace gradwire

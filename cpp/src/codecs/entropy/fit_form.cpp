@@ -1,0 +1,210 @@
+#include "codecs/entropy/fit_form.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include "base/bit_io.hpp"
+#include "codecs/entropy/fit_blocks.hpp"
+#include "codecs/entropy/parts.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr unsigned kMostNested = 2;   // forms that make sequences of values, in one another
+constexpr double kManyZeros = 0.3;    // share of the background from which gaps may pay
+constexpr double kMostZeros = 0.8;    // and from which bins do not pay without gaps
+constexpr double kFewRuns = 0.5;      // runs for each element up to which runs may pay
+constexpr double kFewerRuns = 1.5;    // and for each element that is not background
+constexpr double kSmallChange = 0.5;  // largest change that may pay, in mean deviations
+
+struct Fitted {
+  Form form;
+  double bits;  // of the sample, and of its share of the code book
+};
+
+/// One sequence to be fitted.
+struct Task {
+  Elements sample;
+  Sampled sampled;
+  /// If given, all keys lie in [smallest, smallest + 255].
+  std::optional<std::uint64_t> smallest;
+  const PlainBytes* plain;  ///< null unless elements are to be coded as bytes in this way
+  unsigned nested;
+};
+
+Fitted fit(const Task& task);
+
+/// What the sample says about sequences that depend on where chunks begin.
+Sampled made(Sampled sampled) {
+  return {sampled.is_one_chunk, sampled.is_one_chunk, sampled.share};
+}
+
+/// Bits that the sample pays for a form that has no parts yet: its share of the code book, and of
+/// the sizes in a chunk.
+double book_bits(const Form& form, Sampled sampled) {
+  constexpr double kSizes = 24;
+  std::vector<std::uint8_t> book;
+  append_form(book, form);
+  return (8 * static_cast<double>(book.size()) + kSizes) / sampled.share;
+}
+
+Fitted fit_blocks(const Elements& sample, Sampled sampled, std::uint64_t smallest) {
+  const Scratch room(sample.count);
+  const std::span bytes(room.data(), sample.count);
+  to_bytes(sample, 0, bytes.data());
+  FittedBlocks blocks =
+      fit_block_model({bytes, count_bytes(bytes)}, smallest, sample.dtype, sampled);
+  Fitted fitted{{FormKind::kBlocks, sample.dtype, std::move(blocks.model), {}, 0, {}}, blocks.bits};
+  fitted.bits += book_bits(fitted.form, sampled);
+  return fitted;
+}
+
+Fitted fit_in_bins(const Elements& sample, Sampled sampled, std::span<const ValueCount> values) {
+  Form form{FormKind::kBins, sample.dtype, {}, fit_bins(values, sample.dtype, sampled), 0, {}};
+  const BinFinder finder = bin_finder(form.bins);
+  const BinTable table = bin_table(form.bins, sample.dtype);
+  const Scratch symbols(sample.count);
+  const Scratch fields(sample.nbytes() + 16);
+  const std::size_t bits = kernels().bins.write(&finder, &table, sample.data, sample.count,
+                                                sample.width(), symbols.data(), fields.data());
+  Fitted coded = fit_blocks({symbols.data(), sample.count, DType::kUInt8}, sampled, 0);
+  const double all = static_cast<double>(bits) + coded.bits + book_bits(form, sampled);
+  form.parts.push_back(std::move(coded.form));
+  return {std::move(form), all};
+}
+
+/// Whether code books are so large a part that bins, which need fewer code words, may pay.
+bool has_large_books(double bits, double of_books) {
+  constexpr double kLarge = 512;  // bits
+  constexpr double kMuch = 0.02;
+  return of_books > kLarge && of_books > kMuch * bits;
+}
+
+/// Elements as they are.
+Fitted fit_plain(const Task& task, std::span<const ValueCount> values) {
+  if (!task.smallest) return fit_in_bins(task.sample, task.sampled, values);
+  Fitted blocks;
+  if (task.plain != nullptr) {
+    blocks.form = {FormKind::kBlocks, task.sample.dtype, task.plain->model, {}, 0, {}};
+    blocks.bits = task.plain->bits * static_cast<double>(task.sample.count) +
+                  book_bits(blocks.form, task.sampled);
+  } else {
+    blocks = fit_blocks(task.sample, task.sampled, *task.smallest);
+  }
+  if (!has_large_books(blocks.bits, book_bits(blocks.form, task.sampled))) return blocks;
+  Fitted bins = fit_in_bins(task.sample, task.sampled, values);
+  return bins.bits < blocks.bits ? bins : blocks;
+}
+
+Fitted fit_parts(const Task& task, FormKind kind, std::uint64_t background, const TwoParts& parts) {
+  Fitted counts = fit_in_bins(parts.counts, made(task.sampled), count_sample(parts.counts));
+  Fitted values = fit({parts.values, task.sampled, task.smallest, nullptr, task.nested + 1});
+  Fitted fitted{{kind, task.sample.dtype, {}, {}, background, {}}, counts.bits + values.bits};
+  fitted.form.parts.push_back(std::move(counts.form));
+  fitted.form.parts.push_back(std::move(values.form));
+  return fitted;
+}
+
+/// Whether differences of neighbors are small, compared to deviations from `center`.
+bool changes_slowly(const Elements& sample, std::uint64_t center) {
+  constexpr std::size_t kPiece = 256;  // these elements of each group tell enough
+  constexpr std::size_t kGroup = 4096;
+  double deviations = 0;
+  double changes = 0;
+  with_width(sample.dtype, [&]<typename T>() {
+    using Signed = std::make_signed_t<T>;
+    const auto size_of = [](T difference) {
+      return std::abs(static_cast<double>(static_cast<Signed>(difference)));
+    };
+    const T middle = static_cast<T>(from_key(center, sample.dtype));
+    for (std::size_t begin = 0; begin < sample.count; begin += kGroup) {
+      T before = load<T>(sample, begin);
+      for (std::size_t i = begin; i < std::min(begin + kPiece, sample.count); ++i) {
+        const T here = load<T>(sample, i);
+        changes += size_of(static_cast<T>(here - before));
+        deviations += size_of(static_cast<T>(here - middle));
+        before = here;
+      }
+    }
+  });
+  return changes < kSmallChange * deviations;
+}
+
+std::uint64_t median_key(std::span<const ValueCount> values, std::size_t all) {
+  std::uint64_t before = 0;
+  for (const ValueCount& value : values) {
+    before += value.count;
+    if (before > all / 2) return value.key;
+  }
+  return values.back().key;
+}
+
+Fitted fit(const Task& task) {
+  const Elements& sample = task.sample;
+  const double size = static_cast<double>(sample.count);
+  const std::vector<ValueCount> values = count_sample(sample);
+  const auto mode =
+      std::max_element(values.begin(), values.end(),
+                       [](const ValueCount& a, const ValueCount& b) { return a.count < b.count; });
+  const double zeros = static_cast<double>(mode->count);
+  const double runs = static_cast<double>(count_runs(sample));
+  const bool is_leaf = task.nested >= kMostNested || values.size() == 1;
+  const bool tries_gaps = !is_leaf && zeros > kManyZeros * size;
+  const bool tries_runs =
+      !is_leaf && runs < kFewRuns * size && (!tries_gaps || runs < kFewerRuns * (size - zeros));
+  Fitted best{{}, std::numeric_limits<double>::infinity()};
+  const auto keep_better = [&](Fitted other) {
+    if (other.bits < best.bits) best = std::move(other);
+  };
+  if (!tries_gaps || task.smallest || zeros < kMostZeros * size)
+    keep_better(fit_plain(task, values));
+  const Scratch room(parts_room(sample.count, sample.width()));
+  if (tries_gaps) {
+    const std::uint64_t background =
+        low_bits(from_key(mode->key, sample.dtype), bits_of(sample.dtype));
+    keep_better(fit_parts(task, FormKind::kGaps, background, split_gaps(sample, background, room)));
+  }
+  if (tries_runs) keep_better(fit_parts(task, FormKind::kRuns, 0, split_runs(sample, room)));
+  const bool tries_differences = !is_leaf && !tries_gaps && sample.dtype != DType::kBool;
+  if (tries_differences && changes_slowly(sample, median_key(values, sample.count))) {
+    const bool are_bytes = sample.width() == 1;
+    Fitted changes =
+        fit({differences(sample, room), made(task.sampled),
+             are_bytes ? std::optional<std::uint64_t>(0) : std::nullopt, nullptr, kMostNested});
+    Form form{FormKind::kDifferences, sample.dtype, {}, {}, 0, {}};
+    form.parts.push_back(std::move(changes.form));
+    keep_better({std::move(form), changes.bits});
+  }
+  return best;
+}
+
+}  // namespace
+
+FittedForm fit_form(const Elements& sample, Sampled sampled, std::optional<PlainBytes> plain) {
+  Fitted fitted = plain ? fit({sample, sampled, plain->model.smallest, &*plain, 0})
+                        : fit({sample, sampled, std::nullopt, nullptr, 0});
+  return {std::move(fitted.form), fitted.bits / static_cast<double>(sample.count)};
+}
+
+bool may_pay(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks) {
+  constexpr double kNear = 1.01;  // bits for each bit of information that no form saves
+  constexpr double kSaving = 0.97;
+  const double all = static_cast<double>(sample.bytes.size());
+  const double bits = blocks.bits;
+  if (bits > kNear * blocks.entropy + 64) return true;
+  const Form form{FormKind::kBlocks, DType::kUInt8, blocks.model, {}, 0, {}};
+  if (has_large_books(bits, book_bits(form, sampled))) return true;
+  const Elements elements{sample.bytes.data(), sample.bytes.size(), DType::kInt8};
+  const double runs = static_cast<double>(count_runs(elements));
+  // If runs had lengths as by chance, and their values were as frequent as those of elements.
+  const double in_runs =
+      information(std::vector<std::uint64_t>{static_cast<std::uint64_t>(runs),
+                                             static_cast<std::uint64_t>(all - runs)}) +
+      runs / all * information(sample.histogram);
+  return in_runs < kSaving * bits || changes_slowly(elements, to_key(0, DType::kInt8));
+}
+
+}  // namespace gradwire

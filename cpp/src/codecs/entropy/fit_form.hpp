@@ -1,0 +1,30 @@
+#pragma once
+
+#include <optional>
+
+#include "codecs/entropy/fit_blocks.hpp"
+#include "codecs/entropy/form.hpp"
+#include "codecs/entropy/sample.hpp"
+
+namespace gradwire {
+
+/// A model for elements whose keys lie in [smallest, smallest + 255].
+struct PlainBytes {
+  BlockModel model;
+  double bits;  ///< for each element
+};
+
+struct FittedForm {
+  Form form;
+  double bits;  ///< for each element, with a share of the code book
+};
+
+/// Finds the form that takes the fewest bytes for sequences like `sample`, which must not be empty.
+/// `plain`: how they are coded as bytes, if they can be.
+FittedForm fit_form(const Elements& sample, Sampled sampled, std::optional<PlainBytes> plain);
+
+/// Whether a form other than blocks may pay, judged by a sample of bytes as fit_block_model leaves
+/// it.
+bool may_pay(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks);
+
+}  // namespace gradwire

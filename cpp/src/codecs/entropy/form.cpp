@@ -1,0 +1,66 @@
+#include "codecs/entropy/form.hpp"
+
+#include <cstring>
+
+#include "gradwire/error.hpp"
+
+namespace gradwire {
+namespace {
+
+constexpr unsigned kMostNested = 6;  // forms in one another
+
+Form read_nested(ByteReader& code_book, DType dtype, unsigned nested) {
+  if (nested > kMostNested) throw CorruptFrameError("code book has more than 6 nested forms");
+  Form form;
+  const std::uint8_t kind = code_book.byte();
+  if (kind > static_cast<std::uint8_t>(FormKind::kDifferences))
+    throw CorruptFrameError("code book has an unknown form");
+  if (kind == static_cast<std::uint8_t>(FormKind::kDifferences) && dtype == DType::kBool)
+    throw CorruptFrameError("code book has differences of bools");
+  form.kind = static_cast<FormKind>(kind);
+  form.dtype = dtype;
+  switch (form.kind) {
+    case FormKind::kBlocks: form.blocks = read_block_model(code_book, dtype); break;
+    case FormKind::kBins: form.bins = read_bins(code_book, dtype); break;
+    case FormKind::kGaps: {
+      const auto bits = code_book.take(item_size(dtype));
+      std::memcpy(&form.background, bits.data(), bits.size());
+      break;
+    }
+    default: break;
+  }
+  for (const DType part : part_dtypes(form.kind, dtype)) {
+    form.parts.push_back(read_nested(code_book, part, nested + 1));
+  }
+  return form;
+}
+
+}  // namespace
+
+std::vector<DType> part_dtypes(FormKind kind, DType dtype) {
+  switch (kind) {
+    case FormKind::kBlocks: return {};
+    case FormKind::kBins: return {DType::kUInt8};
+    case FormKind::kDifferences: return {dtype};
+    default: return {kCounts, dtype};
+  }
+}
+
+void append_form(std::vector<std::uint8_t>& out, const Form& form) {
+  out.push_back(static_cast<std::uint8_t>(form.kind));
+  switch (form.kind) {
+    case FormKind::kBlocks: append_block_model(out, form.blocks, form.dtype); break;
+    case FormKind::kBins: append_bins(out, form.bins, form.dtype); break;
+    case FormKind::kGaps:
+      for (std::size_t i = 0; i < item_size(form.dtype); ++i) {
+        out.push_back(static_cast<std::uint8_t>(form.background >> (8 * i)));
+      }
+      break;
+    default: break;
+  }
+  for (const Form& part : form.parts) append_form(out, part);
+}
+
+Form read_form(ByteReader& code_book, DType dtype) { return read_nested(code_book, dtype, 1); }
+
+}  // namespace gradwire

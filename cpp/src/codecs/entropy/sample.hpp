@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/chunked_array.hpp"
+#include "base/scratch.hpp"
+#include "codecs/entropy/token_book.hpp"
+#include "prefix/value_counts.hpp"
+
+namespace gradwire {
+
+// Samples from which codes are fitted. They consist of groups of neighbors, spread evenly over the
+// array, and are enlarged until they have enough rare elements: in some gradients, only a few rows
+// are not zero.
+
+/// What a sample says about the sequences that it was taken from.
+struct Sampled {
+  bool is_whole;  ///< there are no elements other than those of the sample
+  /// There are no gaps, lengths or differences other than those of the sample: borders of chunks
+  /// make new ones.
+  bool is_one_chunk;
+  double share;  ///< elements of the sequences for each element of the sample
+};
+
+/// Most elements that take_bytes and take_elements need room for.
+std::uint64_t most_sampled_bytes(std::uint64_t elements);
+std::uint64_t most_sampled_elements(std::uint64_t elements);
+
+/// The lowest bytes of some elements.
+struct ByteSample {
+  std::span<std::uint8_t> bytes;  ///< in `room`
+  ByteCounts histogram;
+};
+ByteSample take_bytes(const ChunkedArray& array, const Scratch& room);
+
+/// The largest count. std::max_element would wait for a load after each comparison.
+std::uint64_t largest(const ByteCounts& counts);
+
+/// Some elements, one group after the other, in `room` or in the array.
+Elements take_elements(const ChunkedArray& array, const Scratch& room);
+
+/// The values of a sample, ascending, and how often each occurs.
+std::vector<ValueCount> count_sample(const Elements& sample);
+
+/// Number of runs of equal elements.
+std::size_t count_runs(const Elements& elements);
+
+}  // namespace gradwire
