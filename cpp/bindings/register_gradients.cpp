@@ -64,9 +64,14 @@ py::array compress(const py::array& array, FloatType type, const Quantizer& quan
 
 py::array compress_given(const py::array& levels, FloatType type, const Floats& scales,
                          std::uint64_t bucket_size, const Options& codec) {
-  const std::vector<std::uint64_t> shape = shape_of(levels, sizeof(std::int8_t));
-  const LevelsView view{static_cast<const std::int8_t*>(levels.data()), shape, type,
-                        span_of(scales), bucket_size};
+  const bool wide = levels.itemsize() == sizeof(std::int16_t);
+  const std::vector<std::uint64_t> shape = shape_of(levels, wide ? 2 : 1);
+  LevelsView view{{}, shape, type, span_of(scales), bucket_size};
+  if (wide) {
+    view.levels = static_cast<const std::int16_t*>(levels.data());
+  } else {
+    view.levels = static_cast<const std::int8_t*>(levels.data());
+  }
   return written_bytes(max_levels_frame_size(view),
                        [&](auto out) { return compress_levels(view, codec, out); });
 }
@@ -91,18 +96,37 @@ py::array compress_some(const std::vector<std::uint64_t>& shape, FloatType type,
   });
 }
 
-py::tuple quantize_array(const py::array& array, FloatType type, const Quantizer& quantizer,
-                         std::uint64_t stream, bool zero_nonfinite) {
-  const PythonGradient input(array, type);
-  const GradientOptions options = make_options(quantizer, {}, stream, zero_nonfinite);
-  py::array_t<std::int8_t> levels(input.shape);
+template <typename Level>
+py::tuple quantize_to(const PythonGradient& input, const GradientOptions& options) {
+  py::array_t<Level> levels(input.shape);
   std::vector<float> scales;
-  std::int8_t* const out = levels.mutable_data();
+  Level* const out = levels.mutable_data();
   {
     const py::gil_scoped_release release;
     quantize(input.view, options, out, scales);
   }
   return py::make_tuple(levels, as_array(std::move(scales)));
+}
+
+py::tuple quantize_array(const py::array& array, FloatType type, const Quantizer& quantizer,
+                         std::uint64_t stream, bool zero_nonfinite) {
+  const PythonGradient input(array, type);
+  const GradientOptions options = make_options(quantizer, {}, stream, zero_nonfinite);
+  return quantizer.levels > kMostNarrowLevels ? quantize_to<std::int16_t>(input, options)
+                                              : quantize_to<std::int8_t>(input, options);
+}
+
+template <typename Level>
+py::tuple read_levels(const py::object& frame, py::array_t<Level, py::array::c_style> out, bool add,
+                      float scale, int threads) {
+  const Bytes in(frame, false);
+  const std::span<Level> levels(out.mutable_data(), static_cast<std::size_t>(out.size()));
+  LevelUnits found;
+  {
+    const py::gil_scoped_release release;
+    found = decompress_levels(in.span(), levels, add, scale, threads);
+  }
+  return py::make_tuple(as_array(std::move(found.units)), found.bucket_size);
 }
 
 py::tuple inspect(const py::object& frame) {
@@ -138,7 +162,8 @@ void register_enums(py::module_& module) {
       .value("PLANES", Method::kPlanes)
       .value("SPARSE", Method::kSparse)
       .value("RANDOM", Method::kRandom)
-      .value("TERNARY_SIGNS", Method::kTernarySigns);
+      .value("TERNARY_SIGNS", Method::kTernarySigns)
+      .value("WIDE_LEVELS", Method::kWideLevels);
   py::enum_<Norm>(module, "Norm")
       .value("L2", Norm::kL2)
       .value("MAX", Norm::kMax)
@@ -251,19 +276,12 @@ void register_gradients(py::module_& module) {
         decompress_sum(spans, target, scales, threads);
       },
       py::arg("frames"), py::arg("out").noconvert(), py::arg("scales"), py::arg("threads"));
-  module.def(
-      "decompress_levels",
-      [](const py::object& frame, py::array_t<std::int8_t, py::array::c_style> out, bool add,
-         float scale, int threads) {
-        const Bytes in(frame, false);
-        const std::span<std::int8_t> levels(out.mutable_data(),
-                                            static_cast<std::size_t>(out.size()));
-        LevelUnits found =
-            released([&] { return decompress_levels(in.span(), levels, add, scale, threads); });
-        return py::make_tuple(as_array(std::move(found.units)), found.bucket_size);
-      },
-      py::arg("frame"), py::arg("out").noconvert(), py::arg("add"), py::arg("scale"),
-      py::arg("threads"));
+  const auto def_decompress_levels = [&](auto function) {
+    module.def("decompress_levels", function, py::arg("frame"), py::arg("out").noconvert(),
+               py::arg("add"), py::arg("scale"), py::arg("threads"));
+  };
+  def_decompress_levels(&read_levels<std::int8_t>);
+  def_decompress_levels(&read_levels<std::int16_t>);
   module.def(
       "decompress_exactly",
       [](const py::object& frame, const py::object& out, int threads) {

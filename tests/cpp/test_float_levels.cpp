@@ -11,32 +11,56 @@
 
 using namespace gradwire;
 
-TEST_CASE("levels") {
+namespace {
+
+template <typename Level>
+constexpr unsigned kBits = sizeof(Level) == 1 ? kLevelBits : kWideLevelBits;
+template <typename Level>
+constexpr float kMost = std::numeric_limits<Level>::max();
+
+template <typename Level>
+const LevelKernels<Level>& of(const FloatKernels& kernels) {
+  if constexpr (sizeof(Level) == 1) {
+    return kernels.levels;
+  } else {
+    return kernels.wide_levels;
+  }
+}
+
+/// Levels of `x`, from all kernels; `random` is null to round to nearest.
+template <typename Level>
+std::vector<Level> quantized(const std::vector<float>& x, const LevelGrid& grid,
+                             const RandomStream* random) {
+  return same_everywhere([&](const FloatKernels& kernels) {
+    std::vector<Level> found(x.size());
+    of<Level>(kernels).quantize(x.data(), x.size(), &grid, random, found.data());
+    return found;
+  });
+}
+
+constexpr RandomStream kStream = {{7, 9}, 100};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("levels", Level, std::int8_t, std::int16_t) {
   for (const std::size_t size : kSizes) {
     const std::vector<float> x = floats(size);
-    for (const float levels : {1.0f, 4.0f, 127.0f}) {
-      const LevelGrid grid = {std::ldexp(levels / 3, kLevelBits), std::ldexp(levels, kLevelBits),
-                              true};
-      const auto quantized = [&](const RandomStream* stream) {
-        return same_everywhere([&](const FloatKernels& kernels) {
-          std::vector<std::int8_t> found(size);
-          kernels.quantize(x.data(), size, &grid, stream, found.data());
-          return found;
-        });
-      };
-      const RandomStream stream = {{7, 9}, 100};
-      const auto random = quantized(&stream);
-      const auto nearest = quantized(nullptr);
+    for (const float levels : {1.0f, 4.0f, 127.0f, kMost<Level>}) {
+      const LevelGrid grid = {std::ldexp(levels / 3, kBits<Level>),
+                              std::ldexp(levels, kBits<Level>), true};
+      const auto random = quantized<Level>(x, grid, &kStream);
+      const auto nearest = quantized<Level>(x, grid, nullptr);
+      const double slack = 1e-5 + std::ldexp(levels, -23);  // factor and product are rounded
       for (std::size_t i = 0; i < size; ++i) {
         const double exact = std::min(std::fabs(x[i]) / 3.0, 1.0) * levels;
         const double sign = x[i] < 0 ? -1 : 1;
-        CHECK(std::fabs(sign * random[i] - exact) < 1 + 1e-5);
-        CHECK(std::fabs(sign * nearest[i] - exact) <= 0.5 + 1e-5);
+        CHECK(std::fabs(sign * random[i] - exact) < 1 + slack);
+        CHECK(std::fabs(sign * nearest[i] - exact) <= 0.5 + slack);
       }
       for (const bool add : {false, true}) {
         const auto back = same_everywhere([&](const FloatKernels& kernels) {
           std::vector<float> found(size, 0.1f);
-          kernels.dequantize(random.data(), size, 0.3f, add, found.data());
+          of<Level>(kernels).dequantize(random.data(), size, 0.3f, add, found.data());
           return found;
         });
         for (std::size_t i = 0; i < size; ++i) {
@@ -48,44 +72,47 @@ TEST_CASE("levels") {
   }
 }
 
-TEST_CASE("levels of elements that need not be cut off") {
-  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(127.0f, kLevelBits), false};
+TEST_CASE_TEMPLATE("levels of elements that need not be cut off", Level, std::int8_t,
+                   std::int16_t) {
+  constexpr float most = kMost<Level>;
+  LevelGrid grid = {std::ldexp(1.0f, kBits<Level>), std::ldexp(most, kBits<Level>), false};
   std::vector<float> x = floats(1000);
-  for (float& v : x) v = std::clamp(v, -127.0f, 127.0f);
-  x[100] = 127;
-  x[101] = -127;
-  const auto levels = [&](bool clips) {
-    LevelGrid same = grid;
-    same.clips = clips;
-    const RandomStream stream = {{7, 9}, 100};
-    return same_everywhere([&](const FloatKernels& kernels) {
-      std::vector<std::int8_t> found(x.size());
-      kernels.quantize(x.data(), x.size(), &same, &stream, found.data());
-      return found;
-    });
-  };
-  CHECK(levels(false) == levels(true));
+  for (float& v : x) v = std::clamp(v, -most, most);
+  for (std::size_t i = 100; i < 500; ++i) x[i] = i % 2 == 0 ? most : -most;
+  const auto levels = quantized<Level>(x, grid, &kStream);
+  grid.clips = true;
+  CHECK(levels == quantized<Level>(x, grid, &kStream));
+  for (std::size_t i = 100; i < 500; ++i) CHECK(static_cast<float>(levels[i]) == x[i]);
 }
 
-TEST_CASE("levels stay within -127 to 127, even if elements lie far above the grid") {
-  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(127.0f, kLevelBits), false};
+namespace {
+
+/// Elements that lie far above the grid of levels up to `most`.
+std::vector<float> far_above(float most) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float largest = std::numeric_limits<float>::max();
-  const float far[] = {127.5f, -127.5f, 127.99f, -127.99f, 128,      -128,      200, -200,
-                       1e20f,  -1e20f,  largest, -largest, infinity, -infinity, NAN, 0};
+  const float far[] = {most + 0.5f, -most - 0.5f, most + 1, -most - 1, 2 * most,  -2 * most, 1e20f,
+                       -1e20f,      largest,      -largest, infinity,  -infinity, NAN,       0};
   std::vector<float> x(1000);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = far[i % std::size(far)];
-  const RandomStream stream = {{7, 9}, 100};
-  const auto levels = same_everywhere([&](const FloatKernels& kernels) {
-    std::vector<std::int8_t> found(x.size());
-    kernels.quantize(x.data(), x.size(), &grid, &stream, found.data());
-    return found;
-  });
-  CHECK(*std::ranges::min_element(levels) == -127);
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("no level is the lowest number of its type", Level, std::int8_t, std::int16_t) {
+  constexpr float most = kMost<Level>;
+  const LevelGrid grid = {std::ldexp(1.0f, kBits<Level>), std::ldexp(most, kBits<Level>), false};
+  const auto levels = quantized<Level>(far_above(most), grid, &kStream);
+  CHECK(*std::ranges::min_element(levels) == -std::numeric_limits<Level>::max());
+}
+
+TEST_CASE("powers stay within -127 to 127, even if elements are not finite") {
+  const std::vector<float> x = far_above(127);
   for (const std::int32_t base : {0, 50, 127}) {
     const auto powers = same_everywhere([&](const FloatKernels& kernels) {
       std::vector<std::int8_t> found(x.size());
-      kernels.to_powers(x.data(), x.size(), base, &stream, found.data());
+      kernels.to_powers(x.data(), x.size(), base, &kStream, found.data());
       return found;
     });
     CHECK(*std::ranges::min_element(powers) == -127);
@@ -93,24 +120,21 @@ TEST_CASE("levels stay within -127 to 127, even if elements lie far above the gr
   }
 }
 
-TEST_CASE("levels of many elements are those of their parts") {
+TEST_CASE_TEMPLATE("levels of many elements are those of their parts", Level, std::int8_t,
+                   std::int16_t) {
   constexpr std::size_t kPart = 1600;
   std::vector<float> x = floats(40'000);
   for (float& v : x) v = std::clamp(v, -4.0f, 4.0f);
   for (const bool clips : {false, true}) {
     for (const bool is_random : {false, true}) {
-      const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(4.0f, kLevelBits), clips};
-      const auto levels = same_everywhere([&](const FloatKernels& kernels) {
-        const RandomStream stream = {{7, 9}, 100};
-        std::vector<std::int8_t> found(x.size());
-        kernels.quantize(x.data(), x.size(), &grid, is_random ? &stream : nullptr, found.data());
-        return found;
-      });
-      std::vector<std::int8_t> parts(x.size());
+      const LevelGrid grid = {std::ldexp(1.0f, kBits<Level>), std::ldexp(4.0f, kBits<Level>),
+                              clips};
+      const auto levels = quantized<Level>(x, grid, is_random ? &kStream : nullptr);
+      std::vector<Level> parts(x.size());
       for (std::size_t i = 0; i < x.size(); i += kPart) {
         const RandomStream own = {{7, 9}, static_cast<std::uint32_t>(100 + i / 2)};
-        kScalarKernels.floats.quantize(x.data() + i, kPart, &grid, is_random ? &own : nullptr,
-                                       parts.data() + i);
+        of<Level>(kScalarKernels.floats)
+            .quantize(x.data() + i, kPart, &grid, is_random ? &own : nullptr, parts.data() + i);
       }
       CHECK(levels == parts);
     }
@@ -120,7 +144,7 @@ TEST_CASE("levels of many elements are those of their parts") {
 TEST_CASE("no element up to the scale comes above the most levels") {
   std::mt19937 engine(3);
   std::uniform_real_distribution<float> exponent(-96, 126);
-  for (const unsigned levels : {1u, 4u, 127u}) {
+  for (const unsigned levels : {1u, 4u, 127u, 128u, 1000u, 32767u}) {
     Quantizer quantizer;
     quantizer.levels = levels;
     for (int i = 0; i < 20'000; ++i) {
@@ -134,15 +158,11 @@ TEST_CASE("no element up to the scale comes above the most levels") {
   CHECK(level_grid(std::numeric_limits<float>::max(), {}).clips);
 }
 
-TEST_CASE("halves are rounded away from zero") {
-  const LevelGrid grid = {std::ldexp(1.0f, kLevelBits), std::ldexp(4.0f, kLevelBits), true};
+TEST_CASE_TEMPLATE("halves are rounded away from zero", Level, std::int8_t, std::int16_t) {
+  const LevelGrid grid = {std::ldexp(1.0f, kBits<Level>), std::ldexp(4.0f, kBits<Level>), true};
   const std::vector<float> x = {0.5f, -0.5f, 1.5f, -1.5f, 0.25f, -0.25f, 9.0f, -9.0f, 0.0f, -0.0f};
-  const auto levels = same_everywhere([&](const FloatKernels& kernels) {
-    std::vector<std::int8_t> found(x.size());
-    kernels.quantize(x.data(), x.size(), &grid, nullptr, found.data());
-    return found;
-  });
-  CHECK(levels == std::vector<std::int8_t>{1, -1, 2, -2, 0, 0, 4, -4, 0, 0});
+  const auto levels = quantized<Level>(x, grid, nullptr);
+  CHECK(levels == std::vector<Level>{1, -1, 2, -2, 0, 0, 4, -4, 0, 0});
 }
 
 TEST_CASE("powers of two") {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <random>
 #include <stdexcept>
+#include <type_traits>
 
 #include "gradwire/gradwire.hpp"
 
@@ -50,13 +51,18 @@ TEST_CASE("a gradient there and back, added up") {
   CHECK(info.method == Method::kLevels);
 }
 
-TEST_CASE("levels without floats, which give the same bits when multiplied and added") {
+TEST_CASE_TEMPLATE("levels without floats, which give the same bits when multiplied and added",
+                   Level, std::int8_t, std::int16_t) {
+  constexpr bool is_wide = sizeof(Level) > 1;
   std::vector<float> x = gradient(300'001);
   std::fill_n(x.data() + 1024, 2048, 0.0f);  // buckets whose scale is 0
-  const auto frame = compressed(x, {});
+  GradientOptions options;
+  options.quantizer.levels = is_wide ? 1000 : 4;
+  const auto frame = compressed(x, options);
+  CHECK(inspect_gradient(frame).method == (is_wide ? Method::kWideLevels : Method::kLevels));
   std::vector<float> wanted(x.size());
   std::vector<float> sum(x.size());
-  std::vector<std::int8_t> levels(x.size());
+  std::vector<Level> levels(x.size());
   for (const bool add : {false, true}) {
     decompress_gradient(frame, wanted, add, 1.0f / 3);
     const LevelUnits found = decompress_levels(frame, levels, add, 1.0f / 3);
@@ -74,6 +80,17 @@ TEST_CASE("levels without floats, which give the same bits when multiplied and a
                     doctest::Contains("not a frame of levels"));
   CHECK_THROWS_WITH(decompress_levels(frame, std::span(levels).first(9), false, 1),
                     doctest::Contains("out has 9 elements"));
+  std::vector<std::conditional_t<is_wide, std::int8_t, std::int16_t>> others(x.size());
+  CHECK_THROWS_WITH(decompress_levels(frame, others, false, 1),
+                    doctest::Contains("levels of this frame are int"));
+  const std::uint64_t shape[] = {x.size()};
+  const GradientView view{x.data(), FloatType::kFloat32, shape};
+  std::vector<float> scales;
+  CHECK_THROWS_WITH(quantize(view, options, others.data(), scales),
+                    doctest::Contains("more than 127 levels"));
+  quantize(view, options, levels.data(), scales);
+  CHECK(levels[0] * (scales[0] / static_cast<float>(options.quantizer.levels)) ==
+        doctest::Approx(3 * wanted[0] / 2));  // wanted has 1/3 of the gradient twice
 }
 
 TEST_CASE("a residual is what has been lost") {
@@ -81,16 +98,20 @@ TEST_CASE("a residual is what has been lost") {
   std::vector<float> residual(x.size());
   GradientOptions options;
   options.feedback.residual = residual.data();
-  std::vector<float> sent(x.size());
-  for (int step = 0; step < 3; ++step) decompress_gradient(compressed(x, options), sent, true, 1);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    CHECK(sent[i] + residual[i] == doctest::Approx(3 * x[i]).epsilon(1e-4));
+  for (const unsigned levels : {4u, 1000u, 32767u}) {
+    options.quantizer.levels = levels;
+    std::fill(residual.begin(), residual.end(), 0.0f);
+    std::vector<float> sent(x.size());
+    for (int step = 0; step < 3; ++step) decompress_gradient(compressed(x, options), sent, true, 1);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      CHECK(sent[i] + residual[i] == doctest::Approx(3 * x[i]).epsilon(1e-4));
+    }
   }
 }
 
-TEST_CASE("levels and scales of the caller") {
-  std::vector<std::int8_t> levels(300'001);
-  for (std::size_t i = 0; i < levels.size(); ++i) levels[i] = static_cast<std::int8_t>(i * i % 256);
+TEST_CASE_TEMPLATE("levels and scales of the caller", Level, std::int8_t, std::int16_t) {
+  std::vector<Level> levels(300'001);
+  for (std::size_t i = 0; i < levels.size(); ++i) levels[i] = static_cast<Level>(i * i % 65536);
   std::vector<float> scales(3001);
   for (std::size_t i = 0; i < scales.size(); ++i) scales[i] = 0.1f * static_cast<float>(i);
   const std::uint64_t shape[] = {levels.size()};
@@ -138,7 +159,7 @@ TEST_CASE("wrong arguments") {
   const std::uint32_t ordered[] = {4, 5};
   CHECK_THROWS_AS(sparse(ordered, std::optional<std::uint64_t>(1), all), std::invalid_argument);
   CHECK_THROWS_AS(sparse(ordered, std::nullopt, all.first(100)), BufferTooSmallError);
-  options.quantizer.levels = 128;
+  options.quantizer.levels = 32768;
   options.quantizer.method = Method::kLevels;
   CHECK_THROWS_AS(sparse(ordered, std::nullopt, all), std::invalid_argument);
   options.quantizer.method = Method::kSigns;

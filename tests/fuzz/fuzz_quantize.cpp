@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <vector>
 
@@ -18,7 +19,8 @@ gradwire::GradientOptions options_of(const std::uint8_t* data) {
   options.quantizer.method = static_cast<gradwire::Method>(data[0] % 4);
   const bool is_signs = options.quantizer.method == gradwire::Method::kSigns;
   options.quantizer.norm = static_cast<gradwire::Norm>(data[1] % 3 + (is_signs ? 3 : 0));
-  options.quantizer.levels = 1 + data[2] % 127;
+  // 1 to 127, and from 255 to 32767 in steps of 254.
+  options.quantizer.levels = data[2] < 127 ? 1 + data[2] : 1 + 254 * (data[2] - 126);
   options.quantizer.bucket_size = data[3];
   options.quantizer.stochastic = data[4] % 2 == 0;
   options.quantizer.scale_type = static_cast<gradwire::ScaleType>(data[4] / 2 % 3);
@@ -30,13 +32,14 @@ gradwire::GradientOptions options_of(const std::uint8_t* data) {
 }
 
 /// Levels fit their range, and SignSGD's are what arrives.
+template <typename Level>
 void check_levels(const gradwire::GradientView& view, const gradwire::GradientOptions& options,
                   const std::vector<float>& arrived) {
-  std::vector<std::int8_t> levels(arrived.size());
+  std::vector<Level> levels(arrived.size());
   std::vector<float> scales;
   gradwire::quantize(view, options, levels.data(), scales);
   for (std::size_t i = 0; i < levels.size(); ++i) {
-    check(levels[i] >= -127);
+    check(levels[i] >= -std::numeric_limits<Level>::max());
     const float level = levels[i];
     if (options.quantizer.norm == gradwire::Norm::kOne) check(level == arrived[i]);
   }
@@ -71,7 +74,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(exact == elements);
   } else {
     for (const float value : out) check(std::isfinite(value));
-    if (options.feedback.residual == nullptr) check_levels(view, options, out);
+    if (options.feedback.residual != nullptr) return 0;
+    const bool is_wide = options.quantizer.method == gradwire::Method::kLevels &&
+                         options.quantizer.levels > gradwire::kMostNarrowLevels;
+    (is_wide ? check_levels<std::int16_t> : check_levels<std::int8_t>)(view, options, out);
   }
   return 0;
 }

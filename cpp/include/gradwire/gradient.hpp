@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "gradwire/codec.hpp"
@@ -38,7 +39,13 @@ enum class Method : std::uint8_t {
   /// which elements are not 0, and the signs of these; replaces kSigns in frames if any element is
   /// 0
   kTernarySigns = 6,
+  /// levels of int16; replaces kLevels in frames if there are more than kMostNarrowLevels levels
+  kWideLevels = 7,
 };
+
+/// Levels up to kMostNarrowLevels are int8, more are int16.
+inline constexpr unsigned kMostNarrowLevels = 127;
+inline constexpr unsigned kMostLevels = 32767;
 
 /// How the scale of a bucket is computed.
 enum class Norm : std::uint8_t {
@@ -63,7 +70,7 @@ enum class ScaleType : std::uint8_t {
 struct Quantizer {
   Method method = Method::kLevels;
   Norm norm = Norm::kL2;
-  unsigned levels = 4;              ///< 1 to 127
+  unsigned levels = 4;              ///< 1 to kMostLevels
   std::uint64_t bucket_size = 512;  ///< number of elements that share a scale; 0: all
   float deviations = 2.5f;
   bool stochastic = true;  ///< levels: round at random, without bias; false: to nearest
@@ -99,7 +106,7 @@ std::size_t compress_gradient(const GradientView& gradient, const GradientOption
 
 /// A gradient that the caller has quantized: element i is levels[i] * the scale of its bucket.
 struct LevelsView {
-  const std::int8_t* levels = nullptr;
+  std::variant<const std::int8_t*, const std::int16_t*> levels;
   std::span<const std::uint64_t> shape;  ///< of the gradient, whose type was `type`
   FloatType type = FloatType::kFloat32;
   std::span<const float> scales;  ///< one per bucket, finite and not negative
@@ -160,11 +167,13 @@ struct LevelUnits {
   std::uint64_t bucket_size = 1;
 };
 
-/// Decodes a frame of kLevels without making floats of the levels, for callers that do so
-/// elsewhere. Setting each element of an array to its level times unit, or adding that product,
-/// rounded to float, to it if `add`, gives the bits of decompress_gradient with the same `add` and
-/// `scale`. For that, a unit may be -0.
+/// Decodes a frame of kLevels (int16: of kWideLevels) without making floats of the levels, for
+/// callers that do so elsewhere. Setting each element of an array to its level times unit, or
+/// adding that product, rounded to float, to it if `add`, gives the bits of decompress_gradient
+/// with the same `add` and `scale`. For that, a unit may be -0.
 LevelUnits decompress_levels(std::span<const std::uint8_t> frame, std::span<std::int8_t> levels,
+                             bool add, float scale, int threads = 0);
+LevelUnits decompress_levels(std::span<const std::uint8_t> frame, std::span<std::int16_t> levels,
                              bool add, float scale, int threads = 0);
 
 /// Decodes the exact elements of a frame of kPlanes, in the type of the gradient.
@@ -178,8 +187,11 @@ void combine(std::span<const float> gradient, float gamma, float beta,
 
 /// Quantizes without a codec: writes one int8 for each element (signs: -1, 0 or 1) to `levels`, and
 /// the scales to `scales`: one per bucket, or two with kTwoMeans; for kPowers only the value of
-/// level 1; for kOne none.
+/// level 1; for kOne none. kLevels with more than kMostNarrowLevels levels take int16, all others
+/// int8.
 void quantize(const GradientView& gradient, const GradientOptions& options, std::int8_t* levels,
+              std::vector<float>& scales);
+void quantize(const GradientView& gradient, const GradientOptions& options, std::int16_t* levels,
               std::vector<float>& scales);
 
 }  // namespace gradwire

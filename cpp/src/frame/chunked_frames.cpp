@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/executor.hpp"
+#include "base/scratch.hpp"
 #include "frame/frame_header.hpp"
 #include "frame/frame_writer.hpp"
 #include "gradwire/frame.hpp"
@@ -15,29 +16,31 @@ namespace {
 /// each.
 constexpr std::size_t kMostStreamedBook = std::size_t{1} << 16;
 
-/// Whether an array has several chunks; arrays with one chunk are made as a whole.
-bool is_streamed(std::uint64_t count) { return chunk_count(count) > 1; }
+/// Whether an array has several chunks of bytes; others are made as a whole.
+bool is_streamed(std::uint64_t count, DType dtype) {
+  return chunk_count(count) > 1 && item_size(dtype) == 1;
+}
 
-/// Makes all arrays of a source; the result holds one after the other.
-std::vector<std::uint8_t> make_all(const ElementSource& source, std::size_t arrays,
-                                   std::uint64_t count, int threads) {
-  std::vector<std::uint8_t> bytes(arrays * static_cast<std::size_t>(count));
+/// Makes all arrays of a source, one after the other, with elements of `width` bytes.
+void make_all(const ElementSource& source, std::size_t arrays, std::uint64_t count,
+              std::size_t width, int threads, std::uint8_t* bytes) {
   for_each(chunk_count(count), usable_threads(threads), [&](std::size_t i) {
     const std::uint64_t begin = std::uint64_t{i} << kChunkLog2;
     const std::uint64_t end = std::min(count, begin + (std::uint64_t{1} << kChunkLog2));
     std::vector<std::uint8_t*> outs;
-    for (std::size_t k = 0; k < arrays; ++k) outs.push_back(bytes.data() + k * count + begin);
+    for (std::size_t k = 0; k < arrays; ++k) {
+      outs.push_back(bytes + (k * count + begin) * width);
+    }
     source.take(begin, end, outs.data());
   });
-  return bytes;
 }
 
 }  // namespace
 
-std::size_t max_streamed_size(std::uint64_t count) {
+std::size_t max_streamed_size(std::uint64_t count, DType dtype) {
   const std::uint64_t shape[] = {count};
-  const std::size_t book = is_streamed(count) ? kMostStreamedBook : 0;
-  return max_compressed_size({nullptr, DType::kUInt8, shape}) + book;
+  const std::size_t book = is_streamed(count, dtype) ? kMostStreamedBook : 0;
+  return max_compressed_size({nullptr, dtype, shape}) + book;
 }
 
 std::vector<std::size_t> compress_source(const ElementSource& source,
@@ -46,10 +49,13 @@ std::vector<std::size_t> compress_source(const ElementSource& source,
   const std::uint64_t shape[] = {count};
   std::vector<std::size_t> sizes;
   std::size_t place = 0;
-  if (!is_streamed(count) || !find_codec(static_cast<std::uint8_t>(options.codec))->takes_source) {
-    const std::vector<std::uint8_t> all = make_all(source, arrays.size(), count, options.threads);
+  if (!is_streamed(count, arrays[0].dtype) ||
+      !find_codec(static_cast<std::uint8_t>(options.codec))->takes_source) {
+    const std::size_t width = item_size(arrays[0].dtype);
+    const Scratch all(arrays.size() * static_cast<std::size_t>(count) * width);
+    make_all(source, arrays.size(), count, width, options.threads, all.data());
     for (std::size_t k = 0; k < arrays.size(); ++k) {
-      const ArrayView view{all.data() + k * count, arrays[k].dtype, shape};
+      const ArrayView view{all.data() + k * count * width, arrays[k].dtype, shape};
       const auto write = arrays[k].is_coded ? compress_into : store_into;
       sizes.push_back(write(view, options, out.subspan(place)));
       place += sizes.back();

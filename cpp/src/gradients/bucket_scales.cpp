@@ -149,7 +149,8 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer) {
 }
 
 LevelGrid level_grid(float scale, const Quantizer& quantizer) {
-  const float cap = static_cast<float>(quantizer.levels << kLevelBits);
+  const unsigned bits = are_wide(quantizer.levels) ? kWideLevelBits : kLevelBits;
+  const float cap = static_cast<float>(quantizer.levels << bits);
   float factor = scale == 0 ? 0 : cap / scale;
   // With the factor rounded down, no element up to the scale exceeds the cap.
   const bool is_above = static_cast<double>(factor) * scale > cap;

@@ -46,6 +46,18 @@ Scales scales_of(const BucketStats& stats, const Quantizer& quantizer);
 /// How elements become levels in a bucket with this scale; and the value of one level.
 LevelGrid level_grid(float scale, const Quantizer& quantizer);
 inline float level_unit(float scale, unsigned levels) { return scale / static_cast<float>(levels); }
+/// Whether the levels are int16, not int8.
+constexpr bool are_wide(unsigned levels) { return levels > kMostNarrowLevels; }
+/// Calls f(LevelKernels<T>) with the type T of the levels.
+template <typename F>
+void with_level_kernels(bool wide, const F& f) {
+  const FloatKernels& floats = kernels().floats;
+  if (wide) {
+    f(floats.wide_levels);
+  } else {
+    f(floats.levels);
+  }
+}
 /// The values, times `factor`, that the signs of a bucket with `number` scales stand for: first
 /// that of elements above 0, then that of elements below 0.
 struct SignValues {

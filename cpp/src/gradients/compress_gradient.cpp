@@ -32,9 +32,9 @@ void check_options(const Quantizer& quantizer) {
                         quantizer.norm == Norm::kTwoMeans;
   switch (quantizer.method) {
     case Method::kLevels:
-      if (quantizer.levels < 1 || quantizer.levels > 127) {
-        throw std::invalid_argument("levels must be 1 to 127, got " +
-                                    std::to_string(quantizer.levels));
+      if (quantizer.levels < 1 || quantizer.levels > kMostLevels) {
+        throw std::invalid_argument("levels must be 1 to " + std::to_string(kMostLevels) +
+                                    ", got " + std::to_string(quantizer.levels));
       }
       if (of_signs) throw std::invalid_argument("levels need the norm kL2, kMax or kDeviations");
       return;
@@ -73,16 +73,21 @@ void unpack_signs(const Signs& signs, std::uint64_t begin, std::uint64_t end, st
   }
 }
 
+/// Whether a quantizer makes levels of int16.
+bool makes_wide_levels(const Quantizer& quantizer) {
+  return quantizer.method == Method::kLevels && are_wide(quantizer.levels);
+}
+
 GradientHeader header_of(const GradientView& gradient, const GradientOptions& options) {
   const Quantizer& quantizer = options.quantizer;
   GradientHeader header;
-  header.method = quantizer.method;
+  header.method = makes_wide_levels(quantizer) ? Method::kWideLevels : quantizer.method;
   header.type = gradient.type;
   header.checksum = options.codec.checksum;
   header.shape.assign(gradient.shape.begin(), gradient.shape.end());
   header.count = header.sent = count_of(gradient);
   header.bucket_size = used_bucket_size(quantizer.bucket_size, header.count);
-  header.levels = static_cast<std::uint8_t>(quantizer.levels);
+  header.levels = static_cast<std::uint16_t>(quantizer.levels);
   header.scales_per_bucket = static_cast<std::uint8_t>(scales_per_bucket(quantizer.norm));
   header.scale_type = quantizer.scale_type;
   return header;
@@ -106,8 +111,31 @@ void check_scales(std::span<const float> scales, const GradientHeader& header) {
 
 std::size_t write_source(const QuantizingSource& source, const Options& options,
                          std::span<std::uint8_t> out) {
-  const StreamedArray levels[] = {{DType::kInt8, true}};
+  const StreamedArray levels[] = {{source.dtype(), true}};
   return compress_source(source, levels, source.count(), options, out)[0];
+}
+
+/// Makes all levels of a source.
+void take_all(const QuantizingSource& source, int threads, std::uint8_t* levels) {
+  for_each_part(source.count(), threads, [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
+    std::uint8_t* const outs[] = {levels + begin * item_size(source.dtype())};
+    source.take(begin, end, outs);
+  });
+}
+
+std::vector<float> quantize_levels(const GradientView& gradient, const GradientOptions& options,
+                                   void* levels) {
+  const LevelSource source(gradient, options);
+  take_all(source, options.codec.threads, static_cast<std::uint8_t*>(levels));
+  return source.scales();
+}
+
+/// The levels of a caller, of the given shape.
+ArrayView array_of(const LevelsView& gradient, std::span<const std::uint64_t> shape) {
+  if (const auto* const wide = std::get_if<const std::int16_t*>(&gradient.levels)) {
+    return {*wide, DType::kInt16, shape};
+  }
+  return {std::get<const std::int8_t*>(gradient.levels), DType::kInt8, shape};
 }
 
 /// Quantizes a gradient and writes its parts, except for the scales.
@@ -148,8 +176,9 @@ std::size_t max_gradient_frame_size(const GradientView& gradient, const Gradient
   const std::uint64_t bucket = used_bucket_size(quantizer.bucket_size, count);
   const std::uint64_t scales = bucket_count(count, bucket) * scales_per_bucket(quantizer.norm);
   const bool is_signs = quantizer.method == Method::kSigns;
+  const DType dtype = makes_wide_levels(quantizer) ? DType::kInt16 : DType::kInt8;
   return max_header_size(gradient.shape.size()) +
-         (is_signs ? max_signs_size(count) : max_streamed_size(count)) +
+         (is_signs ? max_signs_size(count) : max_streamed_size(count, dtype)) +
          max_scales_size(scales, quantizer.scale_type);
 }
 
@@ -171,7 +200,7 @@ std::size_t compress_gradient(const GradientView& gradient, const GradientOption
 std::size_t max_levels_frame_size(const LevelsView& gradient) {
   const std::uint64_t count = count_of({nullptr, gradient.type, gradient.shape});
   return max_header_size(gradient.shape.size()) +
-         max_compressed_size({nullptr, DType::kInt8, {&count, 1}}) +
+         max_compressed_size(array_of(gradient, {&count, 1})) +
          max_scales_size(gradient.scales.size(), ScaleType::kFloat32);
 }
 
@@ -187,7 +216,8 @@ std::size_t compress_levels(const LevelsView& gradient, const Options& codec,
   GradientHeader header = header_of({nullptr, gradient.type, gradient.shape}, options);
   check_scales(gradient.scales, header);
   const std::size_t head = max_header_size(gradient.shape.size());
-  const ArrayView levels{gradient.levels, DType::kInt8, {&header.count, 1}};
+  const ArrayView levels = array_of(gradient, {&header.count, 1});
+  if (levels.dtype == DType::kInt16) header.method = Method::kWideLevels;
   const std::size_t size = compress_into(levels, codec, out.subspan(head));
   Quantized made{.parts = {size}, .scales = {gradient.scales.begin(), gradient.scales.end()}};
   return put_scales_and_header(std::move(made), std::move(header), codec, head, out);
@@ -243,14 +273,10 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
   if (options.quantizer.method == Method::kPlanes) {
     throw std::invalid_argument("quantize takes the method kLevels, kSigns or kPowers");
   }
+  if (makes_wide_levels(options.quantizer)) {
+    throw std::invalid_argument("more than 127 levels need an array of int16");
+  }
   const std::uint64_t count = count_of(gradient);
-  const auto take_all = [&](const QuantizingSource& source) {
-    const auto take = [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
-      std::uint8_t* const outs[] = {reinterpret_cast<std::uint8_t*>(levels + begin)};
-      source.take(begin, end, outs);
-    };
-    for_each_part(count, options.codec.threads, take);
-  };
   if (options.quantizer.method == Method::kSigns) {
     const Signs signs(gradient, options);
     const auto unpack = [&](std::size_t, std::uint64_t begin, std::uint64_t end) {
@@ -260,13 +286,20 @@ void quantize(const GradientView& gradient, const GradientOptions& options, std:
     scales = signs.scales();
   } else if (options.quantizer.method == Method::kPowers) {
     const PowerSource source(gradient, options);
-    take_all(source);
+    take_all(source, options.codec.threads, reinterpret_cast<std::uint8_t*>(levels));
     scales = {power_unit(source.base())};
   } else {
-    const LevelSource source(gradient, options);
-    take_all(source);
-    scales = source.scales();
+    scales = quantize_levels(gradient, options, levels);
   }
+}
+
+void quantize(const GradientView& gradient, const GradientOptions& options, std::int16_t* levels,
+              std::vector<float>& scales) {
+  check_options(options.quantizer);
+  if (!makes_wide_levels(options.quantizer)) {
+    throw std::invalid_argument("only kLevels with more than 127 levels take an array of int16");
+  }
+  scales = quantize_levels(gradient, options, levels);
 }
 
 }  // namespace gradwire

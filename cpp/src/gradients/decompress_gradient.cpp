@@ -43,8 +43,11 @@ void read_levels(std::span<const ParsedGradient> parsed, std::span<const float> 
           continue;
         }
         const float unit = level_unit(scales[k][b], parsed[k].header.levels);
-        const auto* const in = reinterpret_cast<const std::int8_t*>(chunks[k].data + first - begin);
-        kernels().floats.dequantize(in, count, unit * factors[k], adds, target.out + first);
+        const auto dequantize = [&]<typename Level>(const LevelKernels<Level>& floats) {
+          const auto* const in = reinterpret_cast<const Level*>(chunks[k].data) + (first - begin);
+          floats.dequantize(in, count, unit * factors[k], adds, target.out + first);
+        };
+        with_level_kernels(parsed[k].header.has_wide_levels(), dequantize);
       }
     };
     for_each_bucket(begin, begin + chunks->count, parsed[0].header.bucket_size, add_up);
@@ -128,19 +131,20 @@ void verify_parts(const ParsedGradient& parsed, int depth = 3) {
 /// least one. So the memory does not grow with the number of gradients.
 std::size_t size_of_group(std::span<const ParsedGradient> parsed, std::size_t room, int threads) {
   const GradientHeader& first = parsed[0].header;
-  if (first.method != Method::kLevels || parsed.size() == 1) return 1;
+  if (!first.has_levels() || parsed.size() == 1) return 1;
   const auto borders = [](const ParsedGradient& one) { return parse_frame(one.parts[0]).borders; };
   const std::vector<std::uint64_t> begin = borders(parsed[0]);
   std::uint64_t longest = 0;
   for (std::size_t i = 1; i < begin.size(); ++i)
     longest = std::max(longest, begin[i] - begin[i - 1]);
   const auto chunks = std::min(begin.size(), static_cast<std::size_t>(usable_threads(threads)));
+  const std::size_t width = first.has_wide_levels() ? sizeof(std::int16_t) : sizeof(std::int8_t);
   const std::uint64_t bytes =
-      longest * chunks + first.scale_count() * sizeof(float) + kDecoderBytes;
+      longest * width * chunks + first.scale_count() * sizeof(float) + kDecoderBytes;
   const std::size_t most =
       std::min<std::size_t>(parsed.size(), std::max<std::uint64_t>(1, room / bytes));
   std::size_t count = 1;
-  while (count < most && parsed[count].header.method == Method::kLevels &&
+  while (count < most && parsed[count].header.method == first.method &&
          parsed[count].header.bucket_size == first.bucket_size && borders(parsed[count]) == begin) {
     ++count;
   }
@@ -170,7 +174,8 @@ void decompress_parsed(const ParsedGradient& parsed, std::span<float> out, bool 
                        int threads) {
   const Target target{out.data(), add, scale, threads};
   switch (parsed.header.method) {
-    case Method::kLevels: return read_levels({&parsed, 1}, {&scale, 1}, target);
+    case Method::kLevels:
+    case Method::kWideLevels: return read_levels({&parsed, 1}, {&scale, 1}, target);
     case Method::kSigns:
     case Method::kTernarySigns: return read_signs(parsed, out.data(), add, scale, threads);
     case Method::kPowers: return read_powers(parsed, target);
@@ -219,12 +224,17 @@ void decompress_sum(std::span<const std::span<const std::uint8_t>> frames, std::
   }
 }
 
-LevelUnits decompress_levels(std::span<const std::uint8_t> frame, std::span<std::int8_t> levels,
-                             bool add, float scale, int threads) {
+namespace {
+
+template <typename Level>
+LevelUnits decompress_levels_as(std::span<const std::uint8_t> frame, std::span<Level> levels,
+                                bool add, float scale, int threads) {
   const ParsedGradient parsed = parse_gradient(frame);
   const GradientHeader& header = parsed.header;
-  if (header.method != Method::kLevels) {
-    throw std::invalid_argument("this is not a frame of levels");
+  if (!header.has_levels()) throw std::invalid_argument("this is not a frame of levels");
+  if (header.has_wide_levels() != (sizeof(Level) > 1)) {
+    throw std::invalid_argument(header.has_wide_levels() ? "the levels of this frame are int16"
+                                                         : "the levels of this frame are int8");
   }
   check_count(parsed, levels.size());
   std::vector<float> units = read_scales(parsed);
@@ -237,10 +247,22 @@ LevelUnits decompress_levels(std::span<const std::uint8_t> frame, std::span<std:
                       return;
                     }
                     // Like read_levels: such a bucket sets +0, and adding leaves even -0 as it is.
-                    std::fill_n(levels.data() + first, count, std::int8_t{0});
+                    std::fill_n(levels.data() + first, count, Level{0});
                     units[b] = add ? -0.0f : 0.0f;
                   });
   return {std::move(units), header.bucket_size};
+}
+
+}  // namespace
+
+LevelUnits decompress_levels(std::span<const std::uint8_t> frame, std::span<std::int8_t> levels,
+                             bool add, float scale, int threads) {
+  return decompress_levels_as(frame, levels, add, scale, threads);
+}
+
+LevelUnits decompress_levels(std::span<const std::uint8_t> frame, std::span<std::int16_t> levels,
+                             bool add, float scale, int threads) {
+  return decompress_levels_as(frame, levels, add, scale, threads);
 }
 
 void decompress_exactly(std::span<const std::uint8_t> frame, std::span<std::uint8_t> out,

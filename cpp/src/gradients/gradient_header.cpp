@@ -16,13 +16,14 @@ namespace {
 constexpr std::uint8_t kGradientVersion = 1;
 constexpr std::size_t kFixedBytes = 7;
 constexpr std::size_t kMaxVarint = 10;
-constexpr std::uint8_t kMethods = 7;
+constexpr std::uint8_t kMethods = 8;
 
 bool has_many_scales(const GradientHeader& header) { return header.scale_count() > kFewScales; }
 
 std::size_t part_count(const GradientHeader& header) {
   switch (header.method) {
     case Method::kLevels:
+    case Method::kWideLevels:
     case Method::kSigns: return 1 + has_many_scales(header);
     case Method::kTernarySigns: return 2 + has_many_scales(header);
     case Method::kPowers:
@@ -39,7 +40,8 @@ void append_u32(std::vector<std::uint8_t>& out, std::uint32_t n) {
 /// The parameters of levels and signs.
 void append_buckets(std::vector<std::uint8_t>& out, const GradientHeader& header) {
   append_varint(out, header.bucket_size);
-  out.push_back(header.method == Method::kLevels ? header.levels : header.scales_per_bucket);
+  // A varint below 128 is one byte, which all other methods have here.
+  append_varint(out, header.has_levels() ? header.levels : header.scales_per_bucket);
   out.push_back(static_cast<std::uint8_t>(header.scale_type));
   if (!has_many_scales(header)) {
     for (const float scale : header.few_scales) {
@@ -53,6 +55,7 @@ void append_buckets(std::vector<std::uint8_t>& out, const GradientHeader& header
 void append_parameters(std::vector<std::uint8_t>& out, const GradientHeader& header) {
   switch (header.method) {
     case Method::kLevels:
+    case Method::kWideLevels:
     case Method::kSigns: return append_buckets(out, header);
     case Method::kTernarySigns:
       append_buckets(out, header);
@@ -80,17 +83,28 @@ void check(bool holds, const char* message) {
   if (!holds) throw CorruptFrameError(message);
 }
 
+std::uint16_t read_number_of_levels(ByteReader& reader, const GradientHeader& header) {
+  if (header.has_wide_levels()) {
+    const std::uint64_t number = reader.varint();
+    check(number >= 1 && number <= kMostLevels,
+          "the wide levels of a gradient frame are not 1 to 32767");
+    return static_cast<std::uint16_t>(number);
+  }
+  const std::uint8_t number = reader.byte();
+  check(number >= 1 && number <= kMostNarrowLevels,
+        "the levels of a gradient frame are not 1 to 127");
+  return number;
+}
+
 /// The parameters of levels and signs.
 void read_buckets(ByteReader& reader, GradientHeader& header) {
   header.bucket_size = reader.varint();
   check(header.bucket_size > 0, "a gradient frame has the bucket size 0");
-  const std::uint8_t number = reader.byte();
-  if (header.method == Method::kLevels) {
-    header.levels = number;
-    check(number >= 1 && number <= 127, "the levels of a gradient frame are not 1 to 127");
+  if (header.has_levels()) {
+    header.levels = read_number_of_levels(reader, header);
   } else {
-    header.scales_per_bucket = number;
-    check(number <= 2, "a gradient frame has more than 2 scales per bucket");
+    header.scales_per_bucket = reader.byte();
+    check(header.scales_per_bucket <= 2, "a gradient frame has more than 2 scales per bucket");
   }
   const std::uint8_t type = reader.byte();
   if (type > static_cast<std::uint8_t>(ScaleType::kLog8)) unsupported("scale type", type);
@@ -117,6 +131,7 @@ void read_sent(ByteReader& reader, GradientHeader& header) {
 void read_parameters(ByteReader& reader, GradientHeader& header) {
   switch (header.method) {
     case Method::kLevels:
+    case Method::kWideLevels:
     case Method::kSigns: return read_buckets(reader, header);
     case Method::kTernarySigns: read_buckets(reader, header); return read_sent(reader, header);
     case Method::kPowers: header.base = reader.byte(); return;
@@ -182,6 +197,7 @@ void check_parts(const ParsedGradient& parsed) {
   switch (header.method) {
     case Method::kLevels:
     case Method::kPowers: return check_part(parsed.parts[0], DType::kInt8, header.count);
+    case Method::kWideLevels: return check_part(parsed.parts[0], DType::kInt16, header.count);
     case Method::kSigns: return check_part(parsed.parts[0], DType::kUInt8, bytes_of_bits);
     case Method::kTernarySigns:
       check_part(parsed.parts[0], DType::kUInt8, bytes_of_bits);

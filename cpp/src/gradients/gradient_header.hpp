@@ -22,7 +22,7 @@ struct GradientHeader {
   std::uint64_t count = 0;
   // Levels and signs.
   std::uint64_t bucket_size = 1;
-  std::uint8_t levels = 1;
+  std::uint16_t levels = 1;
   std::uint8_t scales_per_bucket = 1;
   ScaleType scale_type = ScaleType::kFloat32;
   std::vector<float> few_scales;  ///< all scales, if there are at most kFewScales
@@ -33,6 +33,8 @@ struct GradientHeader {
   std::uint64_t sent = 0;
   std::uint64_t stream = 0;  ///< random: the stream that gives the indices
 
+  bool has_levels() const { return method == Method::kLevels || method == Method::kWideLevels; }
+  bool has_wide_levels() const { return method == Method::kWideLevels; }
   std::uint64_t scale_count() const { return bucket_count(count, bucket_size) * scales_per_bucket; }
 };
 

@@ -16,12 +16,13 @@ constexpr std::int32_t kMostPower = 127;
 }  // namespace
 
 QuantizingSource::QuantizingSource(const GradientView& gradient, const GradientOptions& options,
-                                   std::uint64_t bucket_size)
+                                   std::uint64_t bucket_size, DType dtype)
     : reader_(gradient, options),
       quantizer_(options.quantizer),
       bucket_(used_bucket_size(bucket_size, reader_.count())),
       piece_(piece_size(reader_, bucket_)),
-      stream_(options.stream) {
+      stream_(options.stream),
+      dtype_(dtype) {
   // An element that is not finite must be found before any element of the residual changes.
   if (reader_.has_residual()) check_finite(reader_, options.codec.threads);
 }
@@ -40,7 +41,7 @@ void QuantizingSource::make(std::uint64_t begin, std::uint64_t end, std::uint8_t
   const auto read = turn == Turn::kFinal ? &FloatReader::take : &FloatReader::read;
   reader_.for_each_piece(begin, end, piece_, read, [&](std::uint64_t piece, auto x) {
     const auto make_part = [&](std::size_t b, std::uint64_t first, std::size_t count) {
-      auto* const levels = reinterpret_cast<std::int8_t*>(out + (first - begin));
+      std::uint8_t* const levels = out + (first - begin) * item_size(dtype_);
       quantize(b, first, x.subspan(first - piece, count), levels, turn);
     };
     for_each_bucket(piece, piece + x.size(), bucket_, make_part);
@@ -48,7 +49,8 @@ void QuantizingSource::make(std::uint64_t begin, std::uint64_t end, std::uint8_t
 }
 
 LevelSource::LevelSource(const GradientView& gradient, const GradientOptions& options)
-    : QuantizingSource(gradient, options, options.quantizer.bucket_size),
+    : QuantizingSource(gradient, options, options.quantizer.bucket_size,
+                       are_wide(options.quantizer.levels) ? DType::kInt16 : DType::kInt8),
       on_the_way_(kPreviewed % bucket_ == 0),
       scales_(bucket_count(reader_.count(), bucket_)) {
   if (on_the_way_) {
@@ -62,23 +64,26 @@ LevelSource::LevelSource(const GradientView& gradient, const GradientOptions& op
 }
 
 void LevelSource::quantize(std::size_t bucket, std::uint64_t first, std::span<const float> x,
-                           std::int8_t* levels, Turn turn) const {
+                           std::uint8_t* levels, Turn turn) const {
   float scale = scales_[bucket];
   if (on_the_way_) {
     scale = scales_of(bucket_stats(x, quantizer_.norm, reader_), quantizer_).value[0];
     if (turn == Turn::kFinal) scales_[bucket] = scale;
   }
-  const FloatKernels& floats = kernels().floats;
   const LevelGrid grid = level_grid(scale, quantizer_);
   const RandomStream draws = random(first);
-  floats.quantize(x.data(), x.size(), &grid, quantizer_.stochastic ? &draws : nullptr, levels);
-  if (!feeds_back(turn)) return;
-  const float unit = level_unit(scale, quantizer_.levels);
-  floats.dequantize(levels, x.size(), -unit, true, reader_.residual(first));
+  const auto use = [&]<typename Level>(const LevelKernels<Level>& floats) {
+    auto* const out = reinterpret_cast<Level*>(levels);
+    floats.quantize(x.data(), x.size(), &grid, quantizer_.stochastic ? &draws : nullptr, out);
+    if (!feeds_back(turn)) return;
+    const float unit = level_unit(scale, quantizer_.levels);
+    floats.dequantize(out, x.size(), -unit, true, reader_.residual(first));
+  };
+  with_level_kernels(are_wide(quantizer_.levels), use);
 }
 
 PowerSource::PowerSource(const GradientView& gradient, const GradientOptions& options)
-    : QuantizingSource(gradient, options, 0) {
+    : QuantizingSource(gradient, options, 0, DType::kInt8) {
   for (const BucketStats& stats : measure(reader_, bucket_, Norm::kMax, options.codec.threads)) {
     // Rounding may carry into the next power.
     const auto exponent = static_cast<std::int32_t>(stats.floats.largest >> 23) + 1;
@@ -87,8 +92,9 @@ PowerSource::PowerSource(const GradientView& gradient, const GradientOptions& op
 }
 
 void PowerSource::quantize(std::size_t, std::uint64_t first, std::span<const float> x,
-                           std::int8_t* levels, Turn turn) const {
+                           std::uint8_t* out, Turn turn) const {
   const FloatKernels& floats = kernels().floats;
+  auto* const levels = reinterpret_cast<std::int8_t*>(out);
   const RandomStream draws = random(first);
   floats.to_powers(x.data(), x.size(), base_, &draws, levels);
   if (!feeds_back(turn)) return;

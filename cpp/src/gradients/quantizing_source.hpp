@@ -10,11 +10,13 @@
 
 namespace gradwire {
 
-/// Quantizes a gradient to int8 on its way to a codec. The constructors, preview() and take() throw
-/// std::invalid_argument if an element is not finite; if there is a residual, before it changes.
+/// Quantizes a gradient to int8 or int16 on its way to a codec. The constructors, preview() and
+/// take() throw std::invalid_argument if an element is not finite; if there is a residual, before
+/// it changes.
 class QuantizingSource : public ElementSource {
  public:
   std::uint64_t count() const { return reader_.count(); }
+  DType dtype() const { return dtype_; }  ///< of the levels
   void preview(std::size_t, std::uint64_t begin, std::uint64_t end, std::uint8_t* out) const final {
     make(begin, end, out, Turn::kPreview);
   }
@@ -26,11 +28,11 @@ class QuantizingSource : public ElementSource {
   enum class Turn : bool { kPreview, kFinal };
 
   QuantizingSource(const GradientView& gradient, const GradientOptions& options,
-                   std::uint64_t bucket_size);
+                   std::uint64_t bucket_size, DType dtype);
   /// Quantizes the elements `x` of one bucket, which begin at `first`. In their final turn, feeds
   /// back what that loses.
   virtual void quantize(std::size_t bucket, std::uint64_t first, std::span<const float> x,
-                        std::int8_t* levels, Turn turn) const = 0;
+                        std::uint8_t* levels, Turn turn) const = 0;
   bool feeds_back(Turn turn) const { return turn == Turn::kFinal && reader_.has_residual(); }
   RandomStream random(std::uint64_t first) const;
 
@@ -43,6 +45,7 @@ class QuantizingSource : public ElementSource {
   void make(std::uint64_t begin, std::uint64_t end, std::uint8_t* out, Turn turn) const;
 
   std::uint64_t stream_;
+  DType dtype_;
 };
 
 /// The levels of kLevels.
@@ -56,7 +59,7 @@ class LevelSource final : public QuantizingSource {
 
  private:
   void quantize(std::size_t bucket, std::uint64_t first, std::span<const float> x,
-                std::int8_t* levels, Turn turn) const override;
+                std::uint8_t* levels, Turn turn) const override;
 
   bool on_the_way_;  ///< no piece or preview cuts a bucket, so scales are found with the levels
   mutable std::vector<float> scales_;
@@ -71,7 +74,7 @@ class PowerSource final : public QuantizingSource {
   std::int32_t base() const { return base_; }
 
  private:
-  void quantize(std::size_t, std::uint64_t first, std::span<const float> x, std::int8_t* levels,
+  void quantize(std::size_t, std::uint64_t first, std::span<const float> x, std::uint8_t* levels,
                 Turn turn) const override;
 
   std::int32_t base_ = 0;

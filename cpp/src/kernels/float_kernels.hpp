@@ -35,12 +35,27 @@ struct RandomStream {
 };
 
 /// How elements become levels: element * `factor` is the level in fixed point, with kLevelBits
-/// fraction bits. If `clips`, products are clipped to [-cap, cap]; otherwise all lie within.
+/// fraction bits for levels of int8 and kWideLevelBits for those of int16, so that the largest
+/// level and its fraction fill 31 bits. If `clips`, products are clipped to [-cap, cap]; otherwise
+/// all lie within.
 inline constexpr unsigned kLevelBits = 24;
+inline constexpr unsigned kWideLevelBits = 16;
 struct LevelGrid {
   float factor;
   float cap;
   bool clips;
+};
+
+/// `Level` is int8_t or int16_t.
+template <typename Level>
+struct LevelKernels {
+  /// Writes levels from -127 to 127 (int16_t: -32767 to 32767), whatever `x` holds. Rounds at
+  /// random or, if `random` is null, to nearest, with halves away from 0.
+  void (*quantize)(const float* x, size_t count, const LevelGrid* grid, const RandomStream* random,
+                   Level* levels);
+
+  /// out = factor * level, or out += factor * level if `add`.
+  void (*dequantize)(const Level* levels, size_t count, float factor, bool add, float* out);
 };
 
 /// Number of elements past those used that FloatKernels::put_nonzeros may read.
@@ -62,13 +77,8 @@ struct FloatKernels {
   void (*combine)(const float* x, size_t count, float gamma, float beta, const float* residual,
                   float* out);
 
-  /// Writes levels from -127 to 127, whatever `x` holds. Rounds at random or, if `random` is null,
-  /// to nearest, with halves away from 0.
-  void (*quantize)(const float* x, size_t count, const LevelGrid* grid, const RandomStream* random,
-                   int8_t* levels);
-
-  /// out = factor * level, or out += factor * level if `add`.
-  void (*dequantize)(const int8_t* levels, size_t count, float factor, bool add, float* out);
+  LevelKernels<int8_t> levels;
+  LevelKernels<int16_t> wide_levels;
 
   /// Writes two bits per element, lowest first: whether it is below 0, and whether it is not 0.
   void (*signs)(const float* x, size_t count, uint8_t* negative, uint8_t* nonzero);

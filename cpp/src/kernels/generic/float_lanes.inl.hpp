@@ -16,6 +16,7 @@ typedef float FloatLanes __attribute__((vector_size(32)));
 typedef int32_t IntLanes __attribute__((vector_size(32)));
 typedef uint32_t UintLanes __attribute__((vector_size(32)));
 typedef int8_t ByteLanes __attribute__((vector_size(8)));
+typedef int16_t WordLanes __attribute__((vector_size(16)));
 
 constexpr size_t kLanes = 8;
 constexpr uint32_t kMagnitude = 0x7FFFFFFF;
@@ -103,10 +104,10 @@ struct GenericByteSteps;
 //     // `magnitude` with the signs of `like`.
 //     static IntLanes with_sign(IntLanes magnitude, FloatLanes like);
 //
-//     // Stores levels from -128 to 127 as bytes. -128, which only elements far outside the grid
-//     // give, becomes -127.
-//     static void store_levels(const IntLanes (&v)[4], int8_t* out);
-//     static IntLanes load_bytes(const int8_t* p);
+//     // Stores levels that fit into int8_t or int16_t. The lowest number of the type, which only
+//     // elements far outside the grid give, becomes the one above it.
+//     static void store_levels(const IntLanes (&v)[4], int8_t* out);  // and int16_t*
+//     static IntLanes load_levels(const int8_t* p);                   // and const int16_t*
 //
 //     static unsigned highest_bits(IntLanes v);  // one bit per lane
 //
@@ -129,14 +130,19 @@ struct GenericFloatSteps {
     const IntLanes negative = reinterpret_cast<IntLanes>(like) >> 31;
     return (magnitude ^ negative) - negative;
   }
-  [[gnu::always_inline]] static void store_levels(const IntLanes (&v)[4], int8_t* out) {
+  template <typename Level>
+  [[gnu::always_inline]] static void store_levels(const IntLanes (&v)[4], Level* out) {
+    constexpr int32_t kMost = sizeof(Level) == 1 ? 127 : 32767;
     for (size_t k = 0; k < 4; ++k) {
-      const IntLanes level = v[k] > -127 ? v[k] : IntLanes{} - 127;
-      for (size_t i = 0; i < kLanes; ++i) out[k * kLanes + i] = static_cast<int8_t>(level[i]);
+      const IntLanes level = v[k] > -kMost ? v[k] : IntLanes{} - kMost;
+      for (size_t i = 0; i < kLanes; ++i) out[k * kLanes + i] = static_cast<Level>(level[i]);
     }
   }
-  [[gnu::always_inline]] static IntLanes load_bytes(const int8_t* p) {
+  [[gnu::always_inline]] static IntLanes load_levels(const int8_t* p) {
     return __builtin_convertvector(load_lanes<ByteLanes>(p), IntLanes);
+  }
+  [[gnu::always_inline]] static IntLanes load_levels(const int16_t* p) {
+    return __builtin_convertvector(load_lanes<WordLanes>(p), IntLanes);
   }
   [[gnu::always_inline]] static unsigned highest_bits(IntLanes v) {
     unsigned bits = 0;

@@ -26,18 +26,22 @@ template <typename From, typename To, typename Step>
   memcpy(to + i, out.lanes, (count - i) * sizeof(To));
 }
 
+template <typename Level>
+constexpr unsigned kFractionBits = sizeof(Level) == 1 ? kLevelBits : kWideLevelBits;
+
 // Adding a random fraction to a level in fixed point, and dropping the fraction bits, rounds up
 // with the right probability, for negative levels too. Large arrays are read at kPlaces places in
 // turn, because memory delivers several streams faster than one.
-template <typename Steps, bool Clips, typename Draws>
+template <typename Steps, bool Clips, typename Draws, typename Level>
 void quantize_with(const float* x, size_t count, const LevelGrid& grid, const Draws& first_draws,
-                   int8_t* levels) {
+                   Level* levels) {
+  constexpr unsigned kBits = kFractionBits<Level>;
   constexpr size_t kPlaces = 4;
   constexpr size_t kVisit = 128;
   const FloatLanes factor = FloatLanes{} + grid.factor;
   const FloatLanes cap = FloatLanes{} + grid.cap;
   Draws draws = first_draws;
-  const auto step = [&](const float* in, int8_t* out) __attribute__((always_inline)) {
+  const auto step = [&](const float* in, Level* out) __attribute__((always_inline)) {
     load_ahead(in);
     load_ahead(in + 2 * kLanes);
     IntLanes level[4];
@@ -47,8 +51,8 @@ void quantize_with(const float* x, size_t count, const LevelGrid& grid, const Dr
       IntLanes fixed = __builtin_convertvector(scaled, IntLanes);
       if constexpr (Draws::kHalves) fixed += fixed >> 31;
       const UintLanes draw = k % 2 == 0 ? draws.first() : draws.second();
-      const UintLanes sum = reinterpret_cast<UintLanes>(fixed) + (draw >> (32 - kLevelBits));
-      level[k] = reinterpret_cast<IntLanes>(sum) >> kLevelBits;
+      const UintLanes sum = reinterpret_cast<UintLanes>(fixed) + (draw >> (32 - kBits));
+      level[k] = reinterpret_cast<IntLanes>(sum) >> kBits;
     }
     Steps::store_levels(level, out);
   };
@@ -66,9 +70,9 @@ void quantize_with(const float* x, size_t count, const LevelGrid& grid, const Dr
   for_each_32(x + done, count - done, levels + done, step);
 }
 
-template <typename Steps>
+template <typename Steps, typename Level>
 void quantize_levels(const float* x, size_t count, const LevelGrid* grid,
-                     const RandomStream* random, int8_t* levels) {
+                     const RandomStream* random, Level* levels) {
   if (random == nullptr) {
     quantize_with<Steps, true>(x, count, *grid, HalfDraws{}, levels);
   } else if (grid->clips) {
@@ -78,11 +82,11 @@ void quantize_levels(const float* x, size_t count, const LevelGrid* grid,
   }
 }
 
-template <typename Steps, bool Add>
-void dequantize_to(const int8_t* levels, size_t count, float factor, float* out) {
-  for_each_32(levels, count, out, [&](const int8_t* in, float* sums) {
+template <typename Steps, bool Add, typename Level>
+void dequantize_to(const Level* levels, size_t count, float factor, float* out) {
+  for_each_32(levels, count, out, [&](const Level* in, float* sums) {
     for (size_t k = 0; k < 4; ++k) {
-      const IntLanes level = Steps::load_bytes(in + k * kLanes);
+      const IntLanes level = Steps::load_levels(in + k * kLanes);
       FloatLanes value = factor * __builtin_convertvector(level, FloatLanes);
       if constexpr (Add) value = load_lanes<FloatLanes>(sums + k * kLanes) + value;
       store_lanes(sums + k * kLanes, value);
@@ -90,8 +94,8 @@ void dequantize_to(const int8_t* levels, size_t count, float factor, float* out)
   });
 }
 
-template <typename Steps>
-void dequantize_levels(const int8_t* levels, size_t count, float factor, bool add, float* out) {
+template <typename Steps, typename Level>
+void dequantize_levels(const Level* levels, size_t count, float factor, bool add, float* out) {
   return add ? dequantize_to<Steps, true>(levels, count, factor, out)
              : dequantize_to<Steps, false>(levels, count, factor, out);
 }
@@ -128,7 +132,7 @@ template <typename Steps, bool Add>
 void write_powers(const int8_t* levels, size_t count, int32_t base, float factor, float* out) {
   for_each_32(levels, count, out, [&](const int8_t* in, float* sums) {
     for (size_t k = 0; k < 4; ++k) {
-      const IntLanes level = Steps::load_bytes(in + k * kLanes);
+      const IntLanes level = Steps::load_levels(in + k * kLanes);
       const IntLanes size = level < 0 ? -level : level;
       const IntLanes exponent = size + base;
       IntLanes bits = (exponent < kLargestExponent ? exponent : IntLanes{} + kLargestExponent)

@@ -42,6 +42,12 @@ constexpr PivotKernels kPivotKernels = {
     .scatter_add = scatter_add<Words>,
 };
 
+template <typename Steps, typename Level>
+constexpr LevelKernels<Level> kLevelKernels = {
+    .quantize = quantize_levels<Steps, Level>,
+    .dequantize = dequantize_levels<Steps, Level>,
+};
+
 template <typename Steps>
 constexpr FloatKernels kFloatKernels = {
     .from_float16 = generic_from_float16,
@@ -51,8 +57,8 @@ constexpr FloatKernels kFloatKernels = {
     .squares = add_stats<false>,
     .sign_sums = generic_sign_sums,
     .combine = generic_combine,
-    .quantize = quantize_levels<Steps>,
-    .dequantize = dequantize_levels<Steps>,
+    .levels = kLevelKernels<Steps, int8_t>,
+    .wide_levels = kLevelKernels<Steps, int16_t>,
     .signs = sign_bits<Steps>,
     .from_signs = generic_from_signs,
     .keep_bits = keep_bits<typename Steps::Bytes>,

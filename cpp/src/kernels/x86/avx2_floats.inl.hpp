@@ -224,8 +224,20 @@ struct Avx2FloatSteps {
     const __m256i least = _mm256_set1_epi8(-127);
     store256(reinterpret_cast<uint8_t*>(out), _mm256_max_epi8(bytes, least));
   }
-  [[gnu::always_inline]] static IntLanes load_bytes(const int8_t* p) {
+  [[gnu::always_inline]] static void store_levels(const IntLanes (&v)[4], int16_t* out) {
+    for (size_t k = 0; k < 4; k += 2) {
+      const __m256i both = _mm256_packs_epi32(integers(v[k]), integers(v[k + 1]));
+      const __m256i words = _mm256_permute4x64_epi64(both, 0xD8);
+      const __m256i least = _mm256_set1_epi16(-32767);
+      store256(reinterpret_cast<uint8_t*>(out + k * kLanes), _mm256_max_epi16(words, least));
+    }
+  }
+  [[gnu::always_inline]] static IntLanes load_levels(const int8_t* p) {
     return reinterpret_cast<IntLanes>(_mm256_cvtepi8_epi32(load_8(p)));
+  }
+  [[gnu::always_inline]] static IntLanes load_levels(const int16_t* p) {
+    const __m128i words = load128(reinterpret_cast<const uint8_t*>(p));
+    return reinterpret_cast<IntLanes>(_mm256_cvtepi16_epi32(words));
   }
   [[gnu::always_inline]] static unsigned highest_bits(IntLanes v) {
     return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(integers(v))));
