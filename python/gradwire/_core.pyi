@@ -94,6 +94,7 @@ class Method(_Enum):
     SPARSE: ClassVar[Method]
     RANDOM: ClassVar[Method]
     TERNARY_SIGNS: ClassVar[Method]
+    WIDE_LEVELS: ClassVar[Method]
 
 class Norm(_Enum):
     __members__: ClassVar[dict[str, Norm]]
@@ -142,7 +143,7 @@ def compress_gradient(
     next: npt.NDArray[np.float32] | None = ...,
 ) -> npt.NDArray[np.uint8]: ...
 def compress_levels(
-    levels: npt.NDArray[np.int8],
+    levels: npt.NDArray[np.int8] | npt.NDArray[np.int16],
     type: FloatType,
     scales: npt.NDArray[np.float32],
     bucket_size: int,
@@ -166,7 +167,7 @@ def quantize(
     quantizer: Quantizer,
     stream: int,
     zero_nonfinite: bool,
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]: ...
+) -> tuple[npt.NDArray[np.int8] | npt.NDArray[np.int16], npt.NDArray[np.float32]]: ...
 def inspect_gradient(
     frame: npt.NDArray[np.uint8],
 ) -> tuple[Method, FloatType, tuple[int, ...], int, int]: ...
@@ -185,7 +186,7 @@ def decompress_sum(
 ) -> None: ...
 def decompress_levels(
     frame: npt.NDArray[np.uint8],
-    out: npt.NDArray[np.int8],
+    out: npt.NDArray[np.int8] | npt.NDArray[np.int16],
     add: bool,
     scale: float,
     threads: int,

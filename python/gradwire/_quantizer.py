@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from gradwire import _core
 from gradwire._floats import Float32Array, as_floats
+
+Levels = Union[npt.NDArray[np.int8], npt.NDArray[np.int16]]
 
 
 def stream_of(seed: int, rank: int, name: str, step: int) -> int:
@@ -42,7 +44,7 @@ class Quantizer(ABC):
 
     def quantize(
         self, x: Any, *, seed: int = 0, rank: int = 0, step: int = 0, nonfinite: str = "error"
-    ) -> tuple[npt.NDArray[np.int8], Float32Array]:
+    ) -> tuple[Levels, Float32Array]:
         """Quantizes a gradient to levels and scales.
 
         Args:
@@ -53,8 +55,9 @@ class Quantizer(ABC):
             nonfinite: "error" to refuse NaN and infinity, or "zero" to treat them as 0.
 
         Returns:
-            Levels, int8 of the shape of ``x``; and scales, float32, one per bucket (two for
-            :class:`OneBit`, none for :class:`SignSGD`, one in all for :class:`Natural`).
+            Levels of the shape of ``x``, int8, or int16 if there are more than 127 levels; and
+            scales, float32, one per bucket (two for :class:`OneBit`, none for :class:`SignSGD`, one
+            in all for :class:`Natural`).
 
         Raises:
             TypeError: ``x`` does not hold floats.
@@ -65,5 +68,5 @@ class Quantizer(ABC):
         return _core.quantize(array, number, self.core(), stream, zeroes_nonfinite(nonfinite))
 
     @abstractmethod
-    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+    def dequantize(self, levels: Levels, scales: Float32Array) -> Float32Array:
         """The values that levels and scales stand for: float32 of the shape of ``levels``."""

@@ -22,7 +22,10 @@ class GradientInfo:
     """The header of a gradient frame (``docs/FORMAT.md``, section 9)."""
 
     method: str
-    """ "levels", "signs", "powers", "planes", "sparse", "random" or "ternary signs"."""
+    """ "levels", "wide levels", "signs", "ternary signs", "powers", "planes", "sparse" or "random".
+
+    Wide levels are int16, others int8.
+    """
     dtype: str
     """Of the gradient: "float32", "float16", "bfloat16" or "float64"."""
     shape: tuple[int, ...]

@@ -17,7 +17,7 @@ from gradwire._tensors import is_tensor
 from gradwire.codecs import Codec, as_codec
 from gradwire.quantizers import Lossless
 
-_LEVELS = np.iinfo(np.int8)
+_NARROW, _WIDE = np.iinfo(np.int8), np.iinfo(np.int16)
 
 
 def compress_levels(
@@ -37,9 +37,10 @@ def compress_levels(
     ``scales / s``.
 
     Args:
-        levels: integers from -128 to 127, of any integer type and of the gradient's shape; a NumPy
-            array, a torch tensor (copied if it is not in host memory), or anything with the buffer
-            protocol or DLPack.
+        levels: integers from -32768 to 32767, of any integer type and of the gradient's shape; a
+            NumPy array, a torch tensor (copied if it is not in host memory), or anything with the
+            buffer protocol or DLPack. They are sent as int8 if all are from -128 to 127, and
+            otherwise as int16.
         scales: a float, or one float for each bucket, in an array or tensor of any shape;
             float32, float16, bfloat16 or float64, which is rounded to float32. Finite and not
             negative.
@@ -67,7 +68,7 @@ def compress_levels(
     [[0.5, -1.0, 0.0], [0.75, 0.0, -25.0]]
     """
     check_choice("dtype", dtype, FLOAT_TYPES)
-    array = _as_int8(_on_host(levels))
+    array = _as_levels(_on_host(levels))
     if bucket_size is not None:
         check_integer("bucket_size", bucket_size, 1)
         bucket_size = min(bucket_size, 2**63 - 1)
@@ -85,18 +86,22 @@ def _on_host(data: Any) -> Any:
     return data.cpu() if is_tensor(data) and data.device.type not in ("cpu", "meta") else data
 
 
-def _as_int8(levels: Any) -> IntegerArray:
+def _as_levels(levels: Any) -> IntegerArray:
+    """As int8 if they fit, otherwise as int16."""
     array, _ = as_integers(levels)
     if array.dtype == np.int8:
         return array
-    wrong = (array < _LEVELS.min) | (array > _LEVELS.max)
+    least, most = array.min(initial=0), array.max(initial=0)
+    if least >= _NARROW.min and most <= _NARROW.max:
+        return array.astype(np.int8)
+    wrong = (array < _WIDE.min) | (array > _WIDE.max)
     if wrong.any():
         first = int(np.argmax(wrong))
         raise ValueError(
-            f"levels must be {_LEVELS.min} to {_LEVELS.max}, got {array.reshape(-1)[first]} at "
+            f"levels must be {_WIDE.min} to {_WIDE.max}, got {array.reshape(-1)[first]} at "
             f"flat index {first}; round to fewer levels, with larger scales"
         )
-    return array.astype(np.int8)
+    return array.astype(np.int16, copy=False)
 
 
 def _told_of_scales(given: int, count: int, bucket_size: int | None, buckets: int) -> str:

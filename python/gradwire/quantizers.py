@@ -6,9 +6,11 @@ a few bits each once coded). They are rounded up, and levels are computed from t
 stochastic rounding stays unbiased. The means of signs are rounded to nearest. The largest scale of
 ``"log8"`` is about 3.1e38; larger elements are clipped.
 
-Stochastic rounding has a resolution of 2^-24 levels: magnitudes below 2^-24 * scale / levels become
-0. All objects are immutable. Random numbers depend only on (seed, rank, name, step) and the index
-of the element, not on threads or instruction sets.
+Up to 127 levels are sent as int8, more as int16. Stochastic rounding has a resolution of 2^-24
+levels, or of 2^-16 where levels are int16: magnitudes below that, times scale / levels, become 0.
+Besides, an element has the precision of float32, about 2^-23 of itself. All objects are immutable.
+Random numbers depend only on (seed, rank, name, step) and the index of the element, not on threads
+or instruction sets.
 """
 
 from __future__ import annotations
@@ -17,16 +19,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from gradwire import _core
 from gradwire._checks import check_choice, check_integer, check_number
 from gradwire._core import Method, Norm, ScaleType
 from gradwire._floats import Float32Array
-from gradwire._quantizer import Quantizer
+from gradwire._quantizer import Levels, Quantizer
 
 _SCALE_TYPES = {name.lower(): kind for name, kind in ScaleType.__members__.items()}
-_MOST_LEVELS = 127
+_MOST_LEVELS = 32767  # int16
+_MOST_BITS = 16
 
 
 class _Bucketed(Quantizer):
@@ -55,7 +57,7 @@ class _Bucketed(Quantizer):
         """The level that stands for the scale."""
         return 1
 
-    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+    def dequantize(self, levels: Levels, scales: Float32Array) -> Float32Array:
         """``level * (scale / highest level)``: float32 of the shape of ``levels``.
 
         The highest level of signs is 1. If a bucket has two scales, levels below 0 take the second.
@@ -64,7 +66,7 @@ class _Bucketed(Quantizer):
         units = np.asarray(scales, np.float32) / np.float32(self._most())
         return (flat * self._units_of(flat, units)).reshape(levels.shape)
 
-    def _units_of(self, flat: npt.NDArray[np.int8], units: Float32Array) -> Float32Array:
+    def _units_of(self, flat: Levels, units: Float32Array) -> Float32Array:
         """The unit of each element, from those of the buckets."""
         size = min(self.bucket_size or flat.size, max(flat.size, 1))
         return np.repeat(units, size)[: flat.size]
@@ -78,7 +80,7 @@ class QSGD(_Bucketed):
     random without bias (Alistarh et al., "QSGD", NeurIPS 2017, section 3.1).
 
     Args:
-        levels: s in the paper, 1 to 127.
+        levels: s in the paper, 1 to 32767.
         bucket_size: elements per scale; None for the whole tensor.
         norm: what the scale is: "l2" as in the paper, or "max", the largest magnitude.
         scale_dtype: how scales are sent.
@@ -144,7 +146,7 @@ class Uniform(_Bucketed):
     """Evenly spaced levels up to the largest magnitude of a bucket.
 
     Args:
-        bits: 2 to 8; levels go from -(2^(bits-1) - 1) to 2^(bits-1) - 1.
+        bits: 2 to 16; levels go from -(2^(bits-1) - 1) to 2^(bits-1) - 1.
         bucket_size: elements per scale; None for the whole tensor.
         stochastic: whether to round at random, without bias, not to nearest.
         scale_dtype: how scales are sent.
@@ -156,7 +158,7 @@ class Uniform(_Bucketed):
     scale_dtype: str = "log8"
 
     def __post_init__(self) -> None:
-        check_integer("bits", self.bits, 2, 8)
+        check_integer("bits", self.bits, 2, _MOST_BITS)
         super().__post_init__()
 
     def _most(self) -> int:
@@ -181,7 +183,7 @@ class SignSGD(Quantizer):
         """The quantizer of the C++ core."""
         return _core.Quantizer(Method.SIGNS, norm=Norm.ONE)
 
-    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+    def dequantize(self, levels: Levels, scales: Float32Array) -> Float32Array:
         """The levels as float32."""
         return levels.astype(np.float32)
 
@@ -247,7 +249,7 @@ class OneBit(_Bucketed):
         """The quantizer of the C++ core."""
         return self._core_with(Method.SIGNS, Norm.TWO_MEANS)
 
-    def _units_of(self, flat: npt.NDArray[np.int8], units: Float32Array) -> Float32Array:
+    def _units_of(self, flat: Levels, units: Float32Array) -> Float32Array:
         above, below = (super(OneBit, self)._units_of(flat, u) for u in units.reshape(-1, 2).T)
         return np.where(flat < 0, below, above)
 
@@ -267,7 +269,7 @@ class Natural(Quantizer):
         """The quantizer of the C++ core."""
         return _core.Quantizer(Method.POWERS)
 
-    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+    def dequantize(self, levels: Levels, scales: Float32Array) -> Float32Array:
         """``sign * scale * 2^(|level| - 1)``: float32 of the shape of ``levels``."""
         size = np.abs(levels.astype(np.int32))
         values = np.ldexp(np.asarray(scales, np.float32)[0], np.maximum(size, 1) - 1)
@@ -289,10 +291,10 @@ class Lossless(Quantizer):
         """The quantizer of the C++ core."""
         return _core.Quantizer(Method.PLANES)
 
-    def quantize(self, x: Any, **_: Any) -> tuple[npt.NDArray[np.int8], Float32Array]:
+    def quantize(self, x: Any, **_: Any) -> tuple[Levels, Float32Array]:
         """Raises TypeError: there are no levels."""
         raise TypeError("Lossless has no levels; use Compressor(Lossless()).compress(x)")
 
-    def dequantize(self, levels: npt.NDArray[np.int8], scales: Float32Array) -> Float32Array:
+    def dequantize(self, levels: Levels, scales: Float32Array) -> Float32Array:
         """Raises TypeError: there are no levels."""
         raise TypeError("Lossless has no levels; use decompress_gradient(frame)")

@@ -15,6 +15,7 @@ from gradwire.quantizers import QSGD, TernGrad, Uniform
 
 Leveler = Union[QSGD, TernGrad, Uniform]
 
+_MOST_LEVELS = 127  # of int8
 _FRACTION_BITS = 24  # of levels in fixed point
 _SMALLEST_EXPONENT = -96  # scales other than 0 are at least 2 to the power of this
 _LARGEST_SCALE = float.fromhex("0x1.fffff0p127")
@@ -27,7 +28,7 @@ _LARGEST_BFLOAT16_BITS = 0x7F7F0000
 
 def makes_levels(pipeline: Any) -> bool:
     """Whether :func:`levels_on_device` knows this quantizer or sparsifier."""
-    return type(pipeline) in (QSGD, TernGrad, Uniform)
+    return type(pipeline) in (QSGD, TernGrad, Uniform) and highest_level(pipeline) <= _MOST_LEVELS
 
 
 def highest_level(quantizer: Leveler) -> int:
@@ -42,7 +43,7 @@ def levels_on_device(
 
     Args:
         x: floats, any shape.
-        quantizer: QSGD, TernGrad or Uniform.
+        quantizer: QSGD, TernGrad or Uniform with at most 127 levels.
         generator: on the device of ``x``, for random rounding; None to round to nearest.
 
     Returns:
