@@ -53,7 +53,7 @@ def test_a_gradient_there_and_back(text: str, capsys: pytest.CaptureFixture[str]
         ("QSGD", 'write "QSGD()"'),
         ("QSGD(4", 'write one call such as "QSGD(4)"'),
         ("QSGD(levls=4)", "write QSGD(levels=4, bucket_size=512, norm='l2', scale_dtype='log8')"),
-        ("QSGD(500)", "QSGD: levels must be 1 to 127, got 500"),
+        ("QSGD(40000)", "QSGD: levels must be 1 to 32767, got 40000"),
         ("TopK(0.01, values=os)", "arguments must be numbers, strings"),
         ("TopK(0.01, values=eval('1'))", "unknown pipeline 'eval'"),
         ("Quantizer()", "unknown pipeline 'Quantizer'"),

@@ -27,6 +27,11 @@ def levels(
     return by_hand(0, varint(size) + bytes([most, kind]) + scales, part, **options)
 
 
+def wide_levels(most: int = 1000, dtype: str = "int16", method: int = 7, **options) -> bytes:
+    part = integers([1, np.iinfo(dtype).min, 0, np.iinfo(dtype).max], dtype)
+    return by_hand(method, b"\4" + varint(most) + b"\0" + struct.pack("<f", 2), part, **options)
+
+
 def bucket_levels(kind: int, scales: bytes, first: int | None = None) -> bytes:
     """Nine elements with a scale each."""
     parameters = bytes([1, 4, kind]) + (b"" if first is None else varint(first))
@@ -72,6 +77,13 @@ VALID = {
     "levels, negative zero as scale": levels(scales=struct.pack("<f", -0.0)),
     "levels, smallest scale": levels(scales=struct.pack("<f", 1e-45)),
     "levels, other types of few scales": levels(kind=2),
+    "wide levels": wide_levels(),
+    "wide levels, one level": wide_levels(1),
+    "wide levels, as many as int8 has": wide_levels(127),
+    "wide levels, most levels": wide_levels(32767),
+    "wide levels, many scales": by_hand(
+        7, b"\1\x80\1\0", integers([300] * 9, "int16"), floats(*range(9)), shape=(9,)
+    ),
     "log8": bucket_levels(2, integers([0, 1, 2, 3, 100, 200, 252, 253, 255]), first=768),
     "log8 of uint16": bucket_levels(2, integers([*range(8), 1792], "uint16"), first=0),
     "signs": signs(),
@@ -114,7 +126,7 @@ BROKEN = {
     "65 dimensions": levels(shape=(1,) * 64 + (4,)),
     "another shape": levels(size=9, shape=(5,)),
     "unknown type": by_hand(2, b"\1", integers([0] * 4, "int8"), kind=4),
-    "unknown method": by_hand(7, b"\1", integers([0] * 4, "int8")),
+    "unknown method": by_hand(8, b"\1", integers([0] * 4, "int8")),
     "a longer varint": by_hand(0, b"\x84\0\4\0\0\0\0\0", integers([0] * 4, "int8")),
     "bytes that follow": levels() + b"\0",
     "levels, no bucket": levels(size=0),
@@ -125,6 +137,15 @@ BROKEN = {
     "levels, no scale": levels(scales=struct.pack("<f", np.nan)),
     "levels, negative scale": levels(scales=struct.pack("<f", -1)),
     "levels, two scales": levels(scales=struct.pack("<2f", 1, 1)),
+    "levels of int16": wide_levels(4, method=0),
+    "levels, a varint of 128": wide_levels(128, method=0),
+    "wide levels, no level": wide_levels(0),
+    "wide levels, 32768 levels": wide_levels(32768),
+    "wide levels, 2^16 + 1 levels": wide_levels(2**16 + 1),
+    "wide levels of int8": wide_levels(dtype="int8"),
+    "wide levels of uint16": wide_levels(dtype="uint16"),
+    "wide levels of int32": wide_levels(dtype="int32"),
+    "wide levels, another number": wide_levels(shape=(5,)),
     "levels of uint8": by_hand(0, b"\4\4\0\0\0\0\0", PLANE),
     "many scales, infinite": bucket_levels(0, floats(*NINE[1:], np.inf)),
     "many scales, negative": bucket_levels(0, floats(*NINE[1:], -1)),
@@ -199,7 +220,7 @@ def test_frames_that_break_a_rule(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "value"), [(2, 0), (2, 2), (3, 2), (3, 3), (3, 0x80), (4, 7), (5, 4), (6, 65)]
+    ("offset", "value"), [(2, 0), (2, 2), (3, 2), (3, 3), (3, 0x80), (4, 8), (5, 4), (6, 65)]
 )
 def test_formats_of_the_future(offset: int, value: int) -> None:
     frame = bytearray(UNCHECKED["powers"])
@@ -219,6 +240,7 @@ def test_a_short_frame_cannot_declare_a_long_gradient(n: int) -> None:
         by_hand(0, b"\4\4\0", part, PLANE, shape=(n,)),
         by_hand(1, b"\4\0\0", PLANE, shape=(n,)),
         by_hand(2, b"\1", part, shape=(n,)),
+        wide_levels(shape=(n,)),
         by_hand(6, b"\4\0\0\3", PLANE, PLANE, shape=(n,)),
         by_hand(6, b"\4\0\0" + varint(n), PLANE, PLANE, shape=(n,)),
         planes(PLANE, PLANE, shape=(n,)),

@@ -21,6 +21,7 @@ PIPELINES = [
     gw.OneBit(),
     gw.Natural(),
     gw.Uniform(4),
+    gw.QSGD(1000),
     gw.TopK(0.01),
     gw.TopK(0.01, values="bfloat16"),
     gw.RandomK(0.05),

@@ -16,6 +16,7 @@ import gradwire as gw
 
 PIPELINES = [
     *(gw.QSGD(4), gw.QSGD(127, None), gw.QSGD(2, 7), gw.TernGrad(), gw.Uniform(4)),
+    *(gw.QSGD(1000), gw.Uniform(16, 7)),
     *(gw.SignSGD(), gw.OneBit(), gw.Natural(), gw.Lossless(), gw.TopK(0.1), gw.RandomK(0.1)),
 ]
 

@@ -41,6 +41,9 @@ PIPELINES = [
     *(gw.QSGD(4, size, scale_dtype=t) for size in (None, 1, 7, 512, 5000) for t in SCALE_TYPES),
     *(gw.OneBit(size, t) for size in (None, 1, 7, 512, 5000) for t in SCALE_TYPES),
     gw.QSGD(127, 100, norm="max"),
+    *(gw.QSGD(1000, size, scale_dtype=t) for size in (None, 1, 7, 512) for t in SCALE_TYPES),
+    gw.QSGD(32767, 100, norm="max"),
+    gw.Uniform(16, 64, scale_dtype="bfloat16"),
     gw.TernGrad(),
     gw.TernGrad(bucket_size=7, scale_dtype="log8"),
     gw.Uniform(8, 64, scale_dtype="bfloat16"),
@@ -56,6 +59,7 @@ PIPELINES = [
     gw.RandomK(0.1, values="bfloat16"),
     gw.RandomK(1.0, values=gw.SignSGD()),
     gw.DGC(0.02, values=gw.OneBit(2)),
+    gw.TopK(0.1, values=gw.QSGD(1000, 16)),
 ]
 
 
@@ -84,6 +88,8 @@ def test_reference_decoder_agrees_on_bfloat16(pipeline: object) -> None:
     ("pipeline", "key"),
     [
         (gw.QSGD(4), "entropy"),
+        (gw.QSGD(1000), "entropy"),
+        (gw.Uniform(10, 1000), "rlh"),
         (gw.OneBit(7), "rlh"),
         (gw.SignSGD(), "elias"),
         (gw.OneBit(1000), "entropy"),

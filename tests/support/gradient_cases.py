@@ -15,11 +15,15 @@ import gradwire as gw
 QUANTIZERS = [
     gw.QSGD(4),
     gw.QSGD(127, bucket_size=100, norm="max", scale_dtype="float32"),
+    gw.QSGD(1000),
+    gw.QSGD(32767, bucket_size=100, norm="max", scale_dtype="float32"),
     gw.QSGD(1, bucket_size=None, scale_dtype="bfloat16"),
     gw.TernGrad(),
     gw.TernGrad(clip=1.0, bucket_size=64, scale_dtype="log8"),
     gw.Uniform(2),
     gw.Uniform(8, bucket_size=None, stochastic=True),
+    gw.Uniform(9, bucket_size=64),
+    gw.Uniform(16, bucket_size=None, stochastic=True, scale_dtype="bfloat16"),
     gw.SignSGD(),
     gw.EFSignSGD(),
     gw.EFSignSGD(bucket_size=33),
@@ -87,6 +91,8 @@ def small_frames(checksum: bool) -> dict[str, bytes]:
         "sparse": gw.TopK(0.2, values="bfloat16"),
         "sparse levels": gw.TopK(0.3, values=gw.QSGD(4, 2)),
         "random": gw.RandomK(0.1),
+        "wide levels": gw.QSGD(1000, 8),
+        "wide levels, few scales": gw.Uniform(16, None),
     }
     gradients = {"planes": x[:20], "signs": dense, "signs, pairs of scales": dense}
     return {

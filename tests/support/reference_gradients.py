@@ -11,7 +11,9 @@ import numpy as np
 import reference
 from reference_parts import Bits, Bytes, require
 
-METHODS = ("levels", "signs", "powers", "planes", "sparse", "random", "ternary signs")
+METHODS = (
+    *("levels", "signs", "powers", "planes", "sparse", "random", "ternary signs", "wide levels"),
+)
 TYPES = ("float32", "float16", "bfloat16", "float64")
 DTYPES = {"float32": "float32", "float16": "float16", "bfloat16": "uint16", "float64": "float64"}
 SCALE_TYPES = ("float32", "bfloat16", "log8")
@@ -35,7 +37,7 @@ class Frame:
         magic, version = self.source.take(2), self.source.number(1)
         require(magic == b"GF" and version == 1, "unknown magic or version")
         self.flags, method, kind, dimensions = self.source.take(4)
-        require(self.flags <= 1 and method < 7 and kind < 4, "unknown flag, method or type")
+        require(self.flags <= 1 and method < 8 and kind < 4, "unknown flag, method or type")
         require(dimensions <= 64, "too many dimensions")
         self.method, self.type = METHODS[method], TYPES[kind]
         self.shape = [self.source.varint() for _ in range(dimensions)]
@@ -112,12 +114,15 @@ def log8_scales(first: int, numbers: np.ndarray) -> np.ndarray:
 
 
 def read_levels(frame: Frame) -> np.ndarray:
-    bucket_size, most = frame.source.varint(), frame.source.number(1)
-    require(bucket_size >= 1 and 1 <= most <= 127, "a wrong bucket size or number of levels")
+    is_wide = frame.method == "wide levels"
+    bucket_size = frame.source.varint()
+    most = frame.source.varint() if is_wide else frame.source.number(1)
+    require(bucket_size >= 1, "a wrong bucket size")
+    require(1 <= most <= (32767 if is_wide else 127), "a wrong number of levels")
     (part,), scales = read_scales(frame, -(-frame.n // bucket_size))
     values = np.zeros(frame.n, np.float32)
     with np.errstate(over="ignore"):
-        for i, level in enumerate(frame.integers(part, frame.n, "int8")):
+        for i, level in enumerate(frame.integers(part, frame.n, "int16" if is_wide else "int8")):
             scale = scales[i // bucket_size]
             if any(scale.tobytes()):
                 values[i] = np.float32(level) * (scale / np.float32(most))
@@ -254,7 +259,7 @@ def read_chosen(frame: Frame) -> np.ndarray:
 
 
 READERS_IN_ORDER = (read_levels, read_signs, read_powers, read_planes, read_chosen, read_chosen)
-READERS = dict(zip(METHODS, (*READERS_IN_ORDER, read_signs)))
+READERS = dict(zip(METHODS, (*READERS_IN_ORDER, read_signs, read_levels)))
 
 
 def decode(data: bytes, shared: Shared | None = None) -> np.ndarray:
