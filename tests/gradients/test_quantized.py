@@ -33,7 +33,8 @@ def product(levels: np.ndarray, scales: Any, bucket_size: int | None) -> np.ndar
 def arguments(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int | None]:
     dtype = draw(st.sampled_from(INTEGERS))
     info = np.iinfo(dtype)
-    elements = st.integers(max(info.min, -128), min(info.max, 127))
+    limits = np.iinfo(draw(st.sampled_from(["int8", "int16"])))
+    elements = st.integers(max(info.min, limits.min), min(info.max, limits.max))
     levels = draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0), elements=elements))
     size = draw(st.none() | st.integers(1, 2 * levels.size + 1) | st.just(2**62))
     buckets = 1 if size is None else -(-levels.size // size)
@@ -50,20 +51,25 @@ def test_levels_times_scales(
     frame = gw.compress_levels(levels, scales, size, dtype=dtype, codec=codec, threads=threads)
     assert_same_bits(gw.decompress_gradient(frame), product(levels, scales, size))
     info = gw.inspect_gradient(frame)
-    assert (info.method, info.dtype, info.shape) == ("levels", dtype, levels.shape)
+    is_narrow = levels.min(initial=0) >= -128 and levels.max(initial=0) <= 127
+    method = "levels" if is_narrow else "wide levels"
+    assert (info.method, info.dtype, info.shape) == (method, dtype, levels.shape)
 
 
-def large_levels() -> np.ndarray:
-    """More than one chunk, all levels."""
+def large_levels(dtype: str) -> np.ndarray:
+    """More than one chunk, with the lowest and highest levels."""
     rng = np.random.default_rng(4)
-    levels = np.clip(rng.laplace(size=600_001) * 20, -128, 127).astype(np.int8)
+    info = np.iinfo(dtype)
+    levels = rng.laplace(size=600_001) * info.max / 6
     levels[:256] = np.arange(-128, 128)
-    return levels
+    levels[256:258] = info.min, info.max
+    return np.clip(levels, info.min, info.max).astype(dtype)
 
 
 @pytest.mark.parametrize("bucket_size", [None, 1, 7, 512, 300_000])
-def test_threads_do_not_matter(bucket_size: int | None) -> None:
-    levels = large_levels()
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_threads_do_not_matter(bucket_size: int | None, dtype: str) -> None:
+    levels = large_levels(dtype)
     buckets = 1 if bucket_size is None else -(-levels.size // bucket_size)
     scales = np.random.default_rng(5).exponential(size=buckets).astype(np.float32)
     frames = [gw.compress_levels(levels, scales, bucket_size, threads=n) for n in (1, 2, 4)]
@@ -79,13 +85,14 @@ SCRIPT = """
 import hashlib
 import numpy as np
 import gradwire as gw
-levels = np.tile(np.arange(-128, 128), 300).astype(np.int8)
-for size in (None, 5, 64, 1000):
+narrow = np.tile(np.arange(-128, 128), 300)
+cases = [(levels, size) for levels in (narrow, 256 * narrow) for size in (None, 5, 64, 1000)]
+for levels, size in cases:
     buckets = 1 if size is None else -(-levels.size // size)
     scales = np.random.default_rng(0).exponential(size=buckets).astype(np.float32)
     frame = gw.compress_levels(levels, scales, size)
     decoded = gw.decompress_gradient(frame)
-    wanted = levels * np.repeat(scales, size or levels.size)[: levels.size]
+    wanted = levels.astype("f4") * np.repeat(scales, size or levels.size)[: levels.size]
     assert np.array_equal(decoded, wanted)
     print(hashlib.sha256(frame).hexdigest(), hashlib.sha256(decoded).hexdigest())
 """
@@ -98,8 +105,9 @@ def test_same_bytes_on_every_instruction_set(run_python) -> None:
 
 @pytest.mark.parametrize("codec", KEYS)
 @pytest.mark.parametrize("bucket_size", [None, 3, 100])
-def test_the_reference_decoder_reads_them(codec: str, bucket_size: int | None) -> None:
-    levels = np.random.default_rng(6).integers(-128, 128, (3, 50))
+@pytest.mark.parametrize("most", [127, 1000, 32767])
+def test_the_reference_decoder_reads_them(codec: str, bucket_size: int | None, most: int) -> None:
+    levels = np.random.default_rng(6).integers(-most - 1, most + 1, (3, 50))
     buckets = 1 if bucket_size is None else -(-levels.size // bucket_size)
     scales = np.random.default_rng(7).exponential(size=buckets).astype(np.float32)
     scales[0] = 0
@@ -115,8 +123,10 @@ def test_the_reference_decoder_reads_them(codec: str, bucket_size: int | None) -
         (lambda size: gw.QSGD(4, size), 4),
         (lambda size: gw.QSGD(127, size, norm="max", scale_dtype="float32"), 127),
         (lambda size: gw.QSGD(7, size, scale_dtype="bfloat16"), 7),
+        (lambda size: gw.QSGD(1000, size), 1000),
         (lambda size: gw.TernGrad(bucket_size=size), 1),
         (lambda size: gw.Uniform(4, size), 7),
+        (lambda size: gw.Uniform(16, size), 32767),
         (lambda size: gw.EFSignSGD(bucket_size=size), 1),
     ],
 )
@@ -197,8 +207,8 @@ def test_arrays_through_dlpack() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"levels": [1, 300, -999]}, "levels must be -128 to 127, got 300 at flat index 1"),
-        ({"levels": np.array([200, 1, 2], "u1")}, "got 200 at flat index 0"),
+        ({"levels": [1, 300, -40_000]}, "must be -32768 to 32767, got -40000 at flat index 2"),
+        ({"levels": np.array([40_000, 1, 2], "u2")}, "got 40000 at flat index 0"),
         ({"scales": [1.0, 2.0]}, "scales has 2 elements, but a single bucket takes 1; pass bucket"),
         ({"bucket_size": 2}, "1 elements, but 3 levels in buckets of 2 take 2, one per bucket"),
         ({"bucket_size": 0}, "bucket_size must be at least 1"),
