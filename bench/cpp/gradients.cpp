@@ -41,8 +41,9 @@ void count(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kElements));
 }
 
+template <typename Level>
 void quantize(benchmark::State& state, const gradwire::GradientOptions& options) {
-  std::vector<std::int8_t> levels(kElements);
+  std::vector<Level> levels(kElements);
   std::vector<float> scales;
   for (auto _ : state) gradwire::quantize(view(), options, levels.data(), scales);
   count(state);
@@ -72,6 +73,9 @@ void register_gradients() {
   using gradwire::Norm;
   const std::pair<const char*, gradwire::Quantizer> quantizers[] = {
       {"QSGD4", {}},
+      {"QSGD127", {Method::kLevels, Norm::kL2, 127}},
+      {"QSGD1000", {Method::kLevels, Norm::kL2, 1000}},
+      {"QSGD32767", {Method::kLevels, Norm::kL2, 32767}},
       {"TernGrad", {Method::kLevels, Norm::kDeviations, 1, 0}},
       {"SignSGD", {Method::kSigns, Norm::kOne, 1, 0}},
       {"OneBit", {Method::kSigns, Norm::kTwoMeans, 1, 512}},
@@ -88,7 +92,9 @@ void register_gradients() {
           ->Unit(benchmark::kMillisecond);
     };
     const bool is_lossless = quantizer.method == Method::kPlanes;
-    if (!is_lossless) add("quantize", quantize, options);
+    const bool is_wide = quantizer.levels > gradwire::kMostNarrowLevels;
+    const auto to_levels = is_wide ? quantize<std::int16_t> : quantize<std::int8_t>;
+    if (!is_lossless) add("quantize", to_levels, options);
     add("compress", compress, options, false);
     if (!is_lossless) add("compress_with_residual", compress, options, true);
     add("decompress_add", decompress_add, options);

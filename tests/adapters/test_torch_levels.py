@@ -15,6 +15,7 @@ from gradwire import _core
 from gradwire.exchange.decoding import add_up
 from gradwire.torch.device import DeviceStream, TensorGradient, TensorOutput
 from gradwire.torch.levels import highest_level, levels_on_device
+from gradwire.torch.paths import hindrance
 
 CPU = torch.device("cpu")
 BY_MAXIMUM = [
@@ -119,6 +120,13 @@ def test_frames_are_read_by_all_decoders(quantizer: gw.Quantizer, dtype: torch.d
     decoded = gw.decompress_gradient(frame)
     assert np.array_equal(decoded, wanted)
     assert np.array_equal(decoded, reference_gradients.decode(frame.tobytes()))
+
+
+def test_levels_beyond_int8_go_through_host_memory() -> None:
+    assert hindrance(gw.Compressor(gw.QSGD(127))) is None
+    for pipeline in (gw.QSGD(128), gw.Uniform(9)):
+        told = hindrance(gw.Compressor(pipeline))
+        assert told == f"{pipeline!r} works in host memory only"
 
 
 def test_frames_are_hardly_longer_than_those_of_the_core() -> None:
