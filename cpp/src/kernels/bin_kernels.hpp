@@ -22,8 +22,16 @@ struct BinTable {
 inline constexpr unsigned kCellBits = 5;
 inline constexpr size_t kCellsOfSign = size_t{(64 - kCellBits + 1)} << kCellBits;
 inline constexpr size_t kCells = 2 * kCellsOfSign;
-/// Marks cells that hold single values with symbols of their own.
+/// Marks cells whose values differ in their symbols.
 inline constexpr uint8_t kSearched = 255;
+
+/// Intervals in ascending order; none overlaps another.
+struct Intervals {
+  size_t count;
+  int64_t first[256];  ///< distance in steps
+  int64_t last[256];
+  uint8_t symbol[256];
+};
 
 /// Finds the symbols of elements.
 struct BinFinder {
@@ -32,16 +40,16 @@ struct BinFinder {
   uint64_t limit;          ///< quotients by the odd factor are at most this, in magnitude
   unsigned shift;          ///< the step is its odd factor, times 2^shift
   uint8_t symbol[kCells];  ///< of each cell of distances in steps; or kSearched
-  uint8_t bin[kCells];     ///< symbol of a searched cell's other values
-  uint8_t escape;          ///< symbol whose field is the element itself
-  size_t singles;          ///< number of single values
-  int64_t single[256];     ///< their distances in steps, ascending
-  uint8_t symbol_of_single[256];
+  int64_t low[256];        ///< lowest distance in steps of each symbol's bin
+  bool has_escape;
+  uint8_t escape;     ///< symbol whose field is the element itself
+  Intervals singles;  ///< are looked for first in searched cells
+  Intervals bins;     ///< may contain single values
 };
 
 struct BinKernels {
   /// Writes the symbol of each element (width 1, 2, 4 or 8 bytes) to `symbols`, and its field to a
-  /// bit stream at `out`, which has room for the elements and 16 bytes more. Returns the number of
+  /// bit stream at `out`, which has room for 16 bytes more than these fields. Returns the number of
   /// bits; the last byte is padded with zeros.
   size_t (*write)(const BinFinder* finder, const BinTable* table, const uint8_t* elements,
                   size_t count, size_t width, uint8_t* symbols, uint8_t* out);

@@ -27,6 +27,22 @@ void write_place(BitWriter& writer, std::uint64_t free, std::uint64_t place, boo
   write_omega(writer, magnitude + 1);
 }
 
+void append(Intervals& intervals, std::int64_t first, std::int64_t last, std::uint8_t symbol) {
+  intervals.first[intervals.count] = first;
+  intervals.last[intervals.count] = last;
+  intervals.symbol[intervals.count++] = symbol;
+}
+
+/// Distances of one sign have a symbol. Cells that have others, too, must be searched.
+void fill_cells(BinFinder& finder, std::int64_t first, std::int64_t last, std::uint8_t symbol) {
+  const auto [near, far] = first < 0 ? std::pair(last, first) : std::pair(first, last);
+  const std::size_t begin = distance_cell(near);
+  const std::size_t end = distance_cell(far) + 1;
+  std::fill(finder.symbol + begin, finder.symbol + end, symbol);
+  if (first_in_cell(begin) != near) finder.symbol[begin] = kSearched;
+  if (last_in_cell(end - 1) != far) finder.symbol[end - 1] = kSearched;
+}
+
 [[noreturn]] void too_far() { throw CorruptFrameError("bins extend past the largest distance"); }
 
 std::uint64_t read_place(BitReader& reader, std::uint64_t free, bool is_first) {
@@ -140,26 +156,26 @@ BinFinder bin_finder(const Bins& bins) {
   finder.inverse = odd;  // each round doubles the number of correct bits, of which there are 3
   for (int round = 0; round < 5; ++round) finder.inverse *= 2 - odd * finder.inverse;
   finder.limit = (kBias - 1) / odd;
+  finder.has_escape = bins.has_escape;
   finder.escape = static_cast<std::uint8_t>(bins.size() - 1);
-  std::fill_n(finder.bin, kCells, finder.escape);
-  for (std::size_t i = 0; i < bins.wide.size(); ++i) {
-    const auto [offset, bits] = bins.wide[i];
+  std::fill_n(finder.symbol, kCells, finder.escape);
+  for (const auto& [offset, bits] : bins.wide) {
     const std::int64_t last = unbiased(biased(offset) + ((std::uint64_t{1} << bits) - 1));
-    const auto [near, far] = offset < 0 ? std::pair(last, offset) : std::pair(offset, last);
-    const std::size_t first = distance_cell(near);
-    const std::size_t end = distance_cell(far) + 1;
-    const bool is_cut = (offset < 0) != (last < 0) || first_in_cell(first) != near ||
-                        (end != kCellsOfSign && end != kCells &&
-                         first_in_cell(end) != (offset < 0 ? far - 1 : far + 1));
-    if (is_cut) throw CorruptFrameError("bins are not in the form that gradwire writes");
-    std::fill(finder.bin + first, finder.bin + end, static_cast<std::uint8_t>(i));
+    const auto symbol = static_cast<std::uint8_t>(finder.bins.count);
+    append(finder.bins, offset, last, symbol);
+    finder.low[symbol] = offset;
+    if ((offset < 0) == (last < 0)) {
+      fill_cells(finder, offset, last, symbol);
+    } else {
+      fill_cells(finder, offset, -1, symbol);
+      fill_cells(finder, 0, last, symbol);
+    }
   }
-  std::copy_n(finder.bin, kCells, finder.symbol);
-  finder.singles = bins.singles.size();
-  for (std::size_t i = 0; i < bins.singles.size(); ++i) {
-    finder.single[i] = bins.singles[i];
-    finder.symbol_of_single[i] = static_cast<std::uint8_t>(bins.wide.size() + i);
-    finder.symbol[distance_cell(bins.singles[i])] = kSearched;
+  for (const std::int64_t single : bins.singles) {
+    const std::size_t symbol = bins.wide.size() + finder.singles.count;
+    append(finder.singles, single, single, static_cast<std::uint8_t>(symbol));
+    finder.low[symbol] = single;
+    finder.symbol[distance_cell(single)] = kSearched;
   }
   return finder;
 }

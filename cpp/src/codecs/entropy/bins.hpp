@@ -37,7 +37,11 @@ void append_bins(std::vector<std::uint8_t>& out, const Bins& bins, DType dtype);
 Bins read_bins(ByteReader& code_book, DType dtype);
 
 BinTable bin_table(const Bins& bins, DType dtype);
-/// Bins that were not fitted by fit_bins may be found slowly. There are fewer than kMostBins.
+/// Bytes of room that the fields of this many elements need.
+constexpr std::size_t fields_room(const BinTable& table, std::size_t count) {
+  return count * table.most_bits / 8 + 17;
+}
+/// There must be fewer than kMostBins.
 BinFinder bin_finder(const Bins& bins);
 
 /// Bins for elements like those of a sample, whose values are given in ascending order; at least

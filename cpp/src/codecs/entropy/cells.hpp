@@ -37,4 +37,11 @@ constexpr std::int64_t first_in_cell(std::size_t cell) {
   return cell < kCellsOfSign ? distance : ~distance;
 }
 
+/// The distance in a cell that is farthest from the center.
+constexpr std::int64_t last_in_cell(std::size_t cell) {
+  const std::int64_t more = static_cast<std::int64_t>((std::uint64_t{1} << cell_bits(cell)) - 1);
+  const std::int64_t first = first_in_cell(cell);
+  return cell < kCellsOfSign ? first + more : first - more;
+}
+
 }  // namespace gradwire

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codecs/entropy/fit_blocks.hpp"
+#include "codecs/entropy/fit_codec.hpp"
 #include "codecs/entropy/fit_form.hpp"
 #include "codecs/entropy/form_coder.hpp"
 #include "gradwire/error.hpp"
@@ -114,31 +115,41 @@ Sampled sampled_of(const ChunkedArray& array, std::size_t taken, Fitted fitted) 
 FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted) {
   const KeyRange range = key_range(array);
   const DType dtype = array.elements.dtype;
-  const auto fit_elements = [&](std::optional<PlainBytes> bytes) {
-    const Scratch room(most_sampled_elements(array.elements.count) * item_size(dtype));
-    const Elements sample = take_elements(array, room);
-    return fit_form(sample, sampled_of(array, sample.count, fitted), std::move(bytes));
+  const auto fit = [&](const Elements& sample, std::optional<PlainBytes> plain) {
+    const Sampled sampled = sampled_of(array, sample.count, fitted);
+    FittedForm best = fit_form(sample, sampled, std::move(plain));
+    if (fitted == Fitted::kForThisArray && array.source == nullptr) {
+      if (auto other = fit_codec(array, sample, sampled, best)) return std::move(*other);
+    }
+    return best;
   };
-  if (!range.fits_a_byte()) return fit_elements(std::nullopt);
-  const Scratch room(most_sampled_bytes(array.elements.count));
-  const ByteSample sample = take_bytes(array, room);
+  const auto room_for = [&](std::uint64_t elements) { return elements * item_size(dtype); };
+  if (!range.fits_a_byte()) {
+    const Scratch room(room_for(most_sampled_elements(array.elements.count)));
+    return fit(take_elements(array, room), std::nullopt);
+  }
+  const Scratch bytes(most_sampled_bytes(array.elements.count));
+  const ByteSample sample = take_bytes(array, bytes);
   const std::size_t size = sample.bytes.size();
   const Sampled sampled = sampled_of(array, size, fitted);
   FittedBlocks blocks = fit_block_model(sample, range.smallest, dtype, sampled);
   const double bits = blocks.bits / static_cast<double>(size);
   const bool others_may_pay = may_pay(sample, sampled, blocks);
-  FittedForm plain{{FormKind::kBlocks, dtype, std::move(blocks.model), {}, 0, {}}, bits};
-  if (!others_may_pay) return plain;
-  const auto fit_others = [&] {
-    if (array.source == nullptr) return fit_elements(PlainBytes{plain.form.blocks, bits});
-    // Elements that a source makes are bytes: those of the sample, plus the background.
-    const Elements elements{sample.bytes.data(), size, dtype};
-    const std::uint8_t zero = plain.form.blocks.zero(dtype);
-    to_bytes(elements, static_cast<std::uint8_t>(-zero), sample.bytes.data());
-    return fit_form(elements, sampled, PlainBytes{plain.form.blocks, bits});
+  FittedForm as_blocks{{FormKind::kBlocks, dtype, std::move(blocks.model), {}, 0, {}, {}}, bits};
+  if (!others_may_pay) return as_blocks;
+  const BlockModel& model = as_blocks.form.blocks;
+  const Scratch room(
+      room_for(std::max<std::uint64_t>(size, most_sampled_elements(array.elements.count))));
+  const auto elements = [&]() -> Elements {
+    if (array.source == nullptr) {
+      const Elements taken = take_elements(array, room);
+      if (count_runs(taken) > 1) return taken;
+    }
+    from_bytes(sample.bytes.data(), size, model.smallest, model.background, dtype, room.data());
+    return {room.data(), size, dtype};
   };
-  FittedForm best = fit_others();
-  return best.bits < bits_of(dtype) ? best : plain;
+  FittedForm best = fit(elements(), PlainBytes{model, bits});
+  return best.bits < bits_of(dtype) ? best : as_blocks;
 }
 
 Form read_entropy_book(std::span<const std::uint8_t> code_book, const CodedArray& array) {

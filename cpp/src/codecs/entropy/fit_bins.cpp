@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/bit_io.hpp"
+#include "base/splitmix.hpp"
 #include "codecs/entropy/bins.hpp"
 #include "codecs/entropy/cells.hpp"
 #include "codecs/entropy/sample.hpp"
@@ -21,17 +22,20 @@ struct Distance {
   std::uint64_t count;
 };
 
-/// The most frequent value, or the median if none is frequent.
+bool is_below(const Distance& a, const Distance& b) { return a.steps < b.steps; }
+
+/// The median of the values other than the most frequent one, which may lie far from all others.
 std::uint64_t central_key(std::span<const ValueCount> values, std::size_t all) {
-  constexpr std::uint64_t kFrequent = 128;  // in this many elements, and in a chance number more
   const auto mode =
       std::max_element(values.begin(), values.end(),
                        [](const ValueCount& a, const ValueCount& b) { return a.count < b.count; });
-  if (mode->count > 4 + all / kFrequent) return mode->key;
   std::uint64_t before = 0;
-  auto median = values.begin();
-  while (before + median->count <= all / 2) before += (median++)->count;
-  return median->key;
+  for (const ValueCount& value : values) {
+    if (value.key == mode->key) continue;
+    before += value.count;
+    if (2 * before >= all - mode->count) return value.key;
+  }
+  return mode->key;
 }
 
 std::int64_t signed_distance(std::uint64_t key, std::uint64_t center, DType dtype) {
@@ -42,8 +46,12 @@ std::int64_t signed_distance(std::uint64_t key, std::uint64_t center, DType dtyp
 /// Fits bins to the cells of distances that have no symbol of their own.
 class CellBins {
  public:
-  CellBins(std::span<const Distance> distances, Sampled sampled)
-      : counts_(kCells), share_(sampled.share), covers_all_(!sampled.is_whole) {
+  /// `distances`: ascending, none above `largest_distance`.
+  CellBins(std::span<const Distance> distances, std::uint64_t largest_distance, Sampled sampled)
+      : distances_(distances.begin(), distances.end()),
+        counts_(kCells),
+        share_(sampled.share),
+        covers_all_(!sampled.is_whole) {
     for (const Distance& distance : distances) {
       counts_[distance_cell(distance.steps)] += distance.count;
       all_ += static_cast<double>(distance.count);
@@ -56,16 +64,27 @@ class CellBins {
       const auto last =
           std::find_if(std::make_reverse_iterator(end), std::make_reverse_iterator(begin), is_used);
       used_[sign] = static_cast<std::size_t>(last.base() - begin);
-      if (covers_all_) used_[sign] = std::min(used_[sign] + kMore, kCellsOfSign - kMore);
+      // Any distance fits into the type of the elements.
+      const std::size_t most = distance_cell(static_cast<std::int64_t>(largest_distance)) + 1;
+      if (covers_all_) used_[sign] = std::min(used_[sign] + kMore, most);
     }
   }
 
   std::uint64_t count(std::int64_t distance) const { return counts_[distance_cell(distance)]; }
-  void remove(const Distance& single) { counts_[distance_cell(single.steps)] -= single.count; }
+  /// Takes out values that have symbols of their own.
+  void remove(std::span<const Distance> singles) {
+    for (const Distance& single : singles) {
+      counts_[distance_cell(single.steps)] -= single.count;
+      const auto place = std::lower_bound(distances_.begin(), distances_.end(), single, is_below);
+      place->count = 0;
+    }
+  }
 
   /// At most `most` bins, if that is possible.
   std::vector<Bin> fit(std::size_t most) {
     constexpr double kChance = 4;  // bits that a split seems to save in a sample by chance
+    before_.assign(1, 0);
+    for (const Distance& distance : distances_) before_.push_back(before_.back() + distance.count);
     for (double price = kBinBits / share_ + kChance;; price *= 2) {
       price_ = price;
       bins_.clear();
@@ -107,9 +126,10 @@ class CellBins {
   /// The best bins for `size` cells, which have 2^width distances together.
   Tree fit_tree(std::size_t first, std::size_t size, unsigned width) {
     if (size == 1) {
-      const double count = static_cast<double>(counts_[first]);
-      if (count > 0 || covers_all_) push(first, width);
-      return {count, bits_of_bin(count, width)};
+      const std::uint64_t count = counts_[first];
+      if (count > 0) return {static_cast<double>(count), fit_inside(lowest(first, width), width)};
+      if (covers_all_) push(first, width);
+      return {0, bits_of_bin(0, width)};
     }
     const std::size_t mark = bins_.size();
     const Tree near = fit_tree(first, size / 2, width - 1);
@@ -122,17 +142,45 @@ class CellBins {
     return {both.count, single};
   }
 
+  /// The best bins for the 2^width distances from `low` on, which are part of a cell.
+  double fit_inside(std::int64_t low, unsigned width) {
+    constexpr double kHole = 2;  // bits that a lack of bins costs where the sample has nothing
+    const std::int64_t last = low + static_cast<std::int64_t>((std::uint64_t{1} << width) - 1);
+    const auto begin =
+        std::lower_bound(distances_.begin(), distances_.end(), Distance{low, 0}, is_below);
+    const auto end = std::upper_bound(begin, distances_.end(), Distance{last, 0}, is_below);
+    const double count =
+        static_cast<double>(before_[static_cast<std::size_t>(end - distances_.begin())] -
+                            before_[static_cast<std::size_t>(begin - distances_.begin())]);
+    if (count == 0) return covers_all_ ? kHole : 0;
+    const double single = bits_of_bin(count, width);
+    const std::size_t mark = bins_.size();
+    if (count * width > 2 * price_) {
+      const std::int64_t middle = low + static_cast<std::int64_t>(std::uint64_t{1} << (width - 1));
+      const double both = fit_inside(low, width - 1) + fit_inside(middle, width - 1);
+      if (both < single) return both;
+    }
+    bins_.resize(mark);
+    bins_.push_back({low, static_cast<std::uint8_t>(width)});
+    return single;
+  }
+
   double bits_of_bin(double count, unsigned width) const {
     if (count == 0) return covers_all_ ? price_ : 0;
     return count * (width + std::log2(all_ / count)) + price_;
   }
-  void push(std::size_t first_cell, unsigned bits) {
+  /// The lowest of 2^bits distances that begin with a cell.
+  static std::int64_t lowest(std::size_t first_cell, unsigned bits) {
     const std::int64_t nearest = first_in_cell(first_cell);
-    const std::int64_t size = std::int64_t{1} << bits;
-    bins_.push_back(
-        {nearest < 0 ? nearest - (size - 1) : nearest, static_cast<std::uint8_t>(bits)});
+    const std::int64_t more = static_cast<std::int64_t>((std::uint64_t{1} << bits) - 1);
+    return nearest < 0 ? nearest - more : nearest;
+  }
+  void push(std::size_t first_cell, unsigned bits) {
+    bins_.push_back({lowest(first_cell, bits), static_cast<std::uint8_t>(bits)});
   }
 
+  std::vector<Distance> distances_;
+  std::vector<std::uint64_t> before_;  // sums of their counts
   std::vector<std::uint64_t> counts_;
   double share_;
   /// Whether there are bins for all distances up to somewhat more than the largest one of the
@@ -164,9 +212,57 @@ std::vector<Distance> worthy_singles(std::span<const Distance> distances, const 
   worthy.resize(std::min(worthy.size(), most));
   std::vector<Distance> singles;
   for (const auto& [gain, distance] : worthy) singles.push_back(distance);
-  std::sort(singles.begin(), singles.end(),
-            [](const Distance& a, const Distance& b) { return a.steps < b.steps; });
+  std::sort(singles.begin(), singles.end(), is_below);
   return singles;
+}
+
+std::uint64_t magnitude(std::int64_t distance) {
+  const auto bits = static_cast<std::uint64_t>(distance);
+  return distance < 0 ? -bits : bits;
+}
+
+/// The largest step of which nearly all distances are multiples.
+std::uint64_t common_step(std::span<const Distance> distances, std::size_t all, Sampled sampled) {
+  constexpr std::size_t kFewest = 64;  // values that may have a common factor by chance
+  constexpr std::size_t kTries = 8;
+  constexpr double kNearlyAll = 0.99;
+  std::uint64_t step = 0;
+  for (const Distance& distance : distances) {
+    if (step == 1) break;
+    step = std::gcd(step, magnitude(distance.steps));
+  }
+  if (all < kFewest && !sampled.is_whole) return 1;
+  if (step != 1 || distances.size() < kTries) return std::max<std::uint64_t>(1, step);
+  // Perhaps only a few distances are no multiples.
+  std::uint64_t best = 1;
+  for (std::size_t i = 0; i < kTries; ++i) {
+    std::uint64_t tried = 0;
+    for (std::size_t k = 0; k < 3; ++k) {
+      const std::size_t place = mix(kTries * i + k) % distances.size();
+      tried = std::gcd(tried, magnitude(distances[place].steps));
+    }
+    if (tried <= best) continue;
+    double multiples = 0;
+    for (const Distance& distance : distances) {
+      if (magnitude(distance.steps) % tried == 0) multiples += static_cast<double>(distance.count);
+    }
+    if (multiples >= kNearlyAll * static_cast<double>(all)) best = tried;
+  }
+  return best;
+}
+
+/// Turns distances into steps. Drops those that are no multiples, and returns whether there are
+/// any.
+bool leave_multiples(std::vector<Distance>& distances, std::uint64_t step) {
+  if (step == 1) return false;
+  const std::size_t others = std::erase_if(
+      distances, [&](const Distance& distance) { return magnitude(distance.steps) % step != 0; });
+  for (Distance& distance : distances) {
+    const bool is_half = step >> 63 != 0;  // of all numbers of 64 bits
+    distance.steps =
+        is_half ? distance.steps >> 63 : distance.steps / static_cast<std::int64_t>(step);
+  }
+  return others > 0;
 }
 
 }  // namespace
@@ -175,34 +271,22 @@ Bins fit_bins(std::span<const ValueCount> values, DType dtype, Sampled sampled) 
   std::size_t all = 0;
   for (const ValueCount& value : values) all += value.count;
   const std::uint64_t center = central_key(values, all);
-  constexpr std::size_t kFewest = 64;  // values that may have a common factor by chance
   std::vector<Distance> distances;
-  std::uint64_t step = 0;
   for (const ValueCount& value : values) {
     distances.push_back({signed_distance(value.key, center, dtype), value.count});
-    if (step == 1 || (all < kFewest && !sampled.is_whole)) continue;
-    const std::int64_t distance = distances.back().steps;
-    step = std::gcd(step, distance < 0 ? -static_cast<std::uint64_t>(distance)
-                                       : static_cast<std::uint64_t>(distance));
-  }
-  step = std::max<std::uint64_t>(1, step);
-  for (Distance& distance : distances) {
-    const bool is_half = step >> 63 != 0;  // of all numbers of 64 bits
-    distance.steps =
-        is_half ? distance.steps >> 63 : distance.steps / static_cast<std::int64_t>(step);
   }
   Bins bins;
   bins.center = low_bits(from_key(center, dtype), bits_of(dtype));
-  bins.step = step;
-  bins.has_escape = !sampled.is_whole;
-  CellBins cells(distances, sampled);
+  bins.step = common_step(distances, all, sampled);
+  bins.has_escape = leave_multiples(distances, bins.step) || !sampled.is_whole;
+  std::sort(distances.begin(), distances.end(), is_below);  // distances may have wrapped around
+  const std::uint64_t largest = low_bits(~std::uint64_t{0}, bits_of(dtype) - 1) / bins.step;
+  CellBins cells(distances, largest, sampled);
   constexpr std::size_t kMostSingles = 124;
   const std::vector<Distance> singles =
       worthy_singles(distances, cells, sampled.share, kMostSingles);
-  for (const Distance& single : singles) {
-    cells.remove(single);
-    bins.singles.push_back(single.steps);
-  }
+  cells.remove(singles);
+  for (const Distance& single : singles) bins.singles.push_back(single.steps);
   bins.wide = cells.fit(kMostFitted - bins.singles.size() - bins.has_escape);
   return bins;
 }

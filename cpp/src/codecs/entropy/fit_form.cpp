@@ -1,6 +1,8 @@
 #include "codecs/entropy/fit_form.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -13,11 +15,13 @@
 namespace gradwire {
 namespace {
 
-constexpr unsigned kMostNested = 2;   // forms that make sequences of values, in one another
-constexpr double kManyZeros = 0.3;    // share of the background from which gaps may pay
-constexpr double kMostZeros = 0.8;    // and from which bins do not pay without gaps
-constexpr double kFewRuns = 0.5;      // runs for each element up to which runs may pay
-constexpr double kFewerRuns = 1.5;    // and for each element that is not background
+constexpr unsigned kMostNested = 2;  // forms that make sequences of values, in one another
+constexpr double kManyZeros = 0.3;   // share of the background from which gaps may pay
+constexpr double kMostZeros = 0.8;   // and from which bins do not pay without gaps
+constexpr double kFewerRuns = 1.5;  // runs for each element that is not background, up to which ...
+constexpr double kFewRuns = 0.25;   // and for each element, up to which differences do not pay
+constexpr double kSaving = 0.97;    // bits for each bit that must be expected to try a form
+constexpr double kWorth = 0.992;    // bits for each bit of blocks, which are faster
 constexpr double kSmallChange = 0.5;  // largest change that may pay, in mean deviations
 
 struct Fitted {
@@ -37,7 +41,8 @@ struct Task {
 
 Fitted fit(const Task& task);
 
-/// What the sample says about sequences that depend on where chunks begin.
+/// What the sample says about sequences that are made of each chunk: borders of chunks make new
+/// elements, and move blocks.
 Sampled made(Sampled sampled) {
   return {sampled.is_one_chunk, sampled.is_one_chunk, sampled.share};
 }
@@ -57,17 +62,18 @@ Fitted fit_blocks(const Elements& sample, Sampled sampled, std::uint64_t smalles
   to_bytes(sample, 0, bytes.data());
   FittedBlocks blocks =
       fit_block_model({bytes, count_bytes(bytes)}, smallest, sample.dtype, sampled);
-  Fitted fitted{{FormKind::kBlocks, sample.dtype, std::move(blocks.model), {}, 0, {}}, blocks.bits};
+  Fitted fitted{{FormKind::kBlocks, sample.dtype, std::move(blocks.model), {}, 0, {}, {}},
+                blocks.bits};
   fitted.bits += book_bits(fitted.form, sampled);
   return fitted;
 }
 
 Fitted fit_in_bins(const Elements& sample, Sampled sampled, std::span<const ValueCount> values) {
-  Form form{FormKind::kBins, sample.dtype, {}, fit_bins(values, sample.dtype, sampled), 0, {}};
+  Form form{FormKind::kBins, sample.dtype, {}, fit_bins(values, sample.dtype, sampled), 0, {}, {}};
   const BinFinder finder = bin_finder(form.bins);
   const BinTable table = bin_table(form.bins, sample.dtype);
   const Scratch symbols(sample.count);
-  const Scratch fields(sample.nbytes() + 16);
+  const Scratch fields(fields_room(table, sample.count));
   const std::size_t bits = kernels().bins.write(&finder, &table, sample.data, sample.count,
                                                 sample.width(), symbols.data(), fields.data());
   Fitted coded = fit_blocks({symbols.data(), sample.count, DType::kUInt8}, sampled, 0);
@@ -88,7 +94,7 @@ Fitted fit_plain(const Task& task, std::span<const ValueCount> values) {
   if (!task.smallest) return fit_in_bins(task.sample, task.sampled, values);
   Fitted blocks;
   if (task.plain != nullptr) {
-    blocks.form = {FormKind::kBlocks, task.sample.dtype, task.plain->model, {}, 0, {}};
+    blocks.form = {FormKind::kBlocks, task.sample.dtype, task.plain->model, {}, 0, {}, {}};
     blocks.bits = task.plain->bits * static_cast<double>(task.sample.count) +
                   book_bits(blocks.form, task.sampled);
   } else {
@@ -100,9 +106,10 @@ Fitted fit_plain(const Task& task, std::span<const ValueCount> values) {
 }
 
 Fitted fit_parts(const Task& task, FormKind kind, std::uint64_t background, const TwoParts& parts) {
-  Fitted counts = fit_in_bins(parts.counts, made(task.sampled), count_sample(parts.counts));
-  Fitted values = fit({parts.values, task.sampled, task.smallest, nullptr, task.nested + 1});
-  Fitted fitted{{kind, task.sample.dtype, {}, {}, background, {}}, counts.bits + values.bits};
+  Fitted counts = fit_in_bins(parts.counts, made(task.sampled),
+                              count_sample(parts.counts, count_runs(parts.counts)));
+  Fitted values = fit({parts.values, made(task.sampled), task.smallest, nullptr, task.nested + 1});
+  Fitted fitted{{kind, task.sample.dtype, {}, {}, background, {}, {}}, counts.bits + values.bits};
   fitted.form.parts.push_back(std::move(counts.form));
   fitted.form.parts.push_back(std::move(values.form));
   return fitted;
@@ -142,22 +149,29 @@ std::uint64_t median_key(std::span<const ValueCount> values, std::size_t all) {
   return values.back().key;
 }
 
+/// Bits of elements in runs if these had lengths as by chance, and values as those of `plain` bits.
+double bits_in_runs(double runs, double elements, double plain) {
+  const std::uint64_t borders[] = {static_cast<std::uint64_t>(runs),
+                                   static_cast<std::uint64_t>(elements - runs)};
+  return information(borders) + runs / elements * plain;
+}
+
 Fitted fit(const Task& task) {
   const Elements& sample = task.sample;
   const double size = static_cast<double>(sample.count);
-  const std::vector<ValueCount> values = count_sample(sample);
+  const std::size_t run_count = count_runs(sample);
+  const std::vector<ValueCount> values = count_sample(sample, run_count);
   const auto mode =
       std::max_element(values.begin(), values.end(),
                        [](const ValueCount& a, const ValueCount& b) { return a.count < b.count; });
   const double zeros = static_cast<double>(mode->count);
-  const double runs = static_cast<double>(count_runs(sample));
+  const double runs = static_cast<double>(run_count);
   const bool is_leaf = task.nested >= kMostNested || values.size() == 1;
   const bool tries_gaps = !is_leaf && zeros > kManyZeros * size;
-  const bool tries_runs =
-      !is_leaf && runs < kFewRuns * size && (!tries_gaps || runs < kFewerRuns * (size - zeros));
   Fitted best{{}, std::numeric_limits<double>::infinity()};
   const auto keep_better = [&](Fitted other) {
-    if (other.bits < best.bits) best = std::move(other);
+    const double most = best.form.kind == FormKind::kBlocks ? kWorth * best.bits : best.bits;
+    if (other.bits < most) best = std::move(other);
   };
   if (!tries_gaps || task.smallest || zeros < kMostZeros * size)
     keep_better(fit_plain(task, values));
@@ -167,14 +181,17 @@ Fitted fit(const Task& task) {
         low_bits(from_key(mode->key, sample.dtype), bits_of(sample.dtype));
     keep_better(fit_parts(task, FormKind::kGaps, background, split_gaps(sample, background, room)));
   }
+  const bool tries_runs = !is_leaf && (!tries_gaps || runs < kFewerRuns * (size - zeros)) &&
+                          bits_in_runs(runs, size, best.bits) < kSaving * best.bits;
   if (tries_runs) keep_better(fit_parts(task, FormKind::kRuns, 0, split_runs(sample, room)));
-  const bool tries_differences = !is_leaf && !tries_gaps && sample.dtype != DType::kBool;
+  const bool tries_differences =
+      !is_leaf && !tries_gaps && runs > kFewRuns * size && sample.dtype != DType::kBool;
   if (tries_differences && changes_slowly(sample, median_key(values, sample.count))) {
     const bool are_bytes = sample.width() == 1;
     Fitted changes =
         fit({differences(sample, room), made(task.sampled),
-             are_bytes ? std::optional<std::uint64_t>(0) : std::nullopt, nullptr, kMostNested});
-    Form form{FormKind::kDifferences, sample.dtype, {}, {}, 0, {}};
+             are_bytes ? std::optional<std::uint64_t>(0) : std::nullopt, nullptr, task.nested + 1});
+    Form form{FormKind::kDifferences, sample.dtype, {}, {}, 0, {}, {}};
     form.parts.push_back(std::move(changes.form));
     keep_better({std::move(form), changes.bits});
   }
@@ -189,22 +206,32 @@ FittedForm fit_form(const Elements& sample, Sampled sampled, std::optional<Plain
   return {std::move(fitted.form), fitted.bits / static_cast<double>(sample.count)};
 }
 
+namespace {
+
+/// Bits of bytes in runs: of the values, and of the lengths by their powers of two and plain bits.
+double run_bits(const Elements& bytes) {
+  std::array<std::uint64_t, 256> values{};
+  std::array<std::uint64_t, 65> lengths{};
+  double plain = 0;
+  for_each_run<std::uint8_t>(bytes, [&](std::size_t first, std::size_t length) {
+    ++values[bytes.data[first]];
+    const auto width = static_cast<std::size_t>(std::bit_width(length));
+    ++lengths[width];
+    plain += static_cast<double>(width - 1);
+  });
+  return information(values) + information(lengths) + plain;
+}
+
+}  // namespace
+
 bool may_pay(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks) {
   constexpr double kNear = 1.01;  // bits for each bit of information that no form saves
-  constexpr double kSaving = 0.97;
-  const double all = static_cast<double>(sample.bytes.size());
   const double bits = blocks.bits;
   if (bits > kNear * blocks.entropy + 64) return true;
-  const Form form{FormKind::kBlocks, DType::kUInt8, blocks.model, {}, 0, {}};
+  const Form form{FormKind::kBlocks, DType::kUInt8, blocks.model, {}, 0, {}, {}};
   if (has_large_books(bits, book_bits(form, sampled))) return true;
   const Elements elements{sample.bytes.data(), sample.bytes.size(), DType::kInt8};
-  const double runs = static_cast<double>(count_runs(elements));
-  // If runs had lengths as by chance, and their values were as frequent as those of elements.
-  const double in_runs =
-      information(std::vector<std::uint64_t>{static_cast<std::uint64_t>(runs),
-                                             static_cast<std::uint64_t>(all - runs)}) +
-      runs / all * information(sample.histogram);
-  return in_runs < kSaving * bits || changes_slowly(elements, to_key(0, DType::kInt8));
+  return run_bits(elements) < kSaving * bits || changes_slowly(elements, to_key(0, DType::kInt8));
 }
 
 }  // namespace gradwire

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "codecs/codec_table.hpp"
 #include "gradwire/error.hpp"
 
 namespace gradwire {
@@ -9,11 +10,25 @@ namespace {
 
 constexpr unsigned kMostNested = 6;  // forms in one another
 
+OtherCodec read_codec(ByteReader& code_book, unsigned nested) {
+  OtherCodec other;
+  other.number = code_book.byte();
+  const std::uint8_t layout = code_book.byte();
+  const Codec* const codec = find_codec(other.number);
+  if (nested > 1) throw CorruptFrameError("another codec is not the outermost form");
+  if (codec == nullptr || codec->has_forms || layout > (codec->has_pivot_layout ? 1 : 0))
+    throw CorruptFrameError("code book has an unknown codec or layout in a form");
+  other.layout = static_cast<Layout>(layout);
+  const auto bytes = code_book.take(code_book.varint());
+  other.code_book.assign(bytes.begin(), bytes.end());
+  return other;
+}
+
 Form read_nested(ByteReader& code_book, DType dtype, unsigned nested) {
   if (nested > kMostNested) throw CorruptFrameError("code book has more than 6 nested forms");
   Form form;
   const std::uint8_t kind = code_book.byte();
-  if (kind > static_cast<std::uint8_t>(FormKind::kDifferences))
+  if (kind > static_cast<std::uint8_t>(FormKind::kCodec))
     throw CorruptFrameError("code book has an unknown form");
   if (kind == static_cast<std::uint8_t>(FormKind::kDifferences) && dtype == DType::kBool)
     throw CorruptFrameError("code book has differences of bools");
@@ -27,6 +42,7 @@ Form read_nested(ByteReader& code_book, DType dtype, unsigned nested) {
       std::memcpy(&form.background, bits.data(), bits.size());
       break;
     }
+    case FormKind::kCodec: form.codec = read_codec(code_book, nested); break;
     default: break;
   }
   for (const DType part : part_dtypes(form.kind, dtype)) {
@@ -39,7 +55,8 @@ Form read_nested(ByteReader& code_book, DType dtype, unsigned nested) {
 
 std::vector<DType> part_dtypes(FormKind kind, DType dtype) {
   switch (kind) {
-    case FormKind::kBlocks: return {};
+    case FormKind::kBlocks:
+    case FormKind::kCodec: return {};
     case FormKind::kBins: return {DType::kUInt8};
     case FormKind::kDifferences: return {dtype};
     default: return {kCounts, dtype};
@@ -55,6 +72,12 @@ void append_form(std::vector<std::uint8_t>& out, const Form& form) {
       for (std::size_t i = 0; i < item_size(form.dtype); ++i) {
         out.push_back(static_cast<std::uint8_t>(form.background >> (8 * i)));
       }
+      break;
+    case FormKind::kCodec:
+      out.push_back(form.codec.number);
+      out.push_back(static_cast<std::uint8_t>(form.codec.layout));
+      append_varint(out, form.codec.code_book.size());
+      out.insert(out.end(), form.codec.code_book.begin(), form.codec.code_book.end());
       break;
     default: break;
   }

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/byte_io.hpp"
+#include "base/coder.hpp"
 #include "codecs/entropy/bins.hpp"
 #include "codecs/entropy/block_model.hpp"
 
@@ -17,6 +19,15 @@ enum class FormKind : std::uint8_t {
   kGaps,         ///< the elements other than the most frequent one, and the gaps between them
   kRuns,         ///< the values of runs of equal elements, and the runs' lengths
   kDifferences,  ///< differences of neighbors
+  kCodec,        ///< coded by another codec; whole chunks only
+};
+
+/// How another codec codes chunks.
+struct OtherCodec {
+  std::uint8_t number = 0;
+  Layout layout = Layout::kClassic;
+  std::vector<std::uint8_t> code_book;
+  std::shared_ptr<const Encoder> encoder;  ///< for encoders
 };
 
 struct Form {
@@ -25,6 +36,7 @@ struct Form {
   BlockModel blocks;             ///< of kBlocks
   Bins bins;                     ///< of kBins
   std::uint64_t background = 0;  ///< bits of the most frequent element, of kGaps
+  OtherCodec codec;              ///< of kCodec
   std::vector<Form> parts;       ///< forms of the sequences that are made
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/scratch.hpp"
+#include "codecs/codec_table.hpp"
 #include "codecs/entropy/block_coder.hpp"
 #include "codecs/entropy/parts.hpp"
 #include "gradwire/error.hpp"
@@ -20,7 +21,7 @@ class BinsEncoder final : public SequenceEncoder {
   void encode(const Elements& sequence, Payload& payload,
               std::uint64_t& code_length) const override {
     const Scratch symbols(sequence.count);
-    const Scratch fields(sequence.nbytes() + 16);
+    const Scratch fields(fields_room(table_, sequence.count));
     const std::size_t bits = kernels().bins.write(&finder_, &table_, sequence.data, sequence.count,
                                                   sequence.width(), symbols.data(), fields.data());
     symbols_->encode({symbols.data(), sequence.count, DType::kUInt8}, payload, code_length);
@@ -159,11 +160,46 @@ class DifferencesDecoder final : public SequenceDecoder {
   std::unique_ptr<SequenceDecoder> differences_;
 };
 
+/// Whole chunks, coded by another codec.
+class CodecEncoder final : public SequenceEncoder {
+ public:
+  explicit CodecEncoder(const OtherCodec& codec) : encoder_(codec.encoder) {}
+
+  void encode(const Elements& sequence, Payload& payload,
+              std::uint64_t& code_length) const override {
+    // If there is no room, the payload grows so large that the chunk is stored raw.
+    const EncodedChunk coded =
+        encoder_->encode(sequence, payload.rest(sequence.nbytes()).first(sequence.nbytes()));
+    payload.grow(coded.size.value_or(sequence.nbytes()));
+    code_length += coded.code_length;
+  }
+
+ private:
+  std::shared_ptr<const Encoder> encoder_;
+};
+
+class CodecDecoder final : public SequenceDecoder {
+ public:
+  CodecDecoder(const Form& form, std::uint64_t elements)
+      : decoder_(
+            find_codec(form.codec.number)
+                ->make_decoder(form.codec.code_book, {form.dtype, elements, form.codec.layout})) {}
+
+  void decode(ByteReader& payload, const std::uint8_t* readable_end, std::uint8_t* out,
+              std::size_t count) const override {
+    decoder_->decode(payload.take(payload.left()), readable_end, out, count);
+  }
+
+ private:
+  std::unique_ptr<Decoder> decoder_;
+};
+
 }  // namespace
 
 std::unique_ptr<SequenceEncoder> make_form_encoder(const Form& form, ExpectedWords elements) {
   switch (form.kind) {
     case FormKind::kBlocks: return make_block_encoder(form.blocks, elements);
+    case FormKind::kCodec: return std::make_unique<CodecEncoder>(form.codec);
     case FormKind::kBins: return std::make_unique<BinsEncoder>(form, elements);
     case FormKind::kDifferences: return std::make_unique<DifferencesEncoder>(form, elements);
     default: return std::make_unique<PartsEncoder>(form, elements);
@@ -173,6 +209,7 @@ std::unique_ptr<SequenceEncoder> make_form_encoder(const Form& form, ExpectedWor
 std::unique_ptr<SequenceDecoder> make_form_decoder(const Form& form, ExpectedWords elements) {
   switch (form.kind) {
     case FormKind::kBlocks: return make_block_decoder(form.blocks, form.dtype, elements);
+    case FormKind::kCodec: return std::make_unique<CodecDecoder>(form, elements);
     case FormKind::kBins: return std::make_unique<BinsDecoder>(form, elements);
     case FormKind::kDifferences: return std::make_unique<DifferencesDecoder>(form, elements);
     default: return std::make_unique<PartsDecoder>(form, elements);

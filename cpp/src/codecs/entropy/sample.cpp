@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/splitmix.hpp"
 #include "codecs/entropy/block_model.hpp"
 
 namespace gradwire {
@@ -15,8 +16,6 @@ constexpr std::uint64_t kFewestGroups = 32;
 constexpr std::uint64_t kMostGroups = 1024;
 constexpr std::uint64_t kShare = 24;           // sample one group in this many
 constexpr std::uint64_t kMostEnlarged = 4096;  // groups of a sample that was enlarged
-/// A sample is enlarged until this many of its bytes differ from the most frequent one.
-constexpr std::uint64_t kFewestOthers = 256;
 
 constexpr std::uint64_t kNeighbors = 4096;  // elements of a group whose values may be wide
 constexpr std::uint64_t kMostElements = std::uint64_t{1} << 22;  // of such a sample, if enlarged
@@ -26,6 +25,25 @@ void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t
                    std::uint8_t* out) {
   if (array.source == nullptr) return to_bytes(array.elements.slice(begin, end), 0, out);
   array.source->preview(array.number, begin, end, out);
+}
+
+/// A sample is enlarged until this many of its bytes differ from the most frequent one.
+std::uint64_t fewest_others(const ByteCounts& histogram) {
+  constexpr std::uint64_t kFewest = 256;
+  constexpr std::uint64_t kManyBytes = 40;  // different ones
+  constexpr std::uint64_t kOfEach = 32;
+  const auto unused = std::count(histogram.begin(), histogram.end(), std::uint64_t{0});
+  const std::uint64_t used = histogram.size() - static_cast<std::uint64_t>(unused);
+  return used < kManyBytes ? kFewest : used * kOfEach;
+}
+
+/// The number of the i-th group that is taken: one of each of `taken` equal parts, at a place that
+/// looks random, because arrays may be periodic.
+std::uint64_t sampled_group(std::uint64_t groups, std::uint64_t taken, std::uint64_t i) {
+  const auto begin = [&](std::uint64_t part) {
+    return groups / taken * part + groups % taken * part / taken;
+  };
+  return begin(i) + mix(i) % (begin(i + 1) - begin(i));
 }
 
 /// Takes `taken` groups of elements, spread evenly over the array, or the whole array if it has at
@@ -38,7 +56,7 @@ std::size_t sample_groups(const ChunkedArray& array, std::uint64_t taken, std::u
     return all.count;
   }
   for (std::uint64_t i = 0; i < taken; ++i) {
-    const std::uint64_t begin = (groups / taken * i + groups % taken * i / taken) * kGroup;
+    const std::uint64_t begin = sampled_group(groups, taken, i) * kGroup;
     bytes_between(array, begin, begin + kGroup, bytes + i * kGroup);
   }
   return taken * kGroup;
@@ -97,7 +115,7 @@ ByteSample take_bytes(const ChunkedArray& array, const Scratch& room) {
     const std::uint64_t others = bytes.size() - largest(histogram);
     const std::uint64_t all = array.elements.count;
     const bool seems_constant = others == 0 && taken > first && all > kSmall;
-    if (others >= kFewestOthers || seems_constant || taken == kMostEnlarged ||
+    if (others >= fewest_others(histogram) || seems_constant || taken == kMostEnlarged ||
         bytes.size() == all) {
       return {bytes, histogram};
     }
@@ -112,9 +130,9 @@ std::size_t count_runs(const Elements& elements) {
   return runs;
 }
 
-std::vector<ValueCount> count_sample(const Elements& sample) {
-  const Scratch first(sample.count * sizeof(ValueCount));
-  const Scratch second(sample.count * sizeof(ValueCount));
+std::vector<ValueCount> count_sample(const Elements& sample, std::size_t run_count) {
+  const Scratch first(run_count * sizeof(ValueCount));
+  const Scratch second(run_count * sizeof(ValueCount));
   auto* const runs = first.as<ValueCount>();
   std::size_t found = 0;
   with_width(sample.dtype, [&]<typename T>() {
@@ -133,14 +151,14 @@ std::vector<ValueCount> count_sample(const Elements& sample) {
 Elements take_elements(const ChunkedArray& array, const Scratch& room) {
   constexpr std::uint64_t kFirstGroups = 24;
   constexpr std::uint64_t kMore = 4;
-  constexpr std::size_t kFewestRuns = 8192;
+  constexpr std::size_t kFewestRuns = 4096;
   const Elements& all = array.elements;
   const std::uint64_t groups = all.count / kNeighbors;
   const std::size_t width = all.width();
   for (std::uint64_t taken = kFirstGroups;; taken *= kMore) {
     if (2 * taken >= groups) return all;
     for (std::uint64_t i = 0; i < taken; ++i) {
-      const std::uint64_t begin = (groups / taken * i + groups % taken * i / taken) * kNeighbors;
+      const std::uint64_t begin = sampled_group(groups, taken, i) * kNeighbors;
       std::memcpy(room.data() + i * kNeighbors * width, all.data + begin * width,
                   kNeighbors * width);
     }

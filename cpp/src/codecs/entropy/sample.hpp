@@ -16,11 +16,9 @@ namespace gradwire {
 
 /// What a sample says about the sequences that it was taken from.
 struct Sampled {
-  bool is_whole;  ///< there are no elements other than those of the sample
-  /// There are no gaps, lengths or differences other than those of the sample: borders of chunks
-  /// make new ones.
-  bool is_one_chunk;
-  double share;  ///< elements of the sequences for each element of the sample
+  bool is_whole;      ///< there are no elements other than those of the sample
+  bool is_one_chunk;  ///< which is also whole
+  double share;       ///< elements of the sequences for each element of the sample
 };
 
 /// Most elements that take_bytes and take_elements need room for.
@@ -40,10 +38,10 @@ std::uint64_t largest(const ByteCounts& counts);
 /// Some elements, one group after the other, in `room` or in the array.
 Elements take_elements(const ChunkedArray& array, const Scratch& room);
 
-/// The values of a sample, ascending, and how often each occurs.
-std::vector<ValueCount> count_sample(const Elements& sample);
-
 /// Number of runs of equal elements.
 std::size_t count_runs(const Elements& elements);
+
+/// The values of a sample, ascending, and how often each occurs. `runs`: as count_runs says.
+std::vector<ValueCount> count_sample(const Elements& sample, std::size_t runs);
 
 }  // namespace gradwire

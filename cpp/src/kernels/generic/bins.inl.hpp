@@ -53,33 +53,40 @@ int64_t distance_of(const BinFinder& finder, T element, bool& is_whole) {
   return static_cast<int64_t>(quotient);
 }
 
-[[gnu::noinline]] uint8_t search_single(const BinFinder& finder, int64_t distance, size_t cell) {
+// The symbol of the interval that has a distance; `otherwise` if there is none.
+uint8_t search_intervals(const Intervals& all, int64_t distance, uint8_t otherwise) {
+  if (all.count == 0) return otherwise;
   size_t begin = 0;
-  size_t size = finder.singles;
+  size_t size = all.count;
   while (size > 1) {
     const size_t half = size / 2;
-    begin += finder.single[begin + half] <= distance ? half : 0;
+    begin += all.first[begin + half] <= distance ? half : 0;
     size -= half;
   }
-  return finder.single[begin] == distance ? finder.symbol_of_single[begin] : finder.bin[cell];
+  const bool is_inside = all.first[begin] <= distance && distance <= all.last[begin];
+  return is_inside ? all.symbol[begin] : otherwise;
 }
 
+[[gnu::noinline]] uint8_t search_symbol(const BinFinder& finder, int64_t distance) {
+  const uint8_t symbol = search_intervals(finder.singles, distance, kSearched);
+  return symbol != kSearched ? symbol : search_intervals(finder.bins, distance, finder.escape);
+}
+
+struct BinPlace {
+  uint8_t symbol;
+  uint64_t field;
+};
+
 template <typename T, bool HasStep>
-uint8_t symbol_of(const BinFinder& finder, T element) {
+BinPlace place_of(const BinFinder& finder, T element) {
   bool is_whole = true;
   const int64_t distance = distance_of<T, HasStep>(finder, element, is_whole);
-  const size_t cell = cell_of(distance);
-  uint8_t symbol = finder.symbol[cell];
-  if (symbol == kSearched) symbol = search_single(finder, distance, cell);
-  return HasStep && !is_whole ? finder.escape : symbol;
-}
-
-// The field of an element: how many steps it lies above the low end of its bin.
-template <typename T, bool HasStep>
-uint64_t field_of(const BinFinder& finder, const BinTable& table, T element, uint8_t symbol) {
-  const T above = static_cast<T>(element - static_cast<T>(table.low[symbol]));
-  if (!HasStep || table.step[symbol] == 1) return above;
-  return (uint64_t{above} >> finder.shift) * finder.inverse;
+  uint8_t symbol = finder.symbol[cell_of(distance)];
+  if (symbol == kSearched) symbol = search_symbol(finder, distance);
+  if (HasStep && !is_whole) symbol = finder.escape;
+  const uint64_t above =
+      static_cast<uint64_t>(distance) - static_cast<uint64_t>(finder.low[symbol]);
+  return {symbol, finder.has_escape && symbol == finder.escape ? uint64_t{element} : above};
 }
 
 // Bits that wait to be stored; fewer than 8 between calls.
@@ -111,33 +118,28 @@ size_t write_bins_of(const BinFinder& finder, const BinTable& table, const uint8
                      size_t count, uint8_t* symbols, uint8_t* out) {
   constexpr size_t kTogether = 4;
   FieldWriter writer{0, 0, out};
+  const auto write_one = [&](size_t i) {
+    const BinPlace place = place_of<T, HasStep>(finder, element_at<T>(elements, i));
+    symbols[i] = place.symbol;
+    writer.put_wide(place.field, table.bits[place.symbol]);
+  };
   size_t i = 0;
   for (; i + kTogether <= count; i += kTogether) {
     uint64_t fields = 0;
     unsigned bits = 0;
     for (size_t k = i; k < i + kTogether; ++k) {
-      const T element = element_at<T>(elements, k);
-      const uint8_t symbol = symbol_of<T, HasStep>(finder, element);
-      symbols[k] = symbol;
-      fields |= field_of<T, HasStep>(finder, table, element, symbol) << (bits & 63);
-      bits += table.bits[symbol];
+      const BinPlace place = place_of<T, HasStep>(finder, element_at<T>(elements, k));
+      symbols[k] = place.symbol;
+      fields |= place.field << (bits & 63);
+      bits += table.bits[place.symbol];
     }
     if (bits <= 56) {
       writer.put(fields, bits);
     } else {
-      for (size_t k = i; k < i + kTogether; ++k) {
-        const T element = element_at<T>(elements, k);
-        writer.put_wide(field_of<T, HasStep>(finder, table, element, symbols[k]),
-                        table.bits[symbols[k]]);
-      }
+      for (size_t k = i; k < i + kTogether; ++k) write_one(k);
     }
   }
-  for (; i < count; ++i) {
-    const T element = element_at<T>(elements, i);
-    symbols[i] = symbol_of<T, HasStep>(finder, element);
-    writer.put_wide(field_of<T, HasStep>(finder, table, element, symbols[i]),
-                    table.bits[symbols[i]]);
-  }
+  for (; i < count; ++i) write_one(i);
   store64(writer.out, writer.bits);
   return static_cast<size_t>(writer.out - out) * 8 + writer.count;
 }
