@@ -42,7 +42,10 @@ struct BinFinder {
   uint8_t symbol[kCells];  ///< of each cell of distances in steps; or kSearched
   int64_t low[256];        ///< lowest distance in steps of each symbol's bin
   bool has_escape;
-  uint8_t escape;     ///< symbol whose field is the element itself
+  uint8_t escape;  ///< symbol whose field is the element itself
+  /// Null, or the symbols of all elements of two bytes. (5 times as fast if many values are
+  /// searched.)
+  const uint8_t* direct;
   Intervals singles;  ///< are looked for first in searched cells
   Intervals bins;     ///< may contain single values
 };

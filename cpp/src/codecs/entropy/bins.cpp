@@ -43,6 +43,23 @@ void fill_cells(BinFinder& finder, std::int64_t first, std::int64_t last, std::u
   if (last_in_cell(end - 1) != far) finder.symbol[end - 1] = kSearched;
 }
 
+/// The symbol of each element of two bytes.
+std::vector<std::uint8_t> direct_symbols(const BinFinder& finder, const Bins& bins) {
+  std::vector<std::uint8_t> symbols(65536, finder.escape);
+  if (bins.step > 32768) return symbols;
+  const auto step = static_cast<std::int64_t>(bins.step);
+  for (const Intervals* const intervals : {&finder.bins, &finder.singles}) {
+    for (std::size_t i = 0; i < intervals->count; ++i) {
+      const std::int64_t last = std::min(intervals->last[i], 32767 / step);
+      for (std::int64_t k = std::max(intervals->first[i], -32768 / step); k <= last; ++k) {
+        symbols[(bins.center + static_cast<std::uint64_t>(step * k)) & 65535] =
+            intervals->symbol[i];
+      }
+    }
+  }
+  return symbols;
+}
+
 [[noreturn]] void too_far() { throw CorruptFrameError("bins extend past the largest distance"); }
 
 std::uint64_t read_place(BitReader& reader, std::uint64_t free, bool is_first) {
@@ -148,8 +165,9 @@ BinTable bin_table(const Bins& bins, DType dtype) {
   return table;
 }
 
-BinFinder bin_finder(const Bins& bins) {
-  BinFinder finder{};
+OwnedBinFinder bin_finder(const Bins& bins, DType dtype, std::uint64_t elements) {
+  constexpr std::uint64_t kDirectFrom = 16384;
+  OwnedBinFinder finder{};
   finder.center = bins.center;
   finder.shift = static_cast<unsigned>(std::countr_zero(bins.step));
   const std::uint64_t odd = bins.step >> finder.shift;
@@ -176,6 +194,10 @@ BinFinder bin_finder(const Bins& bins) {
     append(finder.singles, single, single, static_cast<std::uint8_t>(symbol));
     finder.low[symbol] = single;
     finder.symbol[distance_cell(single)] = kSearched;
+  }
+  if (item_size(dtype) == 2 && elements >= kDirectFrom) {
+    finder.symbols = direct_symbols(finder, bins);
+    finder.direct = finder.symbols.data();
   }
   return finder;
 }

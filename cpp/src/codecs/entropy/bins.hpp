@@ -41,8 +41,12 @@ BinTable bin_table(const Bins& bins, DType dtype);
 constexpr std::size_t fields_room(const BinTable& table, std::size_t count) {
   return count * table.most_bits / 8 + 17;
 }
-/// There must be fewer than kMostBins.
-BinFinder bin_finder(const Bins& bins);
+/// A BinFinder that owns its table, if it has one.
+struct OwnedBinFinder : BinFinder {
+  std::vector<std::uint8_t> symbols;
+};
+/// There must be fewer than kMostBins. `elements`: about how many will be found.
+OwnedBinFinder bin_finder(const Bins& bins, DType dtype, std::uint64_t elements);
 
 /// Bins for elements like those of a sample, whose values are given in ascending order; at least
 /// one. Unless the sample is whole, there is an escape.

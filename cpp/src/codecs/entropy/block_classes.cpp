@@ -5,15 +5,19 @@
 #include <cmath>
 #include <numeric>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace gradwire {
 namespace {
 
-constexpr std::size_t kWanted = kFewestBlocks / 2;  // first classes; more gain next to nothing
-constexpr int kRounds = 4;                          // most rounds of fitting; more gain nothing
-constexpr double kCostsPerBit = 16;                 // the unit of ClassCosts is 1/16 bit
-constexpr std::int32_t kUnusedClass = 1 << 24;      // label cost of an unused class
+/// First classes. By signs, more gain next to nothing.
+constexpr std::size_t kWantedBySign = 8;
+constexpr std::size_t kWantedByGroup = 16;
+static_assert(kWantedByGroup <= kMaxClasses);
+constexpr int kRounds = 4;                      // most rounds of fitting; more gain nothing
+constexpr double kCostsPerBit = 16;             // the unit of ClassCosts is 1/16 bit
+constexpr std::int32_t kUnusedClass = 1 << 24;  // label cost of an unused class
 /// Estimated bits that one more class takes for its code book.
 constexpr double kBookBits = 400;
 
@@ -28,6 +32,8 @@ std::array<std::uint64_t, kByteGroups> parts_of(const BlockGroups& block) {
   std::copy_n(block.count, kByteGroups, parts.begin());
   return parts;
 }
+template <typename Block>
+constexpr std::size_t kWanted = std::is_same_v<Block, BlockSigns> ? kWantedBySign : kWantedByGroup;
 template <typename Block>
 constexpr std::size_t kParts = std::tuple_size_v<decltype(parts_of(Block{}))>;
 
@@ -60,15 +66,15 @@ std::vector<Sums<kParts<Block>>> sum_classes(std::span<const Block> blocks,
     std::uint64_t blocks;
     decltype(parts_of(Block{})) part;
   };
-  Counts counts[kWanted] = {};
+  Counts counts[kWanted<Block>] = {};
   for (std::size_t b = 0; b < blocks.size(); ++b) {
     Counts& own = counts[classes[b]];
     ++own.blocks;
     const auto parts = parts_of(blocks[b]);
     for (std::size_t i = 0; i < parts.size(); ++i) own.part[i] += parts[i];
   }
-  std::vector<Sums<kParts<Block>>> sums(kWanted);
-  for (std::size_t k = 0; k < kWanted; ++k) {
+  std::vector<Sums<kParts<Block>>> sums(kWanted<Block>);
+  for (std::size_t k = 0; k < kWanted<Block>; ++k) {
     sums[k].blocks = static_cast<double>(counts[k].blocks);
     std::transform(counts[k].part.begin(), counts[k].part.end(), sums[k].part,
                    [](std::uint64_t n) { return static_cast<double>(n); });
@@ -130,7 +136,7 @@ std::vector<std::uint8_t> by_activity(std::span<const Block> blocks, std::size_t
   std::sort(order.begin(), order.end());
   std::vector<std::uint8_t> classes(blocks.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
-    classes[order[i].second] = static_cast<std::uint8_t>(i * kWanted / order.size());
+    classes[order[i].second] = static_cast<std::uint8_t>(i * kWanted<Block> / order.size());
   }
   return classes;
 }

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "codecs/codec_table.hpp"
-#include "codecs/entropy/fit_blocks.hpp"
+#include "prefix/code_lengths.hpp"
 #include "prefix/symbol_map.hpp"
 
 namespace gradwire {
@@ -19,19 +20,25 @@ struct Estimate {
 /// `of_symbol`: bits of a symbol in the code book. Symbols that occur once in a sample stand for
 /// others that it lacks.
 Estimate estimate(std::span<const std::uint64_t> counts, double of_symbol, double share) {
-  constexpr double kMostNew = 2;  // unseen symbols for each symbol that was seen once
+  constexpr std::uint64_t kFewest = 4;  // times that a symbol must occur on average
+  constexpr double kMostNew = 2;        // unseen symbols for each symbol that was seen once
+  const std::uint64_t all = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  if (kFewest * counts.size() > all) return {};
   const auto once = std::count(counts.begin(), counts.end(), std::uint64_t{1});
   const double symbols = static_cast<double>(counts.size()) +
                          static_cast<double>(once) * std::min(share - 1, kMostNew);
   if (symbols > static_cast<double>(kMaxSymbols)) return {};
-  return {information(counts) * share + symbols * of_symbol};
+  const std::vector<std::uint8_t> lengths = code_lengths(counts, kOptimalCode);
+  double bits = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    bits += static_cast<double>(counts[i]) * lengths[i];
+  }
+  return {bits * share + symbols * of_symbol};
 }
 
 Estimate of_values(const Elements& sample, double share) {
-  constexpr double kLengthBits = 5;   // of a code word's length and of a gap between keys
-  constexpr std::size_t kFewest = 4;  // elements for each value
+  constexpr double kLengthBits = 5;  // of a code word's length and of a gap between keys
   const std::vector<ValueCount> values = count_sample(sample, count_runs(sample));
-  if (values.size() * kFewest > sample.count) return {};
   std::vector<std::uint64_t> counts;
   for (const ValueCount& value : values) counts.push_back(value.count);
   const double range = static_cast<double>(values.back().key - values.front().key) + 1;

@@ -22,7 +22,7 @@ constexpr double kFewerRuns = 1.5;  // runs for each element that is not backgro
 constexpr double kFewRuns = 0.25;   // and for each element, up to which differences do not pay
 constexpr double kSaving = 0.97;    // bits for each bit that must be expected to try a form
 constexpr double kWorth = 0.992;    // bits for each bit of blocks, which are faster
-constexpr double kSmallChange = 0.5;  // largest change that may pay, in mean deviations
+constexpr double kSmallChange = 0.5;  // bits that differences of neighbors must save on average
 
 struct Fitted {
   Form form;
@@ -70,7 +70,7 @@ Fitted fit_blocks(const Elements& sample, Sampled sampled, std::uint64_t smalles
 
 Fitted fit_in_bins(const Elements& sample, Sampled sampled, std::span<const ValueCount> values) {
   Form form{FormKind::kBins, sample.dtype, {}, fit_bins(values, sample.dtype, sampled), 0, {}, {}};
-  const BinFinder finder = bin_finder(form.bins);
+  const OwnedBinFinder finder = bin_finder(form.bins, sample.dtype, sample.count);
   const BinTable table = bin_table(form.bins, sample.dtype);
   const Scratch symbols(sample.count);
   const Scratch fields(fields_room(table, sample.count));
@@ -115,29 +115,34 @@ Fitted fit_parts(const Task& task, FormKind kind, std::uint64_t background, cons
   return fitted;
 }
 
-/// Whether differences of neighbors are small, compared to deviations from `center`.
+/// Whether differences of neighbors take fewer bits than deviations from `center`.
 bool changes_slowly(const Elements& sample, std::uint64_t center) {
   constexpr std::size_t kPiece = 256;  // these elements of each group tell enough
   constexpr std::size_t kGroup = 4096;
-  double deviations = 0;
-  double changes = 0;
+  std::uint64_t deviations = 0;
+  std::uint64_t changes = 0;
+  std::uint64_t seen = 0;
   with_width(sample.dtype, [&]<typename T>() {
     using Signed = std::make_signed_t<T>;
+    // By bits rather than sizes: a few values may lie far away from all others.
     const auto size_of = [](T difference) {
-      return std::abs(static_cast<double>(static_cast<Signed>(difference)));
+      const auto distance = static_cast<Signed>(difference);
+      return std::bit_width(static_cast<T>(distance < 0 ? ~distance : distance));
     };
     const T middle = static_cast<T>(from_key(center, sample.dtype));
     for (std::size_t begin = 0; begin < sample.count; begin += kGroup) {
       T before = load<T>(sample, begin);
       for (std::size_t i = begin; i < std::min(begin + kPiece, sample.count); ++i) {
         const T here = load<T>(sample, i);
-        changes += size_of(static_cast<T>(here - before));
-        deviations += size_of(static_cast<T>(here - middle));
+        changes += static_cast<std::uint64_t>(size_of(static_cast<T>(here - before)));
+        deviations += static_cast<std::uint64_t>(size_of(static_cast<T>(here - middle)));
+        ++seen;
         before = here;
       }
     }
   });
-  return changes < kSmallChange * deviations;
+  return static_cast<double>(changes) + kSmallChange * static_cast<double>(seen) <
+         static_cast<double>(deviations);
 }
 
 std::uint64_t median_key(std::span<const ValueCount> values, std::size_t all) {

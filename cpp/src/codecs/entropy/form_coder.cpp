@@ -14,7 +14,7 @@ namespace {
 class BinsEncoder final : public SequenceEncoder {
  public:
   BinsEncoder(const Form& form, ExpectedWords elements)
-      : finder_(bin_finder(form.bins)),
+      : finder_(bin_finder(form.bins, form.dtype, elements)),
         table_(bin_table(form.bins, form.dtype)),
         symbols_(make_form_encoder(form.parts[0], elements)) {}
 
@@ -31,7 +31,7 @@ class BinsEncoder final : public SequenceEncoder {
   }
 
  private:
-  BinFinder finder_;
+  OwnedBinFinder finder_;
   BinTable table_;
   std::unique_ptr<SequenceEncoder> symbols_;
 };

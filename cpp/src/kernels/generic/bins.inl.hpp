@@ -77,13 +77,15 @@ struct BinPlace {
   uint64_t field;
 };
 
-template <typename T, bool HasStep>
+template <typename T, bool HasStep, bool IsDirect>
 BinPlace place_of(const BinFinder& finder, T element) {
   bool is_whole = true;
   const int64_t distance = distance_of<T, HasStep>(finder, element, is_whole);
-  uint8_t symbol = finder.symbol[cell_of(distance)];
-  if (symbol == kSearched) symbol = search_symbol(finder, distance);
-  if (HasStep && !is_whole) symbol = finder.escape;
+  uint8_t symbol = IsDirect ? finder.direct[element] : finder.symbol[cell_of(distance)];
+  if (!IsDirect) {
+    if (symbol == kSearched) symbol = search_symbol(finder, distance);
+    if (HasStep && !is_whole) symbol = finder.escape;
+  }
   const uint64_t above =
       static_cast<uint64_t>(distance) - static_cast<uint64_t>(finder.low[symbol]);
   return {symbol, finder.has_escape && symbol == finder.escape ? uint64_t{element} : above};
@@ -113,13 +115,13 @@ struct FieldWriter {
   }
 };
 
-template <typename T, bool HasStep>
+template <typename T, bool HasStep, bool IsDirect>
 size_t write_bins_of(const BinFinder& finder, const BinTable& table, const uint8_t* elements,
                      size_t count, uint8_t* symbols, uint8_t* out) {
   constexpr size_t kTogether = 4;
   FieldWriter writer{0, 0, out};
   const auto write_one = [&](size_t i) {
-    const BinPlace place = place_of<T, HasStep>(finder, element_at<T>(elements, i));
+    const BinPlace place = place_of<T, HasStep, IsDirect>(finder, element_at<T>(elements, i));
     symbols[i] = place.symbol;
     writer.put_wide(place.field, table.bits[place.symbol]);
   };
@@ -128,7 +130,7 @@ size_t write_bins_of(const BinFinder& finder, const BinTable& table, const uint8
     uint64_t fields = 0;
     unsigned bits = 0;
     for (size_t k = i; k < i + kTogether; ++k) {
-      const BinPlace place = place_of<T, HasStep>(finder, element_at<T>(elements, k));
+      const BinPlace place = place_of<T, HasStep, IsDirect>(finder, element_at<T>(elements, k));
       symbols[k] = place.symbol;
       fields |= place.field << (bits & 63);
       bits += table.bits[place.symbol];
@@ -147,7 +149,12 @@ size_t write_bins_of(const BinFinder& finder, const BinTable& table, const uint8
 template <typename T>
 size_t write_bins(const BinFinder& finder, const BinTable& table, const uint8_t* elements,
                   size_t count, uint8_t* symbols, uint8_t* out) {
-  const auto write = table.has_steps ? write_bins_of<T, true> : write_bins_of<T, false>;
+  auto write = table.has_steps ? write_bins_of<T, true, false> : write_bins_of<T, false, false>;
+  if constexpr (sizeof(T) == 2) {
+    if (finder.direct != nullptr) {
+      write = table.has_steps ? write_bins_of<T, true, true> : write_bins_of<T, false, true>;
+    }
+  }
   return write(finder, table, elements, count, symbols, out);
 }
 
