@@ -24,7 +24,7 @@ struct Elements {
 
 /// Whether all bytes are 0 or 1, as the elements of a bool array are.
 inline bool are_bools(const std::uint8_t* bytes, std::size_t count) {
-  unsigned any = 0;
+  std::uint8_t any = 0;
   for (std::size_t i = 0; i < count; ++i) any |= bytes[i];
   return any <= 1;
 }
@@ -66,6 +66,20 @@ constexpr std::uint64_t sign_extend(std::uint64_t bits, DType dtype) {
   if (!is_signed(dtype)) return bits;
   const unsigned unused = 64 - bits_of(dtype);
   return static_cast<std::uint64_t>(static_cast<std::int64_t>(bits << unused) >> unused);
+}
+
+/// The end of the run of equal elements that element `i` belongs to.
+inline std::size_t run_end(const Elements& elements, std::size_t i) {
+  constexpr std::size_t kBlock = 4096;
+  const std::size_t width = elements.width();
+  const auto at = [&](std::size_t k) { return elements.data + k * width; };
+  std::size_t end = i + 1;
+  // All neighbors in a block are equal if it equals itself, moved by one element.
+  while (elements.count - end >= kBlock && std::memcmp(at(end - 1), at(end), kBlock * width) == 0) {
+    end += kBlock;
+  }
+  while (end < elements.count && std::memcmp(at(i), at(end), width) == 0) ++end;
+  return end;
 }
 
 /// Calls run(first, length) for each maximal run of equal elements, in order. If `run` has a member

@@ -16,18 +16,13 @@ std::vector<std::uint64_t> find_overhangs(const Elements& elements, bool whole_r
   const std::size_t chunks = chunk_count(elements.count);
   std::vector<std::uint64_t> overhangs(chunks == 0 ? 0 : chunks - 1);
   if (!whole_runs) return overhangs;
-  with_width(elements.dtype, [&]<typename T>() {
-    std::uint64_t border = 0;
-    for (std::size_t i = 0; i < overhangs.size(); ++i) {
-      const std::uint64_t nominal = static_cast<std::uint64_t>(i + 1) << kChunkLog2;
-      border = std::max(border, nominal);
-      while (border < elements.count &&
-             load<T>(elements, border) == load<T>(elements, border - 1)) {
-        ++border;
-      }
-      overhangs[i] = border - nominal;
-    }
-  });
+  std::uint64_t border = 0;
+  for (std::size_t i = 0; i < overhangs.size(); ++i) {
+    const std::uint64_t nominal = static_cast<std::uint64_t>(i + 1) << kChunkLog2;
+    border = std::max(border, nominal);
+    if (border < elements.count) border = run_end(elements, border - 1);
+    overhangs[i] = border - nominal;
+  }
   return overhangs;
 }
 

@@ -108,6 +108,7 @@ void ByteDecoder::decode(std::span<const std::uint8_t> payload, const std::uint8
                          std::uint8_t* out, std::size_t count) const {
   if (pivot_) return pivot_->decode(payload, readable_end, out, count);
   const auto parts = read_streams(payload, count);
+  if (code_.max_length() == 0) return fill(parts, {out, count});
   DecodeStream streams[kMaxStreams];
   for (std::size_t s = 0; s < parts.size(); ++s) {
     streams[s] = {parts[s].data(), parts[s].data() + parts[s].size(), out + stream_begin(count, s),
@@ -117,6 +118,17 @@ void ByteDecoder::decode(std::span<const std::uint8_t> payload, const std::uint8
   if (table_ && !kernels().codes.decode_bytes(table_.get(), streams, parts.size(), readable_end)) {
     throw CorruptFrameError("the code words of a stream do not end where the stream ends");
   }
+}
+
+/// Fills `out` with the only byte that there is, if the streams of its empty code words are empty.
+void ByteDecoder::fill(std::span<const std::span<const std::uint8_t>> streams,
+                       std::span<std::uint8_t> out) const {
+  for (const auto& stream : streams) {
+    if (!stream.empty()) {
+      throw CorruptFrameError("the code words of a stream do not end where the stream ends");
+    }
+  }
+  if (!out.empty()) std::memset(out.data(), bytes_[0], out.size());
 }
 
 void ByteDecoder::decode_one_by_one(std::span<const std::uint8_t> stream,

@@ -67,6 +67,8 @@ class ByteDecoder {
               std::uint8_t* out, std::size_t count) const;
 
  private:
+  void fill(std::span<const std::span<const std::uint8_t>> streams,
+            std::span<std::uint8_t> out) const;
   void decode_one_by_one(std::span<const std::uint8_t> stream, std::span<std::uint8_t> out) const;
 
   const PrefixCode& code_;

@@ -44,6 +44,7 @@ class RunEncoder final : public Encoder {
       : dtype_(dtype),
         escape_(book.has_escape ? book.symbols.size() : 0),
         has_escape_(book.has_escape),
+        run_of_first_(book.symbols.front().run),
         book_bytes_(write_code_book(book, dtype, Runs::kListed)),
         code_(book.lengths, PrefixCode::kNeverRead),
         index_(book.symbols, model.max_run, dtype, model.range) {
@@ -61,6 +62,7 @@ class RunEncoder final : public Encoder {
 
  private:
   EncodedChunk encode_tokens(const Elements& chunk, std::span<std::uint8_t> out) const {
+    if (code_.max_length() == 0 && !has_escape_) return encode_copies(chunk, out);
     const Scratch room(chunk.count + RunIndex::kMostCopies);
     std::uint8_t* const tokens = room.data();
     std::uint8_t* next = tokens;
@@ -79,6 +81,17 @@ class RunEncoder final : public Encoder {
     append_varint(front, count);
     return encode_after_prefix(front, list_bits, out, [&](std::span<std::uint8_t> rest) {
       return tokens_->encode({tokens, count}, rest);
+    });
+  }
+
+  /// For a book with a single symbol, of which the chunk has nothing but copies. Their code words
+  /// are empty, so that no token need be made; any bytes will do.
+  EncodedChunk encode_copies(const Elements& chunk, std::span<std::uint8_t> out) const {
+    const std::size_t copies = static_cast<std::size_t>(chunk.count / run_of_first_);
+    std::vector<std::uint8_t> front;
+    append_varint(front, copies);
+    return encode_after_prefix(front, 0, out, [&](std::span<std::uint8_t> rest) {
+      return tokens_->encode({chunk.data, copies}, rest);
     });
   }
 
@@ -138,6 +151,7 @@ class RunEncoder final : public Encoder {
   // in the meantime; they get an arbitrary code word.
   std::size_t escape_;
   bool has_escape_;
+  std::uint64_t run_of_first_;
   std::vector<std::uint8_t> book_bytes_;
   PrefixCode code_;
   RunIndex index_;
@@ -185,6 +199,11 @@ class RunDecoder final : public Decoder {
     std::uint8_t* const tokens = room.data();
     tokens_->decode(reader.take(reader.left()), readable_end, tokens, token_count);
     RunFill<T> fill(out, count);
+    const Symbol& first = book_.symbols.front();
+    if (code_.size() == 1 && first.run > 0 && token_count == count / first.run) {
+      fill.put(static_cast<T>(first.key), token_count * first.run);
+      return fill.finish(escaped);
+    }
     for (std::size_t i = 0; i < token_count; ++i) {
       const Symbol& symbol = book_.symbols[tokens[i]];
       if (symbol.run - 1 < RunFill<T>::kShort && fill.left() >= RunFill<T>::kShort) {

@@ -35,7 +35,7 @@ class RunFill {
     if (run <= kShort && left_ >= kShort) {  // one store of fixed size is faster than a loop
       store_short(value);
     } else {
-      put_long(value, run);
+      put_long(next_, value, static_cast<std::size_t>(run));
     }
     next_ += run * sizeof(T);
     left_ -= run;
@@ -51,18 +51,31 @@ class RunFill {
   }
 
  private:
-  void store_short(T value) {
+  void store_short(T value) { store_block(next_, value); }
+
+  static void store_block(std::uint8_t* out, T value) {
     if constexpr (sizeof(T) == 1) {
-      std::memset(next_, value, kShort);
+      std::memset(out, value, kShort);
     } else {
       T block[kShort];
       std::fill_n(block, kShort, value);
-      std::memcpy(next_, block, sizeof(block));
+      std::memcpy(out, block, sizeof(block));
     }
   }
 
-  void put_long(T value, std::uint64_t run) {
-    for (std::uint64_t i = 0; i < run; ++i) std::memcpy(next_ + i * sizeof(T), &value, sizeof(T));
+  /// Writes whole blocks, of which the last two may overlap. Not inline: the loops that call put()
+  /// seldom need it.
+  [[gnu::noinline]] static void put_long(std::uint8_t* out, T value, std::size_t run) {
+    if (run < kShort) {
+      for (std::size_t i = 0; i < run; ++i) std::memcpy(out + i * sizeof(T), &value, sizeof(T));
+    } else if constexpr (sizeof(T) == 1) {
+      std::memset(out, value, run);
+    } else {
+      for (std::size_t i = 0; i < run - kShort; i += kShort) {
+        store_block(out + i * sizeof(T), value);
+      }
+      store_block(out + (run - kShort) * sizeof(T), value);
+    }
   }
 
   std::uint8_t* next_;

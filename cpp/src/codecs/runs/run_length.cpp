@@ -17,34 +17,38 @@ namespace {
 constexpr unsigned kMaxRunBits = 32;
 
 /// What the widths depend on: the range of the values, and the lengths of the runs.
-struct RunStatistics {
-  KeyRange range{~std::uint64_t{0}, 0};
-  std::uint64_t runs = 0;
-  std::uint64_t further_pairs[kMaxRunBits + 1] = {};  // by run width: pairs beyond one per run
-
-  void add(std::uint64_t key, std::uint64_t run) {
-    range = {std::min(range.smallest, key), std::max(range.largest, key)};
-    ++runs;
-    std::uint64_t further = run - 1;
-    for (unsigned w = 0; w <= kMaxRunBits && further != 0; ++w, further >>= 1) {
-      further_pairs[w] += further;
-    }
+class RunStatistics {
+ public:
+  void add(const Elements& chunk) {
+    if (chunk.count == 0) return;
+    add(key_range(chunk));
+    with_width(chunk.dtype, [&]<typename T>() { for_each_run<T>(chunk, RunCounter{*this}); });
   }
 
   void add(const RunStatistics& other) {
-    range = {std::min(range.smallest, other.range.smallest),
-             std::max(range.largest, other.range.largest)};
-    runs += other.runs;
-    for (unsigned w = 0; w <= kMaxRunBits; ++w) further_pairs[w] += other.further_pairs[w];
+    add(other.range_);
+    for (unsigned run = 0; run < kCounted; ++run) {
+      even_[run] += other.even_[run];
+      odd_[run] += other.odd_[run];
+    }
+    longer_ += other.longer_;
+    for (unsigned w = 0; w <= kMaxRunBits; ++w) further_pairs_[w] += other.further_pairs_[w];
   }
 
   /// The widths that need the fewest bits.
   RunLengthWidths widths() const {
-    RunLengthWidths best{range.smallest,
-                         static_cast<unsigned>(std::bit_width(range.largest - range.smallest)), 0};
+    RunStatistics all = *this;
+    std::uint64_t runs = longer_;
+    for (unsigned run = 1; run < kCounted; ++run) {
+      runs += even_[run] + odd_[run];
+      all.add_further(run - 1, even_[run] + odd_[run]);
+    }
+    RunLengthWidths best{range_.smallest,
+                         static_cast<unsigned>(std::bit_width(range_.largest - range_.smallest)),
+                         0};
     double least = 0;
     for (unsigned w = 0; w <= kMaxRunBits; ++w) {
-      const double bits = static_cast<double>(runs + further_pairs[w]) * (best.value_bits + w);
+      const double bits = static_cast<double>(runs + all.further_pairs_[w]) * (best.value_bits + w);
       if (w == 0 || bits < least) {
         least = bits;
         best.run_bits = w;
@@ -52,7 +56,48 @@ struct RunStatistics {
     }
     return best;
   }
+
+ private:
+  static constexpr unsigned kCounted = 64;  // shorter runs are counted by length
+
+  /// Counts alternate runs in two tables: in one, a count would have to wait for the one before it.
+  struct RunCounter {
+    RunStatistics& all;
+
+    void operator()(std::size_t, std::uint64_t run) const { count(run, all.even_); }
+    void pair(std::size_t first, std::size_t second, std::size_t end) const {
+      count(second - first, all.even_);
+      count(end - second, all.odd_);
+    }
+    void count(std::uint64_t run, std::uint64_t* counts) const {
+      if (run < kCounted) {
+        ++counts[run];
+      } else {
+        ++all.longer_;
+        all.add_further(run - 1, 1);
+      }
+    }
+  };
+
+  void add(KeyRange range) {
+    range_ = {std::min(range_.smallest, range.smallest), std::max(range_.largest, range.largest)};
+  }
+
+  void add_further(std::uint64_t further, std::uint64_t runs) {
+    for (unsigned w = 0; w <= kMaxRunBits && further != 0; ++w, further >>= 1) {
+      further_pairs_[w] += further * runs;
+    }
+  }
+
+  KeyRange range_{~std::uint64_t{0}, 0};
+  std::uint64_t even_[kCounted] = {};
+  std::uint64_t odd_[kCounted] = {};
+  std::uint64_t longer_ = 0;                           // runs that are not in the two tables
+  std::uint64_t further_pairs_[kMaxRunBits + 1] = {};  // by run width: pairs beyond one per run
 };
+
+/// Most bits that BitWriter::put takes and BitReader::peek returns.
+constexpr unsigned kMostBits = 56;
 
 class RunLengthEncoder final : public Encoder {
  public:
@@ -67,53 +112,121 @@ class RunLengthEncoder final : public Encoder {
   std::span<const std::uint8_t> code_book() const override { return book_; }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    const std::uint64_t longest = std::uint64_t{1} << widths_.run_bits;
+    if (widths_.value_bits + widths_.run_bits == 0) return {0, 0};
     return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
       BitWriter writer(out);  // local, so that it can stay in registers
-      for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-        const std::uint64_t value = to_key(load<T>(chunk, first), chunk.dtype) - widths_.minimum;
-        while (run > 0) {
-          const std::uint64_t part = std::min(run, longest);
-          writer.put_wide(value, widths_.value_bits);
-          writer.put(part - 1, widths_.run_bits);
-          run -= part;
-        }
-      });
+      if (widths_.run_bits == 0) {
+        write_values<T>(writer, chunk);
+      } else {
+        write_pairs<T>(writer, chunk);
+      }
       const std::size_t size = writer.finish();
       return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
     });
   }
 
  private:
+  template <typename T>
+  T field(const Elements& chunk, std::size_t i) const {
+    return static_cast<T>(to_key(load<T>(chunk, i), chunk.dtype) - widths_.minimum);
+  }
+
+  /// Without run lengths, each element is a pair; as many as fit are written at once.
+  template <typename T>
+  [[gnu::always_inline]] void write_values(BitWriter& writer, const Elements& chunk) const {
+    const unsigned width = widths_.value_bits;
+    const std::size_t step = std::max(1u, kMostBits / width);
+    std::size_t i = 0;
+    for (; step > 1 && i + step <= chunk.count; i += step) {
+      std::uint64_t bits = 0;
+      for (std::size_t k = step; k-- > 0;) bits = bits << width | field<T>(chunk, i + k);
+      writer.put(bits, static_cast<unsigned>(step) * width);
+    }
+    for (; i < chunk.count; ++i) writer.put_wide(field<T>(chunk, i), width);
+  }
+
+  template <typename T>
+  [[gnu::always_inline]] void write_pairs(BitWriter& writer, const Elements& chunk) const {
+    const unsigned width = widths_.value_bits;
+    const unsigned run_bits = widths_.run_bits;
+    const std::uint64_t longest = std::uint64_t{1} << run_bits;
+    for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
+      const std::uint64_t value = field<T>(chunk, first);
+      while (run > 0) {
+        const std::uint64_t part = std::min(run, longest);
+        if (width + run_bits <= kMostBits) {
+          writer.put(value | (part - 1) << width, width + run_bits);
+        } else {
+          writer.put_wide(value, width);
+          writer.put(part - 1, run_bits);
+        }
+        run -= part;
+      }
+    });
+  }
+
   RunLengthWidths widths_;
   std::vector<std::uint8_t> book_;
 };
 
 class RunLengthDecoder final : public Decoder {
  public:
-  RunLengthDecoder(const RunLengthWidths& widths, DType dtype) : widths_(widths), dtype_(dtype) {}
+  RunLengthDecoder(const RunLengthWidths& widths, DType dtype)
+      : widths_(widths), dtype_(dtype), largest_(largest_key(dtype) - widths.minimum) {}
 
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t*, std::uint8_t* out,
               std::size_t count) const override {
     with_width(dtype_, [&]<typename T>() {
       BitReader reader(payload);
       RunFill<T> fill(out, count);
-      while (!fill.done()) {
-        const std::uint64_t value = reader.get(widths_.value_bits);
-        if (value > largest_key(dtype_) - widths_.minimum) {
-          throw CorruptFrameError("a decoded value lies outside the range of its dtype");
+      const unsigned pair_bits = widths_.value_bits + widths_.run_bits;
+      if (pair_bits == 0) {
+        fill.put(value<T>(0), count);
+      } else if (pair_bits <= kMostBits) {
+        read_short_pairs(reader, fill, pair_bits);
+      } else {
+        while (!fill.done() && !reader.overrun()) {
+          const T bits = value<T>(reader.get(widths_.value_bits));
+          fill.put(bits, reader.get(widths_.run_bits) + 1);
         }
-        const std::uint64_t run = reader.get(widths_.run_bits) + 1;
-        fill.put(static_cast<T>(from_key(widths_.minimum + value, dtype_)), run);
-        if (reader.overrun()) break;
       }
       fill.finish(reader);
     });
   }
 
  private:
+  /// Reads as many pairs at once as peek() returns.
+  template <typename T>
+  [[gnu::always_inline]] void read_short_pairs(BitReader& shared, RunFill<T>& shared_fill,
+                                               unsigned pair_bits) const {
+    BitReader reader = shared;  // local, so that they can stay in registers
+    RunFill<T> fill = shared_fill;
+    const unsigned step = kMostBits / pair_bits;
+    while (!fill.done() && !reader.overrun()) {
+      std::uint64_t window = reader.peek();
+      unsigned read = 0;
+      for (; read < step && !fill.done(); ++read) {
+        const std::uint64_t pair = low_bits(window, pair_bits);
+        window >>= pair_bits;
+        fill.put(value<T>(low_bits(pair, widths_.value_bits)), (pair >> widths_.value_bits) + 1);
+      }
+      reader.skip(read * pair_bits);
+    }
+    shared = reader;
+    shared_fill = fill;
+  }
+
+  template <typename T>
+  T value(std::uint64_t distance) const {
+    if (distance > largest_) {
+      throw CorruptFrameError("a decoded value lies outside the range of its dtype");
+    }
+    return static_cast<T>(from_key(widths_.minimum + distance, dtype_));
+  }
+
   RunLengthWidths widths_;
   DType dtype_;
+  std::uint64_t largest_;  // distance of a key from the smallest one
 };
 
 std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&) {
@@ -121,11 +234,7 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&)
   RunStatistics total;
   array.for_each_chunk([&](std::size_t, const Elements& chunk) {
     RunStatistics statistics;
-    with_width(chunk.dtype, [&]<typename T>() {
-      for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-        statistics.add(to_key(load<T>(chunk, first), chunk.dtype), run);
-      });
-    });
+    statistics.add(chunk);
     const std::lock_guard lock(mutex);
     total.add(statistics);
   });

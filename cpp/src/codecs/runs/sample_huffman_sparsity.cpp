@@ -88,8 +88,11 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
     throw std::invalid_argument("max_run must be 1 to " + std::to_string(kLargestMaxRun) +
                                 ", not " + std::to_string(options.max_run));
   }
-  const auto sample = sample_values(array, options);
+  auto sample = sample_values(array, options);
   if (!sample) return nullptr;
+  if (sample->values.size() == 1 && !sample->complete) {
+    sample->complete = run_end(array.elements, 0) == array.elements.count;
+  }
   const DType dtype = array.elements.dtype;
   const std::uint64_t zero_key = to_key(0, dtype);
   const SampleSize size = size_of(*sample, zero_key);
