@@ -47,6 +47,20 @@ class BitWriter {
     put(bits, count);
   }
 
+  /// Appends the lowest `count` bits, count <= 28, `copies` times.
+  void put_copies(std::uint64_t bits, unsigned count, std::uint64_t copies) {
+    if (count == 0) return;
+    std::uint64_t block = bits;
+    std::uint64_t in_block = 1;
+    for (; 2 * in_block * count <= 56 && 2 * in_block <= copies; in_block *= 2) {
+      block |= block << (in_block * count);
+    }
+    for (; copies >= in_block; copies -= in_block) {
+      put(block, static_cast<unsigned>(in_block) * count);
+    }
+    for (; copies > 0; --copies) put(bits, count);
+  }
+
   /// Number of bits appended so far, including those that did not fit.
   std::uint64_t bit_count() const { return total_; }
 

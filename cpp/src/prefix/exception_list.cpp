@@ -11,70 +11,41 @@
 
 namespace gradwire {
 
-namespace {
-
-/// The values that have code words.
-class KnownValues {
- public:
-  KnownValues(std::span<const Symbol> symbols, DType dtype)
-      : symbols_(symbols), smallest_(symbols.front().key), largest_(symbols.back().key) {
-    std::vector<std::uint8_t> bytes;
-    for (const Symbol& symbol : symbols) {
-      bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, dtype)));
-    }
-    bytes_ = byte_set(bytes);
-    constexpr std::uint64_t kTableSize = 65536;
-    if (largest_ - smallest_ < kTableSize) {
-      table_.resize(static_cast<std::size_t>(largest_ - smallest_) + 1);
-      for (const Symbol& symbol : symbols) table_[symbol.key - smallest_] = 1;
-    }
+KnownValues::KnownValues(std::span<const Symbol> symbols, DType dtype)
+    : range_{symbols.front().key, symbols.back().key}, index_(symbols) {
+  std::vector<std::uint8_t> bytes;
+  for (const Symbol& symbol : symbols) {
+    bytes.push_back(static_cast<std::uint8_t>(from_key(symbol.key, dtype)));
   }
+  bytes_ = byte_set(bytes);
+}
 
-  /// Whether the lowest byte tells these values and those in `range` apart from each other.
-  bool fit_bytes(KeyRange range) const {
-    return KeyRange{std::min(range.smallest, smallest_), std::max(range.largest, largest_)}
-        .fits_a_byte();
-  }
-  const ByteSet& bytes() const { return bytes_; }
+bool KnownValues::fit_bytes(KeyRange range) const {
+  return KeyRange{std::min(range.smallest, range_.smallest),
+                  std::max(range.largest, range_.largest)}
+      .fits_a_byte();
+}
 
-  bool has(std::uint64_t key) const {
-    if (key < smallest_ || key > largest_) return false;
-    if (!table_.empty()) return table_[key - smallest_];
-    return std::binary_search(symbols_.begin(), symbols_.end(), Symbol{key, 1});
-  }
-
- private:
-  std::span<const Symbol> symbols_;
-  std::uint64_t smallest_;
-  std::uint64_t largest_;
-  ByteSet bytes_;
-  std::vector<std::uint8_t> table_;  // 1 at the distance of a value from the smallest; may be empty
-};
-
-}  // namespace
-
-ExceptionList ExceptionList::find(const Elements& chunk, std::span<const Symbol> symbols) {
+ExceptionList ExceptionList::find(const Elements& chunk, const KnownValues& known) {
   constexpr std::size_t kBlock = 8192;
   std::uint8_t narrow[kBlock];
   ExceptionList list(chunk.dtype);
-  const KnownValues known(symbols, chunk.dtype);
   for (std::size_t begin = 0; begin < chunk.count; begin += kBlock) {
     const Elements block = chunk.slice(begin, std::min(begin + kBlock, chunk.count));
     const bool are_bytes = block.width() == 1;
-    const bool is_narrow = are_bytes || known.fit_bytes(key_range(block));
-    if (is_narrow && !are_bytes) {
-      kernels().bytes.narrow(block.data, block.count, block.width(), 0, narrow);
+    if (!are_bytes && !known.fit_bytes(key_range(block))) {
+      with_width(block.dtype, [&]<typename T>() {
+        for (std::size_t i = 0; i < block.count; ++i) {
+          if (!known.has(to_key(load<T>(block, i), block.dtype))) list.add(chunk, begin + i);
+        }
+      });
+      continue;
     }
+    if (!are_bytes) kernels().bytes.narrow(block.data, block.count, block.width(), 0, narrow);
     const std::uint8_t* const bytes = are_bytes ? block.data : narrow;
-    for (std::size_t i = 0; i < block.count; ++i) {
-      if (is_narrow) {
-        i += kernels().bytes.find_outside(&known.bytes(), bytes + i, block.count - i);
-        if (i == block.count) break;
-      } else if (with_width(block.dtype, [&]<typename T>() {
-                   return known.has(to_key(load<T>(block, i), block.dtype));
-                 })) {
-        continue;
-      }
+    for (std::size_t i = 0;; ++i) {
+      i += kernels().bytes.find_outside(&known.bytes(), bytes + i, block.count - i);
+      if (i == block.count) break;
       list.add(chunk, begin + i);
     }
   }

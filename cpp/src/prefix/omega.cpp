@@ -9,9 +9,7 @@ namespace {
 
 /// The lowest `count` bits in reverse order: the first bit of a group is its highest.
 std::uint64_t reverse(std::uint64_t bits, unsigned count) {
-  std::uint64_t reversed = 0;
-  for (unsigned i = 0; i < count; ++i) reversed |= (bits >> i & 1) << (count - 1 - i);
-  return reversed;
+  return count == 0 ? 0 : reverse_bits(bits) >> (64 - count);
 }
 
 unsigned width(std::uint64_t n) { return static_cast<unsigned>(std::bit_width(n)); }
@@ -34,6 +32,25 @@ std::array<SmallOmega, kSmallOmegas> make_small_omegas() {
     words[n].length = static_cast<std::uint32_t>(writer.bit_count());
   }
   return words;
+}
+
+std::array<SmallOmega, 65> make_omega_groups() {
+  std::array<SmallOmega, 65> groups{};
+  for (std::uint64_t n = 1; n < groups.size(); ++n) {
+    groups[n] = {kSmallOmega[n].bits, kSmallOmega[n].length - 1};
+  }
+  return groups;
+}
+
+std::array<OmegaStart, 1u << kOmegaStartBits> make_omega_start() {
+  std::array<OmegaStart, 1u << kOmegaStartBits> starts{};
+  for (std::uint64_t bits = 0; bits < starts.size(); ++bits) {
+    const unsigned second = 2 + static_cast<unsigned>(reverse(bits, 2) & 1);  // the first group, 1x
+    const unsigned digits = second + 1;
+    starts[bits] = {static_cast<std::uint8_t>(2 + digits),
+                    static_cast<std::uint8_t>(1 + reverse(bits >> 2, digits))};
+  }
+  return starts;
 }
 
 std::array<std::uint16_t, 1u << kOmegaLookupBits> make_omega_lookup() {
@@ -68,6 +85,8 @@ Wide read_groups(BitReader& reader) {
 }  // namespace
 
 const std::array<SmallOmega, kSmallOmegas> kSmallOmega = make_small_omegas();
+const std::array<SmallOmega, 65> kOmegaGroups = make_omega_groups();
+const std::array<OmegaStart, 1u << kOmegaStartBits> kOmegaStart = make_omega_start();
 const std::array<std::uint16_t, 1u << kOmegaLookupBits> kOmegaLookup = make_omega_lookup();
 
 BitWriter write_large_omega(BitWriter writer, std::uint64_t n) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 
 #include "base/bit_io.hpp"
@@ -15,6 +16,23 @@ struct SmallOmega {
 };
 inline constexpr std::uint64_t kSmallOmegas = 1024;
 extern const std::array<SmallOmega, kSmallOmegas> kSmallOmega;
+
+/// The groups of the numbers up to 64, without the closing 0. A number of d + 1 digits begins with
+/// the groups of d; its digits follow.
+extern const std::array<SmallOmega, 65> kOmegaGroups;
+
+/// The bits of x in reverse order.
+constexpr std::uint64_t reverse_bits(std::uint64_t x) {
+  const auto swap = [&](unsigned distance, std::uint64_t mask) {
+    x = (x & mask) << distance | (x >> distance & mask);
+  };
+  swap(1, 0x5555555555555555);
+  swap(2, 0x3333333333333333);
+  swap(4, 0x0F0F0F0F0F0F0F0F);
+  swap(8, 0x00FF00FF00FF00FF);
+  swap(16, 0x0000FFFF0000FFFF);
+  return x << 32 | x >> 32;
+}
 
 // The rare cases take writers and readers by value and return them: an object whose address is
 // known elsewhere cannot stay in registers in the loops that use it.
@@ -34,6 +52,34 @@ inline void write_omega(BitWriter& writer, std::uint64_t n) {
 inline constexpr unsigned kOmegaLookupBits = 12;
 extern const std::array<std::uint16_t, 1u << kOmegaLookupBits> kOmegaLookup;
 
+/// Indexed by the next 6 bits, if they begin a code word that is not in kOmegaLookup: the length of
+/// its first two groups, and the number of digits of the third.
+struct OmegaStart {
+  std::uint8_t length;
+  std::uint8_t digits;
+};
+inline constexpr unsigned kOmegaStartBits = 6;
+extern const std::array<OmegaStart, 1u << kOmegaStartBits> kOmegaStart;
+
+struct OmegaFound {
+  std::uint64_t n;
+  unsigned length;  // of the code word
+};
+
+/// Finds the number whose code word comes first in the lowest 56 bits and is not in kOmegaLookup.
+/// The length is 0 if the code word may be longer, or the number larger than 2^64.
+inline OmegaFound find_omega(std::uint64_t bits) {
+  unsigned used = kOmegaStart[bits & (kOmegaStart.size() - 1)].length;
+  std::uint64_t digits = kOmegaStart[bits & (kOmegaStart.size() - 1)].digits;
+  while (used + digits < 56) {
+    const std::uint64_t n = reverse_bits(bits >> used) >> (64 - digits);
+    used += static_cast<unsigned>(digits);
+    if ((bits >> used & 1) == 0) return {n, used + 1};
+    digits = n + 1;
+  }
+  return {0, 0};
+}
+
 struct OmegaRead {
   BitReader reader;
   std::uint64_t n;
@@ -42,8 +88,13 @@ OmegaRead read_large_omega(BitReader reader);
 
 /// Reads the code word of a number below 2^64. Throws CorruptFrameError for a larger one.
 inline std::uint64_t read_omega(BitReader& reader) {
-  const std::uint16_t entry = kOmegaLookup[reader.peek() & (kOmegaLookup.size() - 1)];
+  const std::uint64_t bits = reader.peek();
+  const std::uint16_t entry = kOmegaLookup[bits & (kOmegaLookup.size() - 1)];
   if (entry == 0) {
+    if (const OmegaFound found = find_omega(bits); found.length != 0) {
+      reader.skip(found.length);
+      return found.n;
+    }
     const OmegaRead read = read_large_omega(reader);
     reader = read.reader;
     return read.n;
@@ -73,7 +124,16 @@ inline void write_mapped_run(BitWriter& writer, MappedValue value, std::uint64_t
   if (value.magnitude < kSmallOmegas / 2 && run < kSmallOmegas) {
     return write_both(writer, kSmallOmega[n], kSmallOmega[run]);
   }
-  writer = write_large_mapped(writer, value);
+  constexpr std::uint64_t kOneStep = std::uint64_t{1} << 40;  // fewer than 56 bits
+  if (value.magnitude == 0 || value.magnitude >= kOneStep) {
+    writer = write_large_mapped(writer, value);
+  } else {
+    const auto digits = static_cast<unsigned>(std::bit_width(value.magnitude));
+    const SmallOmega groups = kOmegaGroups[digits];
+    const std::uint64_t bits = reverse_bits(value.magnitude) >> (64 - digits) |
+                               std::uint64_t{value.non_negative} << digits;
+    writer.put(groups.bits | bits << groups.length, groups.length + digits + 2);
+  }
   write_omega(writer, run);
 }
 struct MappedRead {
@@ -83,8 +143,13 @@ struct MappedRead {
 MappedRead read_large_mapped(BitReader reader);
 
 inline MappedValue read_mapped(BitReader& reader) {
-  const std::uint16_t entry = kOmegaLookup[reader.peek() & (kOmegaLookup.size() - 1)];
+  const std::uint64_t bits = reader.peek();
+  const std::uint16_t entry = kOmegaLookup[bits & (kOmegaLookup.size() - 1)];
   if (entry == 0) {
+    if (const OmegaFound found = find_omega(bits); found.length != 0) {
+      reader.skip(found.length);
+      return {found.n >> 1, (found.n & 1) != 0};
+    }
     const MappedRead read = read_large_mapped(reader);
     reader = read.reader;
     return read.value;

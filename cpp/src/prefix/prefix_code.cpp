@@ -27,6 +27,20 @@ unsigned worthwhile_bits(std::uint64_t symbols) {
       std::clamp(static_cast<std::uint64_t>(std::bit_width(symbols / 32)), kFewest, kMost));
 }
 
+/// Like worthwhile_bits(), for codes of more symbols than bytes can number, which are read word by
+/// word: wider tables, though not in the fastest cache, beat code words that are not in the table.
+unsigned worthwhile_wide_bits(std::span<const std::uint8_t> lengths, std::uint64_t symbols) {
+  constexpr unsigned kMostWide = 16;
+  constexpr double kFewLong = 1.0 / 16;  // share of the code words that may be longer
+  double share[kMaxCodeLength + 1] = {};
+  for (const unsigned length : lengths) share[length] += std::ldexp(1.0, -static_cast<int>(length));
+  double longer = 0;
+  unsigned bits = kMaxCodeLength;
+  for (; bits > kLookupBits && longer + share[bits] < kFewLong; --bits) longer += share[bits];
+  const auto affordable = static_cast<unsigned>(std::bit_width(symbols / 8));
+  return std::clamp(std::min(bits, affordable), worthwhile_bits(symbols), kMostWide);
+}
+
 }  // namespace
 
 PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, ExpectedWords to_read)
@@ -44,7 +58,10 @@ PrefixCode::PrefixCode(std::vector<std::uint8_t> lengths, ExpectedWords to_read)
     throw CorruptFrameError("code book is not a complete prefix code: its Kraft sum is not 1");
   }
   assign_words();
-  if (to_read != kNeverRead) make_lookup();
+  if (to_read == kNeverRead) return;
+  constexpr std::size_t kBytes = 256;
+  if (size() > kBytes) lookup_bits_ = worthwhile_wide_bits(lengths_, to_read);
+  make_lookup();
 }
 
 void PrefixCode::assign_words() {
@@ -86,8 +103,9 @@ void PrefixCode::make_lookup() {
 
 std::uint32_t PrefixCode::read_long(std::uint64_t bits, unsigned& length) const {
   const std::uint32_t aligned = reverse_bits(static_cast<std::uint32_t>(bits & 0xFFFFFF), 24);
-  length = lookup_bits_ + 1;
-  while (length < max_length_ && aligned >= limit_[length]) ++length;
+  // A sum has no branch that the processor could guess wrong.
+  length = 0;
+  for (unsigned l = 0; l < kMaxCodeLength; ++l) length += aligned >= limit_[l];
   return order_[offset_[length] + (aligned >> (kMaxCodeLength - length))];
 }
 

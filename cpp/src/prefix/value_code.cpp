@@ -5,8 +5,8 @@
 #include "gradwire/error.hpp"
 #include "prefix/code_lengths.hpp"
 #include "prefix/exception_list.hpp"
+#include "prefix/key_index.hpp"
 #include "prefix/streams.hpp"
-#include "prefix/symbol_map.hpp"
 
 namespace gradwire {
 namespace {
@@ -28,26 +28,25 @@ class ValueEncoder final : public Encoder {
  public:
   ValueEncoder(const ChunkedArray& array, CodeBook book, Exceptions exceptions,
                std::span<const std::uint64_t> weights, Layouts layouts)
-      : exceptions_(exceptions),
-        book_(std::move(book)),
+      : book_(std::move(book)),
         book_bytes_(write_code_book(book_, array.elements.dtype, Runs::kNone)),
         code_(book_.lengths, PrefixCode::kNeverRead) {
     const DType dtype = array.elements.dtype;
     if (is_narrow(book_)) {
       bytes_.emplace(code_, low_bytes(book_, dtype), weights, array.elements.count, layouts);
     } else {
-      for (std::size_t i = 0; i < book_.symbols.size(); ++i) index_[book_.symbols[i]] = i;
+      index_ = KeyIndex(book_.symbols);
     }
+    if (exceptions == Exceptions::kListed) known_.emplace(book_.symbols, dtype);
   }
 
   std::span<const std::uint8_t> code_book() const override { return book_bytes_; }
   Layout layout() const override { return bytes_ ? bytes_->layout() : Layout::kClassic; }
 
   EncodedChunk encode(const Elements& chunk, std::span<std::uint8_t> out) const override {
-    if (exceptions_ == Exceptions::kNone) return encode_values(chunk, out);
+    if (!known_) return encode_values(chunk, out);
     std::uint64_t list_bits = 0;
-    const std::vector<std::uint8_t> list =
-        ExceptionList::find(chunk, book_.symbols).bytes(list_bits);
+    const std::vector<std::uint8_t> list = ExceptionList::find(chunk, *known_).bytes(list_bits);
     return encode_after_prefix(list, list_bits, out, [&](std::span<std::uint8_t> rest) {
       return encode_values(chunk, rest);
     });
@@ -71,21 +70,23 @@ class ValueEncoder final : public Encoder {
   std::uint64_t encode_wide(const Elements& part, std::span<std::uint8_t> out) const {
     BitWriter writer(out);
     with_width(part.dtype, [&]<typename T>() {
-      for (std::size_t i = 0; i < part.count; ++i) {
-        const std::uint64_t* symbol = index_.find({to_key(load<T>(part, i), part.dtype), 1});
-        code_.write(writer, symbol ? *symbol : 0);
-      }
+      for_each_run<T>(part, [&](std::size_t first, std::uint64_t run) {
+        const std::uint32_t found = index_.find(to_key(load<T>(part, first), part.dtype));
+        const std::size_t symbol = found == KeyIndex::kNone ? 0 : found;
+        code_.write(writer, symbol);
+        if (run > 1) writer.put_copies(code_.word(symbol), code_.length(symbol), run - 1);
+      });
     });
     writer.finish();
     return writer.bit_count();
   }
 
-  Exceptions exceptions_;
   CodeBook book_;
   std::vector<std::uint8_t> book_bytes_;
   PrefixCode code_;
   std::optional<ByteEncoder> bytes_;  // for narrow books
-  SymbolMap index_;                   // for wide books
+  KeyIndex index_;                    // for wide books
+  std::optional<KnownValues> known_;  // if there may be exceptions
 };
 
 class ValueDecoder final : public Decoder {
@@ -99,9 +100,17 @@ class ValueDecoder final : public Decoder {
     if (book_.has_escape) throw CorruptFrameError("a code book of values must not have an escape");
     if (is_narrow(book_)) {
       bytes_.emplace(code_, low_bytes(book_, dtype_), array.layout, array.count);
-    } else if (array.layout == Layout::kPivot) {
+      return;
+    }
+    if (array.layout == Layout::kPivot) {
       throw CorruptFrameError(
           "a code book whose values lie more than 255 apart does not fit the pivot layout");
+    }
+    const std::size_t width = item_size(dtype_);
+    values_.resize(book_.symbols.size() * width);
+    for (std::size_t i = 0; i < book_.symbols.size(); ++i) {
+      const std::uint64_t bits = from_key(book_.symbols[i].key, dtype_);
+      std::memcpy(&values_[i * width], &bits, width);
     }
   }
 
@@ -122,7 +131,7 @@ class ValueDecoder final : public Decoder {
                      std::uint8_t* out, std::size_t count) const {
     if (!bytes_) {
       const auto parts = read_streams(payload, count);
-      for (std::size_t s = 0; s < parts.size(); ++s) decode_wide(parts[s], s, out, count);
+      with_width(dtype_, [&]<typename T>() { decode_wide<T>(parts, out, count); });
     } else if (item_size(dtype_) == 1) {
       bytes_->decode(payload, readable_end, out, count);
     } else {
@@ -132,18 +141,29 @@ class ValueDecoder final : public Decoder {
     }
   }
 
-  void decode_wide(std::span<const std::uint8_t> part, std::size_t stream, std::uint8_t* out,
+  /// Reads one code word of each stream in turn, so that none waits for the one before it.
+  template <typename T>
+  void decode_wide(std::span<const std::span<const std::uint8_t>> parts, std::uint8_t* out,
                    std::size_t count) const {
-    BitReader reader(part);
-    with_width(dtype_, [&]<typename T>() {
-      const std::size_t end = stream_begin(count, stream + 1);
-      for (std::size_t i = stream_begin(count, stream); i < end; ++i) {
-        const T bits = static_cast<T>(from_key(book_.symbols[code_.read(reader)].key, dtype_));
-        std::memcpy(out + i * sizeof(T), &bits, sizeof(T));
+    std::vector<BitReader> readers(parts.begin(), parts.end());
+    const auto read = [&](std::size_t s, std::size_t i) {
+      const std::size_t symbol = code_.read(readers[s]);
+      std::memcpy(out + i * sizeof(T), &values_[symbol * sizeof(T)], sizeof(T));
+    };
+    const auto size = [&](std::size_t s) {
+      return stream_begin(count, s + 1) - stream_begin(count, s);
+    };
+    const std::size_t shared =
+        parts.size() == kMaxStreams ? std::min(size(0), size(kMaxStreams - 1)) : 0;
+    for (std::size_t i = 0; i < shared; ++i) {
+      for (std::size_t s = 0; s < kMaxStreams; ++s) read(s, stream_begin(count, s) + i);
+    }
+    for (std::size_t s = 0; s < parts.size(); ++s) {
+      const std::size_t end = stream_begin(count, s + 1);
+      for (std::size_t i = stream_begin(count, s) + shared; i < end; ++i) read(s, i);
+      if (readers[s].overrun() || !readers[s].at_end()) {
+        throw CorruptFrameError("the code words of a stream do not end where the stream ends");
       }
-    });
-    if (reader.overrun() || !reader.at_end()) {
-      throw CorruptFrameError("the code words of a stream do not end where the stream ends");
     }
   }
 
@@ -152,6 +172,7 @@ class ValueDecoder final : public Decoder {
   CodeBook book_;
   PrefixCode code_;
   std::optional<ByteDecoder> bytes_;  // for narrow books
+  std::vector<std::uint8_t> values_;  // for wide books: the elements that symbols stand for
 };
 
 /// Many narrow elements are decoded by lookups of kLookupBits and gain most from short code words;

@@ -38,6 +38,10 @@ std::optional<std::vector<ValueCount>> count_values(const ChunkedArray& array);
 struct Sample {
   std::vector<ValueCount> values;  ///< ascending
   bool complete;                   ///< whether all elements were read
+
+  /// The estimated share of elements whose value is not in the sample: that of the values seen once
+  /// (Good, Biometrika 40, 1953).
+  double unseen_share() const;
 };
 std::optional<Sample> sample_values(const ChunkedArray& array, const Options& options);
 

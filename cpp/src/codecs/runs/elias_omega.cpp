@@ -105,9 +105,9 @@ class EliasEncoder final : public Encoder {
   const RunWords& words_;
 };
 
-/// One or two short runs of bytes, by the next kRunsLookupBits bits: length of their code words |
-/// first run << 4 | second run << 9 | first byte << 16 | second byte << 24. 0 if the first run has
-/// longer code words or a larger value.
+/// One or two short runs of small values, by the next kRunsLookupBits bits: length of their code
+/// words | first run << 4 | second run << 9 | first byte << 16 | second byte << 24. 0 if the first
+/// run has longer code words or a larger value.
 constexpr unsigned kRunsLookupBits = 12;
 using RunsLookup = std::array<std::uint32_t, 1u << kRunsLookupBits>;
 
@@ -117,9 +117,10 @@ struct OneRun {
   std::uint32_t byte = 0;
 };
 
-/// The run whose code words come first in the lowest `available` bits.
-OneRun first_run(std::uint32_t bits, unsigned available) {
-  constexpr std::uint32_t kMaxNumber = 255;  // mapped from 127; only -128 has a larger one
+/// The run whose code words come first in the lowest `available` bits. Values are not negative if
+/// the type is unsigned.
+OneRun first_run(std::uint32_t bits, unsigned available, bool is_signed) {
+  constexpr std::uint32_t kMaxNumber = 255;  // mapped from 127
   const auto number = [&](OneRun& found) -> std::uint32_t {
     const std::uint32_t entry = kOmegaLookup[bits & (kOmegaLookup.size() - 1)];
     const std::uint32_t length = entry & 255;
@@ -132,28 +133,45 @@ OneRun first_run(std::uint32_t bits, unsigned available) {
   const std::uint32_t mapped = number(found);
   found.run = mapped == 0 ? 0 : number(found);
   if (mapped > kMaxNumber || found.run == 0 || found.run >= kShortRun) return {};
+  if (!is_signed && mapped % 2 == 0) return {};
   const std::uint32_t magnitude = mapped / 2;
   found.byte = (mapped & 1 ? magnitude : 0 - magnitude) & 255;
   return found;
 }
 
-RunsLookup make_runs_lookup() {
+RunsLookup make_runs_lookup(bool is_signed) {
   RunsLookup table{};
   for (std::uint32_t bits = 0; bits < table.size(); ++bits) {
-    const OneRun first = first_run(bits, kRunsLookupBits);
+    const OneRun first = first_run(bits, kRunsLookupBits, is_signed);
     if (first.length == 0) continue;
-    const OneRun second = first_run(bits >> first.length, kRunsLookupBits - first.length);
+    const OneRun second =
+        first_run(bits >> first.length, kRunsLookupBits - first.length, is_signed);
     table[bits] = (first.length + second.length) | first.run << 4 | second.run << 9 |
                   first.byte << 16 | second.byte << 24;
   }
   return table;
 }
 
-/// Decodes runs of signed bytes as long as they are short and far from the end.
-void fill_short_runs(BitReader& shared, RunFill<std::uint8_t>& fill) {
-  static const RunsLookup lookup = make_runs_lookup();
+const RunsLookup& runs_lookup(DType dtype) {
+  static const RunsLookup of_signed = make_runs_lookup(true);
+  static const RunsLookup of_unsigned = make_runs_lookup(false);
+  return is_signed(dtype) ? of_signed : of_unsigned;
+}
+
+/// Decodes runs as long as they are short, of small values, and far from the end. Always inline, so
+/// that reader and fill can stay in registers.
+template <typename T>
+[[gnu::always_inline]] inline void fill_short_runs(const RunsLookup& lookup, BitReader& reader,
+                                                   RunFill<T>& fill) {
   constexpr unsigned kLooks = 4;  // lookups of 12 bits each, out of the 56 that peek() returns
-  BitReader reader = shared;
+  const auto put = [&](std::uint32_t byte, std::uint32_t run) {
+    const T value = static_cast<T>(static_cast<std::int8_t>(byte));
+    if constexpr (RunFill<T>::kShort >= kShortRun) {
+      fill.put_short(value, run);
+    } else {
+      fill.put(value, run);
+    }
+  };
   std::uint32_t entry = 1;
   while (entry != 0 && fill.left() >= 2 * kLooks * kShortRun && !reader.overrun()) {
     std::uint64_t window = reader.peek();
@@ -161,19 +179,18 @@ void fill_short_runs(BitReader& shared, RunFill<std::uint8_t>& fill) {
     for (unsigned k = 0; k < kLooks; ++k) {
       entry = lookup[window & (lookup.size() - 1)];
       if (entry == 0) break;
-      fill.put_short(static_cast<std::uint8_t>(entry >> 16), entry >> 4 & 31);
-      fill.put_short(static_cast<std::uint8_t>(entry >> 24), entry >> 9 & 31);
+      put(entry >> 16 & 255, entry >> 4 & 31);
+      put(entry >> 24, entry >> 9 & 31);
       window >>= entry & 15;
       used += entry & 15;
     }
     reader.skip(used);
   }
-  shared = reader;
 }
 
 class EliasDecoder final : public Decoder {
  public:
-  explicit EliasDecoder(DType dtype) : dtype_(dtype) {}
+  explicit EliasDecoder(DType dtype) : dtype_(dtype), lookup_(runs_lookup(dtype)) {}
 
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t*, std::uint8_t* out,
               std::size_t count) const override {
@@ -181,9 +198,7 @@ class EliasDecoder final : public Decoder {
       BitReader reader(payload);
       RunFill<T> fill(out, count);
       while (!fill.done()) {
-        if constexpr (sizeof(T) == 1) {
-          if (is_signed(dtype_)) fill_short_runs(reader, fill);
-        }
+        fill_short_runs(lookup_, reader, fill);
         const T value = from_mapped<T>(read_mapped(reader), dtype_);
         fill.put(value, read_omega(reader));
         if (reader.overrun()) break;
@@ -194,6 +209,7 @@ class EliasDecoder final : public Decoder {
 
  private:
   DType dtype_;
+  const RunsLookup& lookup_;
 };
 
 }  // namespace

@@ -12,10 +12,11 @@ RunIndex::RunIndex(std::span<const Symbol> symbols, std::uint64_t max_run, DType
   if (range.fits_a_byte()) {
     make_direct(symbols);
   } else {
-    numbers_.reserve(symbols.size());
+    single_ = KeyIndex(symbols);
   }
   for (std::size_t i = 0; i < symbols.size(); ++i) {
-    if (symbols[i].run >= direct_runs_) numbers_[symbols[i]] = i;
+    const bool is_found = direct_runs_ > 0 ? symbols[i].run < direct_runs_ : symbols[i].run == 1;
+    if (!is_found) numbers_[symbols[i]] = i;
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/elements.hpp"
 #include "codecs/runs/byte_runs.hpp"
+#include "prefix/key_index.hpp"
 #include "prefix/symbol_map.hpp"
 #include "prefix/value_counts.hpp"
 
@@ -28,8 +29,12 @@ class RunIndex {
                                                      Rare&& rare) const {
     if (!range_.fits_a_byte()) {
       with_width(dtype_, [&]<typename T>() {
-        for_each_run<T>(
-            chunk, [&](std::size_t first, std::uint64_t run) { rare(load<T>(chunk, first), run); });
+        for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
+          const std::uint64_t bits = load<T>(chunk, first);
+          cut(
+              bits, run, [&](std::uint32_t number) { put(number, 1); },
+              [&](std::uint64_t part) { rare(bits, part); });
+        });
       });
       return;
     }
@@ -76,6 +81,10 @@ class RunIndex {
       const std::uint32_t entry = direct_[run << column_bits_ | column_of_[bits & 255]];
       return (entry & 255) == 1 ? std::optional(entry >> 8) : std::nullopt;
     }
+    if (run == 1) {
+      const std::uint32_t number = single_.find(to_key(bits, dtype_));
+      return number != KeyIndex::kNone ? std::optional(number) : std::nullopt;
+    }
     const std::uint64_t* const number = numbers_.find({to_key(bits, dtype_), run});
     return number != nullptr ? std::optional(static_cast<std::uint32_t>(*number)) : std::nullopt;
   }
@@ -91,7 +100,8 @@ class RunIndex {
   std::uint64_t max_run_;
   DType dtype_;
   KeyRange range_;
-  SymbolMap numbers_;  // numbers of the symbols that are not in direct_
+  KeyIndex single_;    // of the symbols that stand for one element, if direct_ is empty
+  SymbolMap numbers_;  // of the symbols that are in neither of the two
   // A table for short runs of narrow values: number << 8 | copies, or 0 if there is no symbol. It
   // has a row for each run length, because most runs are short, and a column for each value.
   std::uint64_t direct_runs_ = 0;

@@ -29,18 +29,31 @@ struct PairCount {
 constexpr std::uint64_t kDirectRuns = 64;
 constexpr std::size_t kDirectSize = kDirectRuns * 256;
 
+/// Elements of a wide range are counted in a table by their keys if they are no run and the table
+/// is not larger than this, in entries for each element and in all.
+constexpr std::uint64_t kSinglesPerElement = 4;
+constexpr std::uint64_t kMostSingles = std::uint64_t{1} << 18;
+
 /// Counts (value, run) pairs of one chunk at a time.
 class PairCounter {
  public:
-  /// `range`: of the keys. `direct`: whether to use direct tables; the range must then fit a byte.
-  PairCounter(DType dtype, KeyRange range, bool direct)
-      : dtype_(dtype), range_(range), direct_(direct ? 2 * kDirectSize : 0) {}
+  /// `range`: of the keys. `elements`: those of the whole array.
+  PairCounter(DType dtype, KeyRange range, std::uint64_t elements) : dtype_(dtype), range_(range) {
+    const std::uint64_t last = range.largest - range.smallest;
+    if (range.fits_a_byte()) {
+      if (elements >= kDirectSize) direct_.resize(2 * kDirectSize);
+    } else if (last < std::min(kMostSingles, kSinglesPerElement * elements)) {
+      singles_.resize(static_cast<std::size_t>(last) + 1);
+    }
+  }
 
   void add(const Elements& chunk) {
     if (direct_.empty()) {
       with_width(dtype_, [&]<typename T>() {
         for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-          ++map_[{to_key(load<T>(chunk, first), dtype_), run}];
+          const std::uint64_t key = to_key(load<T>(chunk, first), dtype_);
+          const std::uint64_t place = key - range_.smallest;
+          ++(run == 1 && place < singles_.size() ? singles_[place] : map_[{key, run}]);
         });
       });
       return;
@@ -54,6 +67,7 @@ class PairCounter {
 
   void add(const PairCounter& other) {
     for (std::size_t i = 0; i < direct_.size(); ++i) direct_[i] += other.direct_[i];
+    for (std::size_t i = 0; i < singles_.size(); ++i) singles_[i] += other.singles_[i];
     other.map_.for_each([&](const Symbol& pair, std::uint64_t n) { map_[pair] += n; });
   }
 
@@ -64,6 +78,9 @@ class PairCounter {
       if (count == 0) continue;
       const Symbol pair{whole_key(static_cast<std::uint8_t>(i)), i / 256};
       all.push_back({pair, count});
+    }
+    for (std::size_t i = 0; i < singles_.size(); ++i) {
+      if (singles_[i] != 0) all.push_back({{range_.smallest + i, 1}, singles_[i]});
     }
     map_.for_each([&](const Symbol& pair, std::uint64_t n) { all.push_back({pair, n}); });
     return all;
@@ -90,6 +107,7 @@ class PairCounter {
   DType dtype_;
   KeyRange range_;
   std::vector<std::uint64_t> direct_;
+  std::vector<std::uint64_t> singles_;
   SymbolMap map_;
 };
 
@@ -100,20 +118,24 @@ double escaped_bits(const Symbol& pair, DType dtype) {
 }
 constexpr double kBookBits = 7;  // estimated bits of a pair in the code book
 
-/// Keeps the pairs that are worth their place in the book; returns the number of runs of all
-/// others.
+/// Keeps the pairs that are worth their place in the book, by descending count; returns the number
+/// of runs of all others.
 std::uint64_t drop_rare(std::vector<PairCount>& pairs, DType dtype) {
   std::uint64_t runs = 0;
   for (const PairCount& p : pairs) runs += p.count;
-  std::sort(pairs.begin(), pairs.end(), [](const PairCount& a, const PairCount& b) {
+  const auto is_before = [](const PairCount& a, const PairCount& b) {
     return a.count != b.count ? a.count > b.count : a.pair < b.pair;
-  });
+  };
+  if (pairs.size() > kMaxPairs) {
+    std::nth_element(pairs.begin(), pairs.begin() + kMaxPairs, pairs.end(), is_before);
+    pairs.resize(kMaxPairs);
+  }
   const auto rare = [&](const PairCount& p) {
     const double own = std::log2(static_cast<double>(runs) / static_cast<double>(p.count));
     return static_cast<double>(p.count) * (escaped_bits(p.pair, dtype) - own) < kBookBits;
   };
-  if (pairs.size() > kMaxPairs) pairs.resize(kMaxPairs);
   std::erase_if(pairs, rare);
+  std::sort(pairs.begin(), pairs.end(), is_before);
   std::uint64_t kept = 0;
   for (const PairCount& p : pairs) kept += p.count;
   return runs - kept;
@@ -146,11 +168,10 @@ std::uint64_t drop_beyond_tokens(std::vector<PairCount>& pairs, bool has_escape,
 std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options&) {
   const DType dtype = array.elements.dtype;
   const KeyRange range = key_range(array);
-  const bool direct = range.fits_a_byte() && array.elements.count >= kDirectSize;
   std::mutex mutex;
   std::optional<PairCounter> total;
   array.for_each_chunk([&](std::size_t, const Elements& chunk) {
-    PairCounter counter(dtype, range, direct);
+    PairCounter counter(dtype, range, array.elements.count);
     counter.add(chunk);
     const std::lock_guard lock(mutex);
     if (total) {

@@ -69,7 +69,6 @@ std::uint64_t useful_run(std::uint64_t max_run, std::uint64_t count, double p0,
 struct SampleSize {
   double all = 0;
   double zeros = 0;
-  double seen_once = 0;  // elements whose value no other element has
 };
 
 SampleSize size_of(const Sample& sample, std::uint64_t zero_key) {
@@ -77,7 +76,6 @@ SampleSize size_of(const Sample& sample, std::uint64_t zero_key) {
   for (const ValueCount& value : sample.values) {
     const auto count = static_cast<double>(value.count);
     size.all += count;
-    if (value.count == 1) size.seen_once += 1;
     if (value.key == zero_key) size.zeros = count;
   }
   return size;
@@ -108,11 +106,9 @@ std::unique_ptr<Encoder> make_encoder(const ChunkedArray& array, const Options& 
       book.add({value.key, 1}, share);
     }
   }
-  // The share of elements with values seen once estimates that of elements with unseen values
-  // (Good, Biometrika 40, 1953).
   if (!sample->complete) {
     model.escape_weight = static_cast<std::uint64_t>(
-        std::max(Weights::kFloor, size.seen_once / size.all * Weights::kOne));
+        std::max(Weights::kFloor, sample->unseen_share() * Weights::kOne));
   }
   model.expected =
       static_cast<std::uint64_t>(book.per_element() * static_cast<double>(array.elements.count));
