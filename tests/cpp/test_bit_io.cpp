@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <random>
+#include <vector>
 
 #include "base/bit_io.hpp"
 
@@ -77,4 +78,23 @@ TEST_CASE("the end is exact") {
   BitReader other(dirty);
   other.get(4);
   CHECK_FALSE(other.at_end());  // a fill bit is not zero
+}
+
+TEST_CASE("copies are written like single words") {
+  for (const unsigned count : {0u, 1u, 3u, 7u, 12u, 24u, 28u}) {
+    const std::uint64_t word = low_bits(0x5A5A5A5, count);
+    for (const std::uint64_t copies : {0u, 1u, 2u, 5u, 56u, 57u, 300u}) {
+      std::vector<std::uint8_t> wanted(1200);
+      std::vector<std::uint8_t> found(1200);
+      BitWriter one_by_one(wanted);
+      BitWriter at_once(found);
+      one_by_one.put(1, 1);
+      at_once.put(1, 1);
+      for (std::uint64_t i = 0; i < copies; ++i) one_by_one.put(word, count);
+      at_once.put_copies(word, count, copies);
+      CHECK(at_once.bit_count() == one_by_one.bit_count());
+      CHECK(at_once.finish() == one_by_one.finish());
+      CHECK(found == wanted);
+    }
+  }
 }

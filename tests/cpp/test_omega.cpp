@@ -52,6 +52,24 @@ TEST_CASE("numbers of every size come back") {
   }
 }
 
+TEST_CASE("numbers are read as the code word is defined, also where it is cut off") {
+  for (std::uint64_t i = 1; i < 60'000; ++i) {
+    const std::uint64_t n = i < 40'000 ? i : i * 0x9E3779B97F4A7C15 >> (i % 60) | 1;
+    std::uint8_t bytes[32] = {};
+    BitWriter writer(bytes);
+    write_omega(writer, n);
+    const std::size_t size = writer.finish();
+    for (std::size_t cut = 0; cut < 2; ++cut) {
+      BitReader reader({bytes, size - cut});
+      const OmegaRead wanted = read_large_omega(reader);  // bit by bit
+      REQUIRE(read_omega(reader) == wanted.n);
+      REQUIRE(reader.overrun() == wanted.reader.overrun());
+      if (cut == 0) REQUIRE(reader.at_end());
+      if (cut == 0) REQUIRE(wanted.n == n);
+    }
+  }
+}
+
 TEST_CASE("mapped values, the extremes of 64 bits included") {
   const auto mapped = [](MappedValue value) {
     return written([&](BitWriter& writer) { write_mapped_run(writer, value, 1); });
@@ -61,8 +79,14 @@ TEST_CASE("mapped values, the extremes of 64 bits included") {
   CHECK(mapped({1, true}) == "1100");
   CHECK(mapped({2, false}) == "1010000");
   const std::uint64_t top = std::uint64_t{1} << 63;
-  for (const MappedValue value :
-       {MappedValue{top, false}, {top - 1, true}, {~std::uint64_t{0}, true}, {5000, false}}) {
+  for (const MappedValue value : {MappedValue{top, false},
+                                  {top - 1, true},
+                                  {~std::uint64_t{0}, true},
+                                  {5000, false},
+                                  {511, true},
+                                  {512, false},
+                                  {(1ull << 40) - 1, true},
+                                  {1ull << 40, true}}) {
     std::uint8_t bytes[40] = {};
     BitWriter writer(bytes);
     write_mapped_run(writer, value, 77);

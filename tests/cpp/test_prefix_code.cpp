@@ -117,3 +117,25 @@ TEST_CASE("words up to the longest come back") {
     CHECK(reader.at_end());
   }
 }
+
+TEST_CASE("words of all lengths are read back, whatever the size of the table") {
+  for (const std::size_t symbols : {20u, 256u, 257u, 3000u, 60'000u}) {
+    std::vector<std::uint64_t> weights;
+    double w = 1e15;
+    for (std::size_t i = 0; i < symbols; ++i, w *= 0.93) {
+      weights.push_back(static_cast<std::uint64_t>(w) + 1);
+    }
+    const auto lengths = code_lengths(weights, kOptimalCode);
+    for (const ExpectedWords to_read : {100u, 100'000u, 10'000'000u}) {
+      const PrefixCode code(lengths, to_read);
+      std::vector<std::uint8_t> bytes(symbols * 3 + 8);
+      BitWriter writer(bytes);
+      for (std::size_t i = 0; i < symbols; ++i) code.write(writer, i);
+      BitReader reader({bytes.data(), writer.finish()});
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < symbols; ++i) wrong += code.read(reader) != i;
+      CHECK(wrong == 0);
+      CHECK(reader.at_end());
+    }
+  }
+}

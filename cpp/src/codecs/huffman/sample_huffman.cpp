@@ -5,6 +5,8 @@
 // three. Here unseen values have no code word: the few elements that hold one are listed as
 // exceptions.
 
+#include <cmath>
+
 #include "codecs/codec_table.hpp"
 #include "prefix/code_words.hpp"
 #include "prefix/value_code.hpp"
@@ -12,13 +14,31 @@
 
 namespace gradwire {
 
+namespace {
+
+/// Whether the list of exceptions and the code words would take more bits than the elements.
+bool is_hopeless(const Sample& sample, const Elements& array) {
+  double sampled = 0;
+  for (const ValueCount& value : sample.values) sampled += static_cast<double>(value.count);
+  double bits = 0;  // of the code word of an element
+  for (const ValueCount& value : sample.values) {
+    const double share = static_cast<double>(value.count) / sampled;
+    bits -= share * std::log2(share);
+  }
+  const double unseen = sample.unseen_share() * (1 - sampled / static_cast<double>(array.count));
+  const double width = bits_of(array.dtype);
+  return bits + unseen * (width + 1) > width;
+}
+
+}  // namespace
+
 const Codec kSampleHuffmanCodec = {
     .info = {CodecId::kSampleHuffman, "sh", "SampleHuffman"},
     .has_pivot_layout = true,
     .make_encoder = [](const ChunkedArray& array,
                        const Options& options) -> std::unique_ptr<Encoder> {
       const auto sample = sample_values(array, options);
-      if (!sample) return nullptr;
+      if (!sample || is_hopeless(*sample, array.elements)) return nullptr;
       return make_value_encoder(array, sample->values, Exceptions::kListed, Layouts::kAny);
     },
     .make_decoder =

@@ -61,9 +61,10 @@ class RunIndex {
   }
 
   /// Calls put(number) for each symbol that a run is cut into, and escape(run) for each part that
-  /// has no symbol.
+  /// has no symbol. Always inline, like for_each_symbol().
   template <typename Put, typename Escape>
-  void cut(std::uint64_t bits, std::uint64_t run, Put&& put, Escape&& escape) const {
+  [[gnu::always_inline]] inline void cut(std::uint64_t bits, std::uint64_t run, Put&& put,
+                                         Escape&& escape) const {
     const std::uint64_t most = max_run_ == 0 ? run : bits == 0 ? max_run_ : 1;
     for (; run > 0; run -= std::min(run, most)) {
       const std::uint64_t part = std::min(run, most);
