@@ -67,8 +67,9 @@ struct OmegaFound {
 };
 
 /// Finds the number whose code word comes first in the lowest 56 bits and is not in kOmegaLookup.
-/// The length is 0 if the code word may be longer, or the number larger than 2^64.
-inline OmegaFound find_omega(std::uint64_t bits) {
+/// The length is 0 if the code word may be longer, or the number larger than 2^64. Not inline: the
+/// loops that call it need its registers.
+[[gnu::noinline]] inline OmegaFound find_omega(std::uint64_t bits) {
   unsigned used = kOmegaStart[bits & (kOmegaStart.size() - 1)].length;
   std::uint64_t digits = kOmegaStart[bits & (kOmegaStart.size() - 1)].digits;
   while (used + digits < 56) {

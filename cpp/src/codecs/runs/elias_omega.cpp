@@ -152,17 +152,11 @@ RunsLookup make_runs_lookup(bool is_signed) {
   return table;
 }
 
-const RunsLookup& runs_lookup(DType dtype) {
-  static const RunsLookup of_signed = make_runs_lookup(true);
-  static const RunsLookup of_unsigned = make_runs_lookup(false);
-  return is_signed(dtype) ? of_signed : of_unsigned;
-}
-
 /// Decodes runs as long as they are short, of small values, and far from the end. Always inline, so
 /// that reader and fill can stay in registers.
-template <typename T>
-[[gnu::always_inline]] inline void fill_short_runs(const RunsLookup& lookup, BitReader& reader,
-                                                   RunFill<T>& fill) {
+template <bool Signed, typename T>
+[[gnu::always_inline]] inline void fill_short_runs(BitReader& reader, RunFill<T>& fill) {
+  static const RunsLookup lookup = make_runs_lookup(Signed);
   constexpr unsigned kLooks = 4;  // lookups of 12 bits each, out of the 56 that peek() returns
   const auto put = [&](std::uint32_t byte, std::uint32_t run) {
     const T value = static_cast<T>(static_cast<std::int8_t>(byte));
@@ -190,26 +184,35 @@ template <typename T>
 
 class EliasDecoder final : public Decoder {
  public:
-  explicit EliasDecoder(DType dtype) : dtype_(dtype), lookup_(runs_lookup(dtype)) {}
+  explicit EliasDecoder(DType dtype) : dtype_(dtype) {}
 
   void decode(std::span<const std::uint8_t> payload, const std::uint8_t*, std::uint8_t* out,
               std::size_t count) const override {
     with_width(dtype_, [&]<typename T>() {
-      BitReader reader(payload);
-      RunFill<T> fill(out, count);
-      while (!fill.done()) {
-        fill_short_runs(lookup_, reader, fill);
-        const T value = from_mapped<T>(read_mapped(reader), dtype_);
-        fill.put(value, read_omega(reader));
-        if (reader.overrun()) break;
+      if (is_signed(dtype_)) {
+        decode_runs<true, T>(payload, out, count);
+      } else {
+        decode_runs<false, T>(payload, out, count);
       }
-      fill.finish(reader);
     });
   }
 
  private:
+  template <bool Signed, typename T>
+  void decode_runs(std::span<const std::uint8_t> payload, std::uint8_t* out,
+                   std::size_t count) const {
+    BitReader reader(payload);
+    RunFill<T> fill(out, count);
+    while (!fill.done()) {
+      fill_short_runs<Signed>(reader, fill);
+      const T value = from_mapped<T>(read_mapped(reader), dtype_);
+      fill.put(value, read_omega(reader));
+      if (reader.overrun()) break;
+    }
+    fill.finish(reader);
+  }
+
   DType dtype_;
-  const RunsLookup& lookup_;
 };
 
 }  // namespace

@@ -34,6 +34,8 @@ class RunFill {
     if (run > left_) throw CorruptFrameError("a run extends past the end of its chunk");
     if (run <= kShort && left_ >= kShort) {  // one store of fixed size is faster than a loop
       store_short(value);
+    } else if constexpr (sizeof(T) == 1) {
+      std::memset(next_, value, static_cast<std::size_t>(run));
     } else {
       put_long(next_, value, static_cast<std::size_t>(run));
     }
@@ -68,8 +70,6 @@ class RunFill {
   [[gnu::noinline]] static void put_long(std::uint8_t* out, T value, std::size_t run) {
     if (run < kShort) {
       for (std::size_t i = 0; i < run; ++i) std::memcpy(out + i * sizeof(T), &value, sizeof(T));
-    } else if constexpr (sizeof(T) == 1) {
-      std::memset(out, value, run);
     } else {
       for (std::size_t i = 0; i < run - kShort; i += kShort) {
         store_block(out + i * sizeof(T), value);

@@ -20,6 +20,11 @@ RunIndex::RunIndex(std::span<const Symbol> symbols, std::uint64_t max_run, DType
   }
 }
 
+std::uint32_t RunIndex::find_whole(std::uint64_t bits, std::uint64_t run) const {
+  if (run > longest(bits, run)) return KeyIndex::kNone;
+  return find(bits, run).value_or(KeyIndex::kNone);
+}
+
 void RunIndex::make_direct(std::span<const Symbol> symbols) {
   constexpr std::uint64_t kMostRuns = 256;
   if (max_run_ > 0) direct_runs_ = kMostCopies + 1;

@@ -31,9 +31,13 @@ class RunIndex {
       with_width(dtype_, [&]<typename T>() {
         for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
           const std::uint64_t bits = load<T>(chunk, first);
-          cut(
-              bits, run, [&](std::uint32_t number) { put(number, 1); },
-              [&](std::uint64_t part) { rare(bits, part); });
+          const std::uint32_t number =
+              run == 1 ? single_.find(to_key(bits, dtype_)) : find_whole(bits, run);
+          if (number != KeyIndex::kNone) {
+            put(number, 1);
+          } else {
+            rare(bits, run);
+          }
         });
       });
       return;
@@ -61,11 +65,10 @@ class RunIndex {
   }
 
   /// Calls put(number) for each symbol that a run is cut into, and escape(run) for each part that
-  /// has no symbol. Always inline, like for_each_symbol().
+  /// has no symbol.
   template <typename Put, typename Escape>
-  [[gnu::always_inline]] inline void cut(std::uint64_t bits, std::uint64_t run, Put&& put,
-                                         Escape&& escape) const {
-    const std::uint64_t most = max_run_ == 0 ? run : bits == 0 ? max_run_ : 1;
+  void cut(std::uint64_t bits, std::uint64_t run, Put&& put, Escape&& escape) const {
+    const std::uint64_t most = longest(bits, run);
     for (; run > 0; run -= std::min(run, most)) {
       const std::uint64_t part = std::min(run, most);
       if (const auto number = find(bits, part)) {
@@ -89,6 +92,15 @@ class RunIndex {
     const std::uint64_t* const number = numbers_.find({to_key(bits, dtype_), run});
     return number != nullptr ? std::optional(static_cast<std::uint32_t>(*number)) : std::nullopt;
   }
+
+  /// The most elements of a run that one symbol may stand for.
+  std::uint64_t longest(std::uint64_t bits, std::uint64_t run) const {
+    return max_run_ == 0 ? run : bits == 0 ? max_run_ : 1;
+  }
+
+  /// The number of the symbol of a whole run, or KeyIndex::kNone. For wide values; not inline, to
+  /// keep the loop small.
+  std::uint32_t find_whole(std::uint64_t bits, std::uint64_t run) const;
 
   void make_direct(std::span<const Symbol> symbols);
 
