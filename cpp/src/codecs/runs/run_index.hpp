@@ -27,7 +27,7 @@ class RunIndex {
   template <typename Put, typename Rare>
   [[gnu::always_inline]] inline void for_each_symbol(const Elements& chunk, Put&& put,
                                                      Rare&& rare) const {
-    if (!range_.fits_a_byte()) {
+    if (!range_.fits_a_byte()) [[unlikely]] {
       with_width(dtype_, [&]<typename T>() {
         for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
           const std::uint64_t bits = load<T>(chunk, first);

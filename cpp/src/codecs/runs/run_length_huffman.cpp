@@ -48,16 +48,7 @@ class PairCounter {
   }
 
   void add(const Elements& chunk) {
-    if (direct_.empty()) {
-      with_width(dtype_, [&]<typename T>() {
-        for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-          const std::uint64_t key = to_key(load<T>(chunk, first), dtype_);
-          const std::uint64_t place = key - range_.smallest;
-          ++(run == 1 && place < singles_.size() ? singles_[place] : map_[{key, run}]);
-        });
-      });
-      return;
-    }
+    if (direct_.empty()) return add_wide(chunk);
     for_each_byte_run(
         chunk, [&](const ByteRuns& runs) { add_short(runs); },
         [&](std::uint8_t byte, std::uint64_t run) {
@@ -87,6 +78,16 @@ class PairCounter {
   }
 
  private:
+  [[gnu::noinline]] void add_wide(const Elements& chunk) {
+    with_width(dtype_, [&]<typename T>() {
+      for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
+        const std::uint64_t key = to_key(load<T>(chunk, first), dtype_);
+        const std::uint64_t place = key - range_.smallest;
+        ++(run == 1 && place < singles_.size() ? singles_[place] : map_[{key, run}]);
+      });
+    });
+  }
+
   void add_short(const ByteRuns& runs) {
     std::uint64_t* here = direct_.data();
     std::uint64_t* there = here + kDirectSize;
