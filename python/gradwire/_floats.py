@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradwire import _core
 from gradwire._arrays import check_count, to_numpy
 from gradwire._core import FloatType
 from gradwire._tensors import is_tensor, name_of_type, plain_tensor
@@ -65,6 +66,24 @@ def to_float32(array: FloatArray, kind: FloatType) -> Float32Array:
         return (flat.astype(np.uint32) << 16).view(np.float32)
     with np.errstate(over="ignore"):
         return flat.astype(np.float32, copy=False)
+
+
+def to_finite(flat: Float32Array, zero: bool, threads: int) -> Float32Array:
+    """The array, whose elements are all finite; if ``zero``, a copy with 0 for those that are not.
+
+    Raises:
+        ValueError: an element is not finite, and ``zero`` is False.
+    """
+    if np.isfinite(_core.magnitude_sums(flat, threads)[3]):
+        return flat
+    finite = np.isfinite(flat)
+    if not zero:
+        raise ValueError(
+            f"the gradient is not finite as float32 at flat index {int(np.argmin(finite))}; "
+            'pass nonfinite="zero" to send such elements as 0'
+        )
+    zeroed: Float32Array = np.where(finite, flat, np.float32(0))
+    return zeroed
 
 
 def as_output(out: Any, count: int | None = None) -> tuple[FloatArray, FloatType]:

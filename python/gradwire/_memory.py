@@ -4,6 +4,9 @@ Gradients may be multiplied by a loss scale that changes, as with ``torch.amp.Gr
 arrays are in units of the loss scale of their last step, and are rescaled when it changes
 (``loss_scale`` of a :class:`~gradwire.compressor.Compressor`).
 
+Arrays are in the memory of the device whose gradients they belong to, and move to that of the next
+gradient. Whoever asks for the memory of a tensor gets it in host memory.
+
 A step is all or nothing: it writes new arrays, and the old ones stay until the next step of the
 tensor, so that a step that fails, or whose averages are discarded, can be undone. A memory
 therefore takes twice the bytes of its arrays; three times if a step has several gradients of a
@@ -20,15 +23,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from gradwire import _core
 from gradwire._call import as_call
-from gradwire._floats import Float32Array
+from gradwire._device import HOST, Device, Indices
 
-Indices = npt.NDArray[np.uint32]
-Arrays = dict[str, Float32Array]
-"""The state arrays of one tensor, by kind."""
+Arrays = dict[str, Any]
+"""The state arrays of one tensor, by kind: flat, float32, in the memory of one device."""
 Ranges = Sequence[tuple[int, int]]
 """(begin, end) of parts of a flat tensor."""
 
@@ -40,13 +40,23 @@ class TensorMemory:
     arrays: Arrays
     scale: float = 1.0
     """The loss scale in whose units the arrays are."""
+    device: Device = HOST
+    """Where the arrays are."""
 
     def at(self, scale: float) -> Arrays:
         """New arrays: these ones in units of another loss scale."""
-        scaled = {kind: np.empty_like(array) for kind, array in self.arrays.items()}
+        scaled = {kind: self.device.empty(len(array)) for kind, array in self.arrays.items()}
         for kind, array in self.arrays.items():
-            _core.combine(array, array, 0.0, scale / self.scale, scaled[kind])
+            self.device.combine(array, array, 0.0, scale / self.scale, scaled[kind])
         return scaled
+
+    def on(self, device: Device) -> TensorMemory:
+        """This state with its arrays on another device; itself if they are there."""
+        if self.device == device:
+            return self
+        arrays = zip(self.arrays, self.device.to_host(*self.arrays.values()))
+        moved = {kind: device.from_host(array) for kind, array in arrays}
+        return TensorMemory(moved, self.scale, device)
 
 
 @dataclass
@@ -64,6 +74,8 @@ class Draft:
     """The loss scale of this step."""
     world_size: int = 1
     """Number of ranks whose gradients are averaged."""
+    device: Device = HOST
+    """Where all arrays are."""
 
     @property
     def ratio(self) -> float:
@@ -74,7 +86,7 @@ class Draft:
     def untouched(self, ranges: Ranges) -> Iterator[None]:
         """Hides ``ranges`` of ``old`` from a step, then carries their values over to ``new``."""
         lifted = [
-            (kind, begin, end, self.old[kind][begin:end].copy())
+            (kind, begin, end, self.device.copy(self.old[kind][begin:end]))
             for kind in self.old
             for begin, end in ranges
         ]
@@ -86,7 +98,7 @@ class Draft:
             for kind, begin, end, values in lifted:
                 self.old[kind][begin:end] = values
         for kind, begin, end, values in lifted:
-            np.multiply(values, np.float32(self.ratio), out=self.new[kind][begin:end])
+            self.new[kind][begin:end] = values * self.ratio
 
 
 class Memory:
@@ -110,22 +122,23 @@ class Memory:
     def __getstate__(self) -> dict[str, Any]:
         """The state for a copy, whose steps so far cannot be undone."""
         with self._lock:
-            tensors = copy.deepcopy(dict(self._tensors))
+            tensors = {name: _on_host(memory) for name, memory in self._tensors.items()}
+            tensors = copy.deepcopy(tensors)
         others = {"_lock": None, "_tensors": tensors, "_before": {}, "_first": {}, "_spare": {}}
         return {**self.__dict__, **others}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({**state, "_lock": threading.Lock()})
 
-    def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
-        """The flat float32 array to compress instead of the gradient ``x``, which is finite.
+    def compensate(self, x: Any, draft: Draft) -> Any:
+        """The array to compress instead of the gradient ``x``, which is flat, float32 and finite.
 
-        The result may be one of the arrays of ``draft.new``.
+        Both are on the device of ``draft``. The result may be one of the arrays of ``draft.new``.
         """
         return x
 
-    def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
-        """Records which elements a sparsifier has chosen, and their values as sent."""
+    def update(self, draft: Draft, indices: Indices, sent: Any) -> None:
+        """Records which elements are sent, and their values as sent; on the device of ``draft``."""
 
     def feedback(self, draft: Draft) -> tuple[float, float] | None:
         """The weights (beta, gamma) if the core computes the next residual itself, else None."""
@@ -136,37 +149,40 @@ class Memory:
         """Whether what is sent estimates the gradient itself, not another kind of update."""
         return True
 
-    def draft(self, name: str, count: int, scale: float = 1.0) -> Draft:
-        """Begins a step of a tensor of ``count`` elements.
+    def draft(self, name: str, count: int, scale: float = 1.0, device: Device = HOST) -> Draft:
+        """Begins a step of a tensor of ``count`` elements, whose gradient is on ``device``.
 
         Raises:
             ValueError: the tensor had another number of elements before.
         """
         with self._lock:
             before = self._tensors.get(name)
-            old = {} if before is None else before.arrays
-            for array in old.values():
-                if array.size != count:
+            for array in {} if before is None else before.arrays.values():
+                if len(array) != count:
                     raise ValueError(
-                        f"tensor {name!r} had {array.size} elements and has {count} now; "
+                        f"tensor {name!r} had {len(array)} elements and has {count} now; "
                         "give each tensor a unique name"
                     )
             spare = self._before.pop(name, None) or self._spare.pop(name, None)
-        if spare is None or any(array.size != count for array in spare.arrays.values()):
+        before = None if before is None else before.on(device)
+        old = {} if before is None else before.arrays
+        if spare is None or spare.device != device:
             spare = TensorMemory({})
+        new = {k: array for k, array in spare.arrays.items() if len(array) == count}
         return Draft(
             name,
             before,
-            {k: old[k] if k in old else np.zeros(count, np.float32) for k in self.kinds},
-            {k: _or_empty(spare.arrays.get(k), count) for k in self.kinds},
+            {k: old[k] if k in old else device.zeros(count) for k in self.kinds},
+            {k: new[k] if k in new else device.empty(count) for k in self.kinds},
             scale,
+            device=device,
         )
 
     def commit(self, draft: Draft) -> None:
         """Ends a step: its new arrays become the state."""
         if self.kinds:
             self._before[draft.name] = draft.before
-            self._tensors[draft.name] = TensorMemory(draft.new, draft.scale)
+            self._tensors[draft.name] = TensorMemory(draft.new, draft.scale, draft.device)
 
     def roll_back(self, draft: Draft) -> None:
         """Undoes a step, whether or not it was committed."""
@@ -192,11 +208,11 @@ class Memory:
             return
         with self._lock:
             before, after = self._before[name], self._tensors[name]
-            ratio = np.float32(1.0 if before is None else after.scale / before.scale)
+            ratio = 1.0 if before is None else after.scale / before.scale
             for kind, array in after.arrays.items():
                 for begin, end in ranges:
                     old = 0 if before is None else before.arrays[kind][begin:end]
-                    array[begin:end] = ratio * old
+                    array[begin:end] = old * ratio
 
     def go_on(self) -> None:
         """Continues the step: further gradients are undone together with those so far."""
@@ -225,11 +241,11 @@ class Memory:
         return name in self._before or name in self._first
 
     def at_start(self, name: str) -> TensorMemory | None:
-        """The state of a tensor when the step began, not a copy; None if it had none."""
+        """The state of a tensor when the step began; None if it had none. See :meth:`held`."""
         for steps in (self._first, self._before):
             if name in steps:
-                return steps[name]
-        return self._tensors.get(name)
+                return _on_host(steps[name])
+        return self.held(name)
 
     def set_start(self, name: str, memory: TensorMemory | None) -> None:
         """Replaces the state to which a tensor returns if this step is undone."""
@@ -240,8 +256,8 @@ class Memory:
         return set(self._tensors)
 
     def held(self, name: str) -> TensorMemory | None:
-        """The state of a tensor, not a copy; None if it has none."""
-        return self._tensors.get(name)
+        """The state of a tensor in host memory, not a copy if it is there; None if it has none."""
+        return _on_host(self._tensors.get(name))
 
     def forget(self, name: str) -> None:
         """Drops the state of a tensor; this cannot be undone."""
@@ -257,9 +273,9 @@ class Memory:
         """Copies of all state arrays, by tensor name and kind, for a checkpoint."""
         with self._lock:
             return {
-                name + kind: array.copy()
+                name + kind: np.array(array)
                 for name, memory in list(self._tensors.items())
-                for kind, array in memory.arrays.items()
+                for kind, array in memory.on(HOST).arrays.items()
             }
 
     def loss_scales(self) -> dict[str, float]:
@@ -287,5 +303,5 @@ class Memory:
             self._tensors[name] = memory
 
 
-def _or_empty(array: Float32Array | None, count: int) -> Float32Array:
-    return np.empty(count, np.float32) if array is None else array
+def _on_host(memory: TensorMemory | None) -> TensorMemory | None:
+    return None if memory is None else memory.on(HOST)

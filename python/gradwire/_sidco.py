@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from gradwire import _core
 from gradwire._core import TailFit
-from gradwire._floats import Float32Array
+from gradwire._device import Chosen, Elements
 from gradwire._quantizer import Quantizer
-from gradwire._sparsifier import Chosen, Sparsifier, refined
+from gradwire._sparsifier import Sparsifier
 
 
 @dataclass
@@ -68,16 +68,18 @@ class _SIDCo(Sparsifier):
         super().__init__(density, values, warm_up=warm_up)
         self._state: dict[str, _Fitted] = {}
 
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
         state = self._state.setdefault(name, _Fitted())
         wanted = self._wanted(x, step)
         aim = min(state.aim * self.density_at(step), 1.0)
-        threshold, stages = _core.sidco_threshold(x, aim, self.fit, state.stages)
-        chosen = _core.select_above(x, threshold, threads)
+        threshold, stages = _core.sidco_threshold(
+            x.sample_magnitudes(), aim, self.fit, state.stages
+        )
+        chosen = x.select_above(threshold)
         if x.size:
-            self._adapt(state, chosen[0].size / wanted, stages)
-        if chosen[0].size > (1 + self.tolerance) * wanted:
-            return refined(chosen, wanted)
+            self._adapt(state, len(chosen[0]) / wanted, stages)
+        if len(chosen[0]) > (1 + self.tolerance) * wanted:
+            return x.refined(chosen, wanted)
         return chosen
 
     def _adapt(self, state: _Fitted, achieved: float, stages: int) -> None:

@@ -10,13 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from gradwire import _core
 from gradwire._checks import check_integer, check_number
+from gradwire._device import HOST, Chosen, Elements
 from gradwire._floats import Float32Array, as_floats, to_float32
 from gradwire._quantizer import Quantizer
-
-Indices = npt.NDArray[np.uint32]
-Chosen = tuple[Indices, Float32Array]
 
 
 @dataclass(init=False, repr=False)
@@ -88,7 +85,9 @@ class Sparsifier(ABC):
         first = max(self.first_density, self.density)
         return float(first * (self.density / first) ** (step / self.warm_up))
 
-    def sparsify(self, x: Any, name: str = "", step: int = 0, threads: int | None = None) -> Chosen:
+    def sparsify(
+        self, x: Any, name: str = "", step: int = 0, threads: int | None = None
+    ) -> tuple[npt.NDArray[np.uint32], Float32Array]:
         """Chooses the elements of a gradient to send.
 
         Args:
@@ -105,7 +104,7 @@ class Sparsifier(ABC):
             TypeError: ``x`` does not hold floats.
         """
         flat = to_float32(*as_floats(x))
-        return self.choose(flat, name, step, threads or 0)
+        return self.choose(HOST.elements(flat, threads or 0), name, step)
 
     def random_stream(self, name: str, step: int) -> int | None:
         """The random stream from which both sender and receiver draw the indices; else None."""
@@ -128,24 +127,17 @@ class Sparsifier(ABC):
         """Restores the state that :meth:`fitted` returned."""
         return
 
-    def choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
-        """Like :meth:`sparsify`, for a flat float32 array."""
-        chosen = self._choose(x, name, step, threads)
-        if chosen[0].size == 0 and not self.may_be_empty:
-            return _core.top_k(x, self._wanted(x, step), threads)
+    def choose(self, x: Elements, name: str, step: int) -> Chosen:
+        """Like :meth:`sparsify`, of elements on any device; the result is there, too."""
+        chosen = self._choose(x, name, step)
+        if len(chosen[0]) == 0 and not self.may_be_empty:
+            return x.top_k(self._wanted(x, step))
         return chosen
 
     @abstractmethod
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
         """The elements that the method itself chooses, perhaps none."""
 
-    def _wanted(self, x: Float32Array, step: int) -> int:
+    def _wanted(self, x: Elements, step: int) -> int:
         """The number of elements to send; at least 1 unless the gradient is empty."""
         return min(x.size, max(1, round(self.density_at(step) * x.size)))
-
-
-def refined(chosen: Chosen, k: int) -> Chosen:
-    """The k largest of the chosen elements, by magnitude."""
-    indices, values = chosen
-    places, kept = _core.top_k(values, k, 1)
-    return indices[places], kept

@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 import math
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gradwire import _core
 from gradwire._arrays import ByteArray
 from gradwire._call import as_call
 from gradwire._checks import check_integer, check_loss_scale
 from gradwire._core import FloatType
-from gradwire._floats import FLOAT_TYPES, Float32Array, FloatArray, as_floats, to_float32
+from gradwire._device import HOST, Device
+from gradwire._floats import FLOAT_TYPES, Float32Array, FloatArray, as_floats, to_finite, to_float32
 from gradwire._memory import Draft, Memory, Ranges
 from gradwire._pairs import check_pair, votes
 from gradwire._quantizer import Quantizer, stream_of, zeroes_nonfinite
@@ -187,36 +188,42 @@ class Compressor:
         After any exception, KeyboardInterrupt and MemoryError included, the memory is unchanged.
         """
         array, kind = as_floats(x)
-        key = name or ""
-        step = self._steps.get(key, 0)
-        fitted = self.pipeline.fitted(key) if isinstance(self.pipeline, Sparsifier) else None
-        draft = self.memory.draft(key, array.size, self.current_loss_scale())
+        work = partial(self._frame_of, array, kind)
+        return self.run_step(work, name or "", array.size, untouched)
+
+    def run_step(
+        self,
+        work: Callable[[Draft, int], ByteArray],
+        name: str,
+        count: int,
+        untouched: Ranges = (),
+        device: Device = HOST,
+    ) -> ByteArray:
+        """Runs a step of a tensor. If that raises, all state is as before.
+
+        Args:
+            work: makes the frame, given the memory and the number of the step.
+            name: of the tensor.
+            count: number of its elements.
+            untouched: see :meth:`compress`.
+            device: of its gradient.
+        """
+        step = self._steps.get(name, 0)
+        fitted = self.pipeline.fitted(name) if isinstance(self.pipeline, Sparsifier) else None
+        draft = self.memory.draft(name, count, self.current_loss_scale(), device)
         draft.world_size = self.world_size
         try:
-            if untouched:
-                with draft.untouched(untouched):
-                    frame = self._frame_of(array, kind, draft, step)
-            else:
-                frame = self._frame_of(array, kind, draft, step)
+            with draft.untouched(untouched):
+                frame = work(draft, step)
             self.memory.commit(draft)
-            self._steps[key] = step + 1
+            self._steps[name] = step + 1
             return frame
         except BaseException:
             self.memory.roll_back(draft)
-            self._steps[key] = step
+            self._steps[name] = step
             if isinstance(self.pipeline, Sparsifier):
-                self.pipeline.fit_again(key, fitted)
+                self.pipeline.fit_again(name, fitted)
             raise
-
-    def next_stream(self, name: str) -> int:
-        """Selects the random numbers of a gradient that is quantized elsewhere, and counts it.
-
-        Args:
-            name: of the tensor.
-        """
-        step = self._steps.get(name, 0)
-        self._steps[name] = step + 1
-        return stream_of(self.seed, self.rank, name, step)
 
     def skip_step(self, names: Iterable[str] = ("",)) -> None:
         """Undoes the last gradient of each of these tensors in memory.
@@ -283,7 +290,7 @@ class Compressor:
     def _frame_of(self, array: FloatArray, kind: FloatType, draft: Draft, step: int) -> ByteArray:
         if isinstance(self.pipeline, Quantizer):
             return self._quantize(array, kind, draft, step)
-        return self._sparsify(self.pipeline, array, kind, draft, step)
+        return self.sparse_frame(self._finite(array, kind), array.shape, kind, draft, step)
 
     def _quantize(self, array: FloatArray, kind: FloatType, draft: Draft, step: int) -> ByteArray:
         feedback = self.memory.feedback(draft)
@@ -304,15 +311,27 @@ class Compressor:
             next=draft.new[""] if feedback else None,
         )
 
-    def _sparsify(
-        self, sparsifier: Sparsifier, array: FloatArray, kind: FloatType, draft: Draft, step: int
+    def sparse_frame(
+        self, x: Any, shape: Sequence[int], kind: FloatType, draft: Draft, step: int
     ) -> ByteArray:
-        flat = self.memory.compensate(self._finite(array, kind), draft)
-        indices, values = sparsifier.choose(flat, draft.name, step, self.threads or 0)
+        """The frame of a step of a sparsifier, for :meth:`run_step`.
+
+        Args:
+            x: the gradient: flat, float32, finite; on the device of ``draft``.
+            shape: of the gradient.
+            kind: its type, which the frame states.
+            draft: of the memory.
+            step: its number.
+        """
+        sparsifier, device = self.pipeline, draft.device
+        assert isinstance(sparsifier, Sparsifier)
+        elements = device.elements(self.memory.compensate(x, draft), self.threads or 0)
+        chosen = sparsifier.choose(elements, draft.name, step)
+        indices, values = device.to_host(*chosen)
         sent = None if isinstance(self.memory, NoMemory) else np.empty_like(values)
         sent_as = sparsifier.values if isinstance(sparsifier.values, str) else "float32"
         frame = _core.compress_sparse(
-            array.shape,
+            shape,
             kind,
             indices,
             values,
@@ -324,19 +343,8 @@ class Compressor:
             sent=sent,
         )
         if sent is not None:
-            self.memory.update(draft, indices, sent)
+            self.memory.update(draft, chosen[0], device.from_host(sent))
         return frame
 
     def _finite(self, array: FloatArray, kind: FloatType) -> Float32Array:
-        """The elements as flat float32, all of them finite."""
-        flat = to_float32(array, kind)
-        if np.isfinite(_core.magnitude_sums(flat, self.threads or 0)[3]):
-            return flat
-        finite = np.isfinite(flat)
-        if not self._zero:
-            raise ValueError(
-                f"the gradient is not finite as float32 at flat index {int(np.argmin(finite))}; "
-                'pass nonfinite="zero" to send such elements as 0'
-            )
-        zeroed: npt.NDArray[np.float32] = np.where(finite, flat, np.float32(0))
-        return zeroed
+        return to_finite(to_float32(array, kind), self._zero, self.threads or 0)

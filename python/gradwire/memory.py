@@ -13,13 +13,11 @@ In a hand-written loop you can instead divide gradients by the scale before you 
 from __future__ import annotations
 
 import math
+from typing import Any
 
-import numpy as np
-
-from gradwire import _core
 from gradwire._checks import check_number
-from gradwire._floats import Float32Array
-from gradwire._memory import Draft, Indices, Memory
+from gradwire._device import HOST, Device, Indices
+from gradwire._memory import Draft, Memory
 
 __all__ = ["DGCMomentum", "EFSign", "Memory", "NoMemory", "Residual", "SignMomentum"]
 
@@ -27,9 +25,9 @@ __all__ = ["DGCMomentum", "EFSign", "Memory", "NoMemory", "Residual", "SignMomen
 class NoMemory(Memory):
     """No memory: what is left out is lost."""
 
-    def draft(self, name: str, count: int, scale: float = 1.0) -> Draft:
+    def draft(self, name: str, count: int, scale: float = 1.0, device: Device = HOST) -> Draft:
         """A step that leaves no state."""
-        return Draft(name, None, {}, {}, scale)
+        return Draft(name, None, {}, {}, scale, device=device)
 
 
 class Residual(Memory):
@@ -66,12 +64,12 @@ class Residual(Memory):
         """See :attr:`Memory.keeps_scale`."""
         return self.gamma == 1
 
-    def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
+    def compensate(self, x: Any, draft: Draft) -> Any:
         """The weighted sum of gradient and residual, in the array of the next residual."""
-        _core.combine(x, draft.old[""], self.gamma, self.beta * draft.ratio, draft.new[""])
+        draft.device.combine(x, draft.old[""], self.gamma, self.beta * draft.ratio, draft.new[""])
         return draft.new[""]
 
-    def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
+    def update(self, draft: Draft, indices: Indices, sent: Any) -> None:
         """Subtracts what was sent from the residual."""
         draft.new[""][indices] -= sent
 
@@ -153,27 +151,25 @@ class DGCMomentum(Memory):
         """See :attr:`Memory.keeps_scale`: False, because a velocity is sent."""
         return False
 
-    def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
+    def compensate(self, x: Any, draft: Draft) -> Any:
         """The accumulated velocity v."""
         old, new = draft.old, draft.new
         weight = self._clipping(x, draft)
-        _core.combine(x, old["/u"], weight, self.momentum * draft.ratio, new["/u"])
-        _core.combine(new["/u"], old["/v"], 1.0, draft.ratio, new["/v"])
+        draft.device.combine(x, old["/u"], weight, self.momentum * draft.ratio, new["/u"])
+        draft.device.combine(new["/u"], old["/v"], 1.0, draft.ratio, new["/v"])
         return new["/v"]
 
-    def update(self, draft: Draft, indices: Indices, sent: Float32Array) -> None:
+    def update(self, draft: Draft, indices: Indices, sent: Any) -> None:
         """Clears the chosen elements, but leaves their rounding errors in v."""
         draft.new["/u"][indices] = 0
         draft.new["/v"][indices] -= sent
 
-    def _clipping(self, x: Float32Array, draft: Draft) -> float:
+    def _clipping(self, x: Any, draft: Draft) -> float:
         """The factor, at most 1, that clips the gradient."""
-        largest = 0.0 if self.clip is None else _core.magnitude_sums(x, 1)[3]
-        if self.clip is None or largest == 0:
+        if self.clip is None:
             return 1.0
-        # Squares of elements relative to the largest one neither overflow nor vanish.
-        norm = largest * math.sqrt(_core.magnitude_sums(x / np.float32(largest), 1)[1])
-        return min(1.0, self.clip * math.sqrt(draft.world_size) * draft.scale / norm)
+        norm, most = draft.device.norm(x), self.clip * math.sqrt(draft.world_size) * draft.scale
+        return most / norm if norm > most else 1.0
 
 
 class SignMomentum(Memory):
@@ -194,8 +190,8 @@ class SignMomentum(Memory):
         check_number("momentum", momentum)
         self.momentum = momentum
 
-    def compensate(self, x: Float32Array, draft: Draft) -> Float32Array:
+    def compensate(self, x: Any, draft: Draft) -> Any:
         """The new mean: momentum * mean + (1 - momentum) * gradient."""
         weight = self.momentum * draft.ratio
-        _core.combine(x, draft.old[""], 1.0 - self.momentum, weight, draft.new[""])
+        draft.device.combine(x, draft.old[""], 1.0 - self.momentum, weight, draft.new[""])
         return draft.new[""]

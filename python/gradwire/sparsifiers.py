@@ -16,10 +16,10 @@ import numpy as np
 
 from gradwire import _core
 from gradwire._checks import check_number
-from gradwire._floats import Float32Array
+from gradwire._device import Chosen, Elements
 from gradwire._quantizer import Quantizer, stream_of
 from gradwire._sidco import SIDCoExponential, SIDCoGammaPareto, SIDCoPareto
-from gradwire._sparsifier import Chosen, Sparsifier, refined
+from gradwire._sparsifier import Sparsifier
 
 __all__ = [
     "DGC",
@@ -39,8 +39,8 @@ __all__ = [
 class TopK(Sparsifier):
     """The elements with the largest magnitudes, exactly (Aji and Heafield, EMNLP 2017)."""
 
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
-        return _core.top_k(x, self._wanted(x, step), threads)
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
+        return x.top_k(self._wanted(x, step))
 
 
 @dataclass(init=False, repr=False)
@@ -72,10 +72,10 @@ class RandomK(Sparsifier):
         """The random stream of this tensor and step, the same on all ranks."""
         return stream_of(self.seed, 0, name, step)
 
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
         stream = self.random_stream(name, step)
         indices = _core.random_indices(x.size, self._wanted(x, step), stream)
-        return indices, x[indices]
+        return x.at(indices)
 
 
 @dataclass(init=False, repr=False)
@@ -102,8 +102,8 @@ class Threshold(Sparsifier):
         if not self.threshold >= 0:
             raise ValueError(f"threshold must be at least 0, got {self.threshold}")
 
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
-        return _core.select_above(x, self.threshold, threads)
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
+        return x.select_above(self.threshold)
 
 
 class DGC(Sparsifier):
@@ -117,27 +117,27 @@ class DGC(Sparsifier):
     tolerance: ClassVar[float] = 1.3
     most_rounds: ClassVar[int] = 10
 
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
         if x.size == 0:
-            return _core.top_k(x, 0, threads)
+            return x.top_k(0)
         wanted = self._wanted(x, step)
-        sample = _core.sample_magnitudes(x)
+        sample = x.sample_magnitudes()
         _, top = _core.top_k(sample, max(1, round(self.density_at(step) * sample.size)), 1)
         threshold = float(top.min(initial=np.float32(np.finfo(np.float32).max)))
-        chosen = _core.select_above(x, threshold, threads)
+        chosen = x.select_above(threshold)
         for _ in range(self.most_rounds):
-            if chosen[0].size * self.tolerance >= wanted:
+            if len(chosen[0]) * self.tolerance >= wanted:
                 break
             threshold *= 0.8
-            chosen = _core.select_above(x, threshold, threads)
-        if chosen[0].size > wanted * self.tolerance:
-            chosen = refined(chosen, wanted)
+            chosen = x.select_above(threshold)
+        if len(chosen[0]) > wanted * self.tolerance:
+            chosen = x.refined(chosen, wanted)
         return chosen
 
 
-def _mean_and_largest(x: Float32Array, threads: int) -> tuple[float, float]:
+def _mean_and_largest(x: Elements) -> tuple[float, float]:
     """Mean and maximum of the magnitudes; rounding must not put the mean above the maximum."""
-    _, _, magnitudes, largest = _core.magnitude_sums(x, threads)
+    _, _, magnitudes, largest = x.magnitude_sums()
     return min(magnitudes / x.size, largest), largest
 
 
@@ -151,24 +151,24 @@ class RedSync(Sparsifier):
 
     precision: ClassVar[float] = 1e-3
 
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
         if x.size == 0:
-            return _core.top_k(x, 0, threads)
+            return x.top_k(0)
         wanted = self._wanted(x, step)
-        mean, largest = _mean_and_largest(x, threads)
+        mean, largest = _mean_and_largest(x)
         low, high = 0.0, 1.0
         threshold = mean
         while high - low > self.precision:
             middle = (low + high) / 2
             threshold = mean + middle * (largest - mean)
-            count = _core.count_above(x, threshold, threads)
+            count = x.count_above(threshold)
             if wanted <= count <= 2 * wanted:
                 break
             if count < wanted:
                 high = middle
             else:
                 low = middle
-        return _core.select_above(x, threshold, threads)
+        return x.select_above(threshold)
 
 
 class RedSyncTrimmed(Sparsifier):
@@ -180,18 +180,18 @@ class RedSyncTrimmed(Sparsifier):
 
     step_down: ClassVar[float] = 0.2
 
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
         if x.size == 0:
-            return _core.top_k(x, 0, threads)
+            return x.top_k(0)
         wanted = self._wanted(x, step)
-        mean, largest = _mean_and_largest(x, threads)
+        mean, largest = _mean_and_largest(x)
         share = 1 - self.step_down
         while share > 0:
             threshold = mean + share * (largest - mean)
-            if _core.count_above(x, threshold, threads) >= wanted:
-                return refined(_core.select_above(x, threshold, threads), wanted)
+            if x.count_above(threshold) >= wanted:
+                return x.refined(x.select_above(threshold), wanted)
             share -= self.step_down
-        return _core.top_k(x, wanted, threads)
+        return x.top_k(wanted)
 
 
 class GaussianK(Sparsifier):
@@ -204,21 +204,21 @@ class GaussianK(Sparsifier):
 
     most_rounds: ClassVar[int] = 4
 
-    def _choose(self, x: Float32Array, name: str, step: int, threads: int) -> Chosen:
+    def _choose(self, x: Elements, name: str, step: int) -> Chosen:
         if x.size == 0:
-            return _core.top_k(x, 0, threads)
+            return x.top_k(0)
         wanted = self._wanted(x, step)
-        total, squares, _, _ = _core.magnitude_sums(x, threads)
+        total, squares, _, _ = x.magnitude_sums()
         mean = total / x.size
         deviation = max(squares / x.size - mean * mean, 0.0) ** 0.5
         tail = min(max(1 - self.density_at(step) / 2, 0.5), 1 - 1e-12)
         threshold = abs(mean) + deviation * statistics.NormalDist().inv_cdf(tail)
         for _ in range(self.most_rounds):
-            count = _core.count_above(x, threshold, threads)
+            count = x.count_above(threshold)
             if count < 2 / 3 * wanted:
                 threshold *= 0.5
             elif count > 4 / 3 * wanted:
                 threshold *= 1.5
             else:
                 break
-        return _core.select_above(x, threshold, threads)
+        return x.select_above(threshold)

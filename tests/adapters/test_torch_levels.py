@@ -12,10 +12,12 @@ import torch
 
 import gradwire as gw
 from gradwire import _core
+from gradwire._quantizer import stream_of
 from gradwire.exchange.decoding import add_up
-from gradwire.torch.device import DeviceStream, TensorGradient, TensorOutput
+from gradwire.torch.device import TensorGradient, TensorOutput
 from gradwire.torch.levels import highest_level, levels_on_device
 from gradwire.torch.paths import hindrance
+from gradwire.torch.stream import DeviceStream
 
 CPU = torch.device("cpu")
 BY_MAXIMUM = [
@@ -114,7 +116,7 @@ def test_frames_are_read_by_all_decoders(quantizer: gw.Quantizer, dtype: torch.d
     frame = TensorGradient(x, DeviceStream(CPU)).compress(gw.Compressor(quantizer), "x")
     info = gw.inspect_gradient(frame)
     assert (info.dtype, info.shape) == (str(dtype).removeprefix("torch."), (3001,))
-    generator = torch.Generator().manual_seed(gw.Compressor(quantizer).next_stream("x"))
+    generator = torch.Generator().manual_seed(stream_of(0, 0, "x", 0))
     levels, scales = levels_on_device(x, quantizer, generator)
     wanted = quantizer.dequantize(levels.numpy(), scales.numpy())
     decoded = gw.decompress_gradient(frame)

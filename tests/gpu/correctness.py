@@ -13,8 +13,9 @@ from training import ON_DEVICE, THROUGH_HOST, are_alike, flat, forced, network, 
 import gradwire as gw
 from gradwire import _core
 from gradwire.exchange.decoding import add_up
-from gradwire.torch.device import DeviceStream, TensorGradient, TensorOutput
+from gradwire.torch.device import TensorGradient, TensorOutput
 from gradwire.torch.levels import levels_on_device
+from gradwire.torch.stream import DeviceStream
 
 SIZES = [100, 300, 200, 10]
 STEPS = 60

@@ -14,8 +14,8 @@ from training import ON_DEVICE, THROUGH_HOST, batch, forced, network, wrap
 
 import gradwire as gw
 from gradwire import _core
-from gradwire.torch.device import DeviceStream
 from gradwire.torch.levels import add_levels, highest_level, levels_on_device
+from gradwire.torch.stream import DeviceStream
 
 QUANTIZER = gw.QSGD(16)
 Figures = dict[str, dict[str, float]]

@@ -34,7 +34,7 @@ from gradwire.exchange.decoding import AnyOutput, Output
 from gradwire.exchange.device import DeviceGradient
 from gradwire.exchange.interface import Exchange
 from gradwire.exchange.traffic import Traffic
-from gradwire.exchange.used_parts import UsedParts, used_parts
+from gradwire.exchange.used_parts import UsedParts, used_parts, zero_parts
 from gradwire.exchange.weights import factors_of, with_weight
 from gradwire.memory import NoMemory
 from gradwire.quantizers import Lossless
@@ -118,7 +118,7 @@ class Averager(ABC):
         A rank of weight 0 sends zeros, whatever its gradient is, and its memory is unchanged.
 
         Args:
-            x: the gradient: an array, or without memory, a :class:`DeviceGradient`.
+            x: the gradient: an array or a :class:`DeviceGradient`.
             name: of the tensor.
             used: whether this rank has used each of :attr:`parts` in this step; None for all.
             weight: of this rank in the average. All ranks must pass one, or none of them.
@@ -199,7 +199,7 @@ class Averager(ABC):
     def untouched(self, x: Any, name: str) -> Ranges:
         """The parts of a gradient that are 0, whose memory this step must not touch."""
         parts = self.parts.get(name, ()) if self._remembers() else ()
-        return [(begin, end) for begin, end in parts if is_zero(x[begin:end])]
+        return zero_parts(x, parts)
 
     def held(self, name: str) -> TensorMemory | None:
         """The memory of a tensor; None if it has none."""
@@ -273,7 +273,7 @@ class Averager(ABC):
         self, compressor: Compressor, x: Any, name: str, untouched: Ranges = ()
     ) -> ByteArray:
         if isinstance(x, DeviceGradient):
-            frame = x.compress(compressor, name)
+            frame = x.compress(compressor, name, untouched)
             return NOT_FINITE if frame is None else frame
         try:
             return compressor.compress(x, name, untouched)
@@ -335,8 +335,3 @@ class Averager(ABC):
 
 def _is_finite(x: Any) -> bool:
     return bool(np.isfinite(to_float32(*as_floats(x))).all())
-
-
-def is_zero(x: Any) -> bool:
-    """Whether all elements are 0. Checks the first 64 first: most gradients differ there."""
-    return not x[:64].any() and not x.any()

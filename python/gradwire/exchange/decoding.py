@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Union
 
 import numpy as np
@@ -29,18 +30,30 @@ def add_up(
         CorruptFrameError: a frame is damaged; names the sender.
         MissingCodeBookError: a frame needs a shared code book that is not loaded.
     """
-    if isinstance(out, DeviceOutput) and not out.takes_levels(len(frames)):
-        add_up(frames, factors, out.host_array(), threads)
+    with decodable(out, len(frames)) as target:
+        if not isinstance(target, DeviceOutput):
+            try:
+                decompress_sum(frames, target, weights=factors, threads=threads)
+                return
+            except (ValueError, TypeError):  # one by one, to name the sender; NaN or float64
+                pass
+        for sender, frame in enumerate(frames):
+            decode(frame, sender, target, sender > 0, factors[sender], threads)
+
+
+@contextmanager
+def decodable(out: AnyOutput, frames: int) -> Iterator[AnyOutput]:
+    """What :func:`decode` is to write to instead of ``out``, which gets it in the end.
+
+    Args:
+        out: where the average goes.
+        frames: number of those that are added up.
+    """
+    if isinstance(out, DeviceOutput) and not out.takes_levels(frames):
+        yield out.host_array()
         out.copy_from_host()
-        return
-    if not isinstance(out, DeviceOutput):
-        try:
-            decompress_sum(frames, out, weights=factors, threads=threads)
-            return
-        except (ValueError, TypeError):  # one by one, to name the sender, or for NaN or float64
-            pass
-    for sender, frame in enumerate(frames):
-        decode(frame, sender, out, sender > 0, factors[sender], threads)
+    else:
+        yield out
 
 
 def largest_frame(count: int) -> int:

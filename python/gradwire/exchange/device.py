@@ -1,20 +1,23 @@
 """Gradients and averages that are not in host memory. Adapters implement them.
 
-Frames are encoded and decoded in host memory. A device quantizes gradients and adds up levels
-itself, so that levels, a quarter of the bytes of float32, are copied in place of floats.
+Frames are encoded and decoded in host memory. A device quantizes gradients, or chooses elements,
+and keeps what is left out; it adds up levels itself. So levels, a quarter of the bytes of float32,
+or a few elements are copied in place of all floats.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from gradwire._arrays import ByteArray
 from gradwire._floats import Float32Array
+from gradwire._memory import Ranges
 from gradwire.compressor import Compressor
 
 
 class DeviceGradient(ABC):
-    """A flat gradient on a device, which quantizes it."""
+    """A flat gradient on a device, which quantizes it or chooses elements."""
 
     shape: tuple[int, ...]
     nbytes: int
@@ -24,8 +27,19 @@ class DeviceGradient(ABC):
         """A part of it."""
 
     @abstractmethod
-    def compress(self, compressor: Compressor, name: str) -> ByteArray | None:
-        """What :meth:`Compressor.compress` does, without memory; None if it is not finite."""
+    def compress(
+        self, compressor: Compressor, name: str, untouched: Ranges = ()
+    ) -> ByteArray | None:
+        """What :meth:`Compressor.compress` does; None if the gradient is not finite."""
+
+    @abstractmethod
+    def zero_parts(self, parts: Ranges) -> Ranges:
+        """Those of the parts in which all elements are 0."""
+
+    @abstractmethod
+    def set_aside(self) -> tuple[Any, bool]:
+        """A float32 copy, for :meth:`DeviceOutput.__setitem__`, and whether that is finite. If not,
+        the gradient is replaced by 0."""
 
 
 class DeviceOutput(ABC):
@@ -38,12 +52,17 @@ class DeviceOutput(ABC):
         """A part of it, which shares its memory."""
 
     @abstractmethod
+    def __setitem__(self, part: slice, values: Any) -> None:
+        """Replaces a part by a number, or by what was set aside."""
+
+    @abstractmethod
     def fill(self, value: float) -> None:
         """Sets all elements."""
 
     @abstractmethod
     def takes_levels(self, frames: int) -> bool:
-        """Whether the levels of this number of frames take fewer bytes than the float32 sum."""
+        """Whether frames hold levels, and this number of them takes fewer bytes than their sum as
+        float32. If not, :meth:`decode` is not called."""
 
     @abstractmethod
     def decode(self, frame: ByteArray, add: bool, scale: float, threads: int | None) -> None:

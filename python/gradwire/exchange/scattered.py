@@ -16,8 +16,9 @@ import numpy as np
 
 from gradwire._arrays import ByteArray
 from gradwire._memory import Memory, Ranges, TensorMemory
-from gradwire.exchange.averaging import NOT_FINITE, Averager, is_zero
+from gradwire.exchange.averaging import NOT_FINITE, Averager
 from gradwire.exchange.decoding import AnyOutput, largest_frame
+from gradwire.exchange.used_parts import is_zero
 
 
 class Scattered(Averager):

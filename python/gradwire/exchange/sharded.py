@@ -17,9 +17,10 @@ import numpy as np
 from gradwire._arrays import ByteArray
 from gradwire._memory import Memory, Ranges, TensorMemory
 from gradwire.compressor import Compressor
-from gradwire.exchange.averaging import Averager, is_zero
-from gradwire.exchange.decoding import AnyOutput, decode, largest_frame
+from gradwire.exchange.averaging import Averager
+from gradwire.exchange.decoding import AnyOutput, decodable, decode, largest_frame
 from gradwire.exchange.interface import Exchange
+from gradwire.exchange.used_parts import zero_parts
 from gradwire.exchange.weights import take_weights
 from gradwire.memory import NoMemory, Residual
 from gradwire.quantizers import SignSGD
@@ -64,14 +65,14 @@ class Sharded(Averager):
         for b, e in _within(unused, begin, end):
             own[b:e] = 0
         parts = _within(self.parts.get(name, ()), begin, end)
-        untouched = [(b, e) for b, e in parts if is_zero(own[b:e])]
-        frame = self._frame(self.second, own, name, untouched)
+        frame = self._frame(self.second, own, name, zero_parts(own, parts))
         self.traffic.add("compress", time.perf_counter() - start)
         self.traffic.add("bytes_sent", self.exchange.traffic_of_allgather(frame.nbytes))
         averages = self._allgather(frame, limit)
         start = time.perf_counter()
-        for sender, (frame, (begin, end)) in enumerate(zip(averages, borders)):
-            decode(frame, sender, out[begin:end], False, 1.0, self.compressor.threads)
+        with decodable(out, 1) as target:
+            for sender, (frame, (begin, end)) in enumerate(zip(averages, borders)):
+                decode(frame, sender, target[begin:end], False, 1.0, self.compressor.threads)
         self._scale_votes(out)
         self._leave_unused(unused, name, out)
         self._note_nonfinite(averages, name)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gradwire._arrays import ByteArray
 from gradwire._core import CorruptFrameError
-from gradwire._floats import Float32Array, as_floats, to_float32
+from gradwire._floats import as_floats, to_float32
 from gradwire._memory import Ranges
+from gradwire.exchange.device import DeviceGradient
 
 
 @dataclass
@@ -26,8 +26,9 @@ class UsedParts:
     parts: Ranges
     marks: ByteArray
     """One bit per part."""
-    unused: dict[tuple[int, int], Float32Array | None]
-    """What the gradient has in each part that this rank has not used; None for zeros."""
+    unused: dict[tuple[int, int], Any]
+    """What the gradient has in each part that this rank has not used: a float32 array, perhaps on a
+    device; None for zeros."""
     has_overflow: bool
     """Whether some of that is not finite."""
 
@@ -53,7 +54,7 @@ class UsedParts:
         frames = [data[: data.size - size] for data in received]
         return frames, [part for part, is_used in zip(self.parts, used) if not is_used]
 
-    def put_back(self, ranges: Ranges, out: npt.NDArray[Any]) -> Ranges:
+    def put_back(self, ranges: Ranges, out: Any) -> Ranges:
         """Puts the gradient of this rank back into parts that no rank has used.
 
         Returns:
@@ -71,7 +72,7 @@ def used_parts(x: Any, parts: Ranges, used: Sequence[bool], zeros: Ranges) -> Us
     Old gradients that are not finite are sent as 0: they would make the whole average NaN.
 
     Args:
-        x: flat; it may be overwritten afterwards.
+        x: an array or a :class:`DeviceGradient`, flat; it may be overwritten afterwards.
         parts: (begin, end) of each.
         used: whether this rank has used each part in this step.
         zeros: the parts that are 0.
@@ -83,9 +84,29 @@ def used_parts(x: Any, parts: Ranges, used: Sequence[bool], zeros: Ranges) -> Us
             continue
         own.unused[part] = None
         if part not in empty:
-            old = x[part[0] : part[1]]
-            own.unused[part] = kept = np.array(to_float32(*as_floats(old)))
-            if not np.isfinite(kept).all():
-                own.has_overflow = True
-                old[:] = 0
+            own.unused[part], is_finite = _set_aside(x[part[0] : part[1]])
+            own.has_overflow |= not is_finite
     return own
+
+
+def _set_aside(old: Any) -> tuple[Any, bool]:
+    """See :meth:`DeviceGradient.set_aside`."""
+    if isinstance(old, DeviceGradient):
+        return old.set_aside()
+    kept = np.array(to_float32(*as_floats(old)))
+    is_finite = bool(np.isfinite(kept).all())
+    if not is_finite:
+        old[:] = 0
+    return kept, is_finite
+
+
+def zero_parts(x: Any, parts: Ranges) -> Ranges:
+    """Those of the parts of a gradient in which all elements are 0."""
+    if isinstance(x, DeviceGradient):
+        return x.zero_parts(parts)
+    return [(begin, end) for begin, end in parts if is_zero(x[begin:end])]
+
+
+def is_zero(x: Any) -> bool:
+    """Whether all elements are 0. Checks the first 64 first: most gradients differ there."""
+    return not x[:64].any() and not x.any()

@@ -1,73 +1,31 @@
-"""Gradients and averages in the memory of a GPU, and the stream on which they are copied."""
+"""Gradients and averages in the memory of a GPU."""
 
 from __future__ import annotations
 
-import contextlib
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from gradwire import _core
 from gradwire._arrays import ByteArray
-from gradwire._floats import Float32Array
+from gradwire._floats import FLOAT_TYPES, Float32Array
+from gradwire._memory import Draft, Ranges
+from gradwire._quantizer import stream_of
+from gradwire._sparsifier import Sparsifier
+from gradwire._tensors import name_of_type
 from gradwire.compressor import Compressor
 from gradwire.exchange.device import DeviceGradient, DeviceOutput
+from gradwire.memory import NoMemory
 from gradwire.quantized import compress_levels
+from gradwire.torch.device_arrays import TensorDevice
 from gradwire.torch.levels import Leveler, add_levels, highest_level, levels_on_device
-
-
-class DeviceStream:
-    """A stream for our work on one device, so that it does not queue behind the backward pass.
-
-    On the CPU, where work is done when a function returns, all this does nothing.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-
-    def current(self) -> contextlib.AbstractContextManager[Any]:
-        """Makes this the stream of the calling thread; end it with ``with``."""
-        return contextlib.nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
-
-    def wait(self) -> None:
-        """Waits until all work so far is done; other threads run meanwhile."""
-        if self._stream is not None:
-            record_event(self._stream).synchronize()
-
-    def host_tensor(self, count: int, dtype: torch.dtype) -> torch.Tensor:
-        """Host memory for copies from and to the device.
-
-        It is pinned. PyTorch keeps pinned memory for reuse when it is freed, and does not reuse it
-        before copies from it are done.
-        """
-        return torch.empty(count, dtype=dtype, pin_memory=self._stream is not None)
-
-    def to_host(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Begins to copy a flat tensor to host memory; :meth:`wait` for it."""
-        host = self.host_tensor(tensor.numel(), tensor.dtype)
-        return host.copy_(tensor, non_blocking=self._stream is not None)
-
-    def from_host(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Begins to copy a tensor of :meth:`host_tensor` to the device."""
-        return tensor.to(self._device, non_blocking=self._stream is not None)
-
-
-def ready_event(buffer: torch.Tensor) -> Any:
-    """An event of the work that now computes ``buffer``; None on the CPU."""
-    if buffer.device.type != "cuda":
-        return None
-    return record_event(torch.cuda.current_stream(buffer.device))
-
-
-def record_event(stream: Any) -> Any:
-    """An event of the work so far on a stream. A thread that waits for it sleeps."""
-    return stream.record_event(torch.cuda.Event(blocking=True))
+from gradwire.torch.saturate import is_finite
+from gradwire.torch.stream import DeviceStream
 
 
 class TensorGradient(DeviceGradient):
-    """A flat gradient that torch quantizes where it is.
+    """A flat gradient that torch quantizes, or of which it chooses elements, where it is.
 
     Args:
         x: whose computation has ended.
@@ -83,24 +41,67 @@ class TensorGradient(DeviceGradient):
     def __getitem__(self, part: slice) -> TensorGradient:
         return TensorGradient(self._x[part], self._stream)
 
-    def compress(self, compressor: Compressor, name: str) -> ByteArray | None:
+    def compress(
+        self, compressor: Compressor, name: str, untouched: Ranges = ()
+    ) -> ByteArray | None:
         """See :meth:`DeviceGradient.compress`."""
-        quantizer: Leveler = compressor.pipeline  # type: ignore[assignment]
-        generator = torch.Generator(self._x.device).manual_seed(compressor.next_stream(name))
+        compressor.memory.begin(name)
         with self._stream.current():
-            x = self._x
+            x = self._x.float()
             if compressor.nonfinite == "zero":
-                x = x.float().nan_to_num(0, 0, 0)
-            found = levels_on_device(x, quantizer, generator)
-            levels, scales = (self._stream.to_host(part).numpy() for part in found)
-            self._stream.wait()
-        if not np.isfinite(scales).all():
-            return None
+                x = x.nan_to_num(0, 0, 0)
+            elif not is_finite(x):
+                return None
+            is_sparse = isinstance(compressor.pipeline, Sparsifier)
+            work = partial(self._choose if is_sparse else self._quantize, compressor, x)
+            device = TensorDevice(self._stream)
+            return compressor.run_step(work, name, x.numel(), untouched, device)
+
+    def zero_parts(self, parts: Ranges) -> Ranges:
+        """See :meth:`DeviceGradient.zero_parts`."""
+        if not parts:
+            return []
+        with self._stream.current():
+            found = torch.stack([self._x[begin:end].any() for begin, end in parts]).tolist()
+        return [part for part, is_nonzero in zip(parts, found) if not is_nonzero]
+
+    def set_aside(self) -> tuple[torch.Tensor, bool]:
+        """See :meth:`DeviceGradient.set_aside`."""
+        with self._stream.current():
+            kept = self._x.to(torch.float32, copy=True)
+            finite = is_finite(kept)
+            if not finite:
+                self._x.zero_()
+        return kept, finite
+
+    def _choose(
+        self, compressor: Compressor, x: torch.Tensor, draft: Draft, step: int
+    ) -> ByteArray:
+        kind = FLOAT_TYPES[name_of_type(self._x)]
+        return compressor.sparse_frame(x, self.shape, kind, draft, step)
+
+    def _quantize(
+        self, compressor: Compressor, x: torch.Tensor, draft: Draft, step: int
+    ) -> ByteArray:
+        quantizer: Leveler = compressor.pipeline  # type: ignore[assignment]
+        memory, generator = compressor.memory, None
+        if isinstance(memory, NoMemory):
+            seed = stream_of(compressor.seed, compressor.rank, draft.name, step)
+            generator = torch.Generator(x.device).manual_seed(seed)
+        x = memory.compensate(x, draft)
+        levels, scales = levels_on_device(x, quantizer, generator)
+        # By a number, CUDA multiplies by its inverse.
+        units = scales / torch.full_like(scales, highest_level(quantizer))
+        on_host = self._stream.to_host(levels), self._stream.to_host(units)
+        self._stream.wait()
+        if generator is None:  # while levels are encoded here
+            sent = torch.empty_like(x)
+            add_levels(sent, levels, units, quantizer.bucket_size or x.numel(), add=False)
+            memory.update(draft, slice(None), sent)
         return compress_levels(
-            levels,
-            scales / np.float32(highest_level(quantizer)),
+            *on_host,
             quantizer.bucket_size,
-            dtype=str(self._x.dtype).rpartition(".")[2],
+            dtype=name_of_type(self._x),
             codec=compressor.codec,
         )
 
@@ -112,16 +113,28 @@ class TensorOutput(DeviceOutput):
         out: flat, float32.
         stream: of its device.
         bucket_size: elements per scale of the frames to come; None for all.
+        has_levels: whether these frames hold levels.
     """
 
-    def __init__(self, out: torch.Tensor, stream: DeviceStream, bucket_size: int | None) -> None:
+    def __init__(
+        self,
+        out: torch.Tensor,
+        stream: DeviceStream,
+        bucket_size: int | None,
+        has_levels: bool = True,
+    ) -> None:
         self._out = out
         self.size = out.numel()
         self._stream = stream
         self._bucket_size = bucket_size
+        self._has_levels = has_levels
 
     def __getitem__(self, part: slice) -> TensorOutput:
-        return TensorOutput(self._out[part], self._stream, self._bucket_size)
+        return TensorOutput(self._out[part], self._stream, self._bucket_size, self._has_levels)
+
+    def __setitem__(self, part: slice, values: Any) -> None:
+        with self._stream.current():
+            self._out[part] = values
 
     def fill(self, value: float) -> None:
         """See :meth:`DeviceOutput.fill`."""
@@ -131,7 +144,7 @@ class TensorOutput(DeviceOutput):
     def takes_levels(self, frames: int) -> bool:
         """See :meth:`DeviceOutput.takes_levels`."""
         scales = -(-self.size // self._bucket_size) if self._bucket_size else 1
-        return frames * (self.size + 4 * scales) < 4 * self.size
+        return self._has_levels and frames * (self.size + 4 * scales) < 4 * self.size
 
     def decode(self, frame: ByteArray, add: bool, scale: float, threads: int | None) -> None:
         """See :meth:`DeviceOutput.decode`."""

@@ -22,7 +22,7 @@ from gradwire.compressor import Compressor
 from gradwire.exchange import checkpoint
 from gradwire.exchange.adapter import Closing
 from gradwire.exchange.algorithms import make_averager
-from gradwire.exchange.averaging import is_zero
+from gradwire.exchange.used_parts import is_zero
 from gradwire.torch.collectives import GroupExchange
 from gradwire.torch.groups import GroupLease
 from gradwire.torch.local_buffers import LocalBuffers

@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 
+from gradwire._sparsifier import Sparsifier
 from gradwire.compressor import Compressor
 from gradwire.exchange.averaging import Averager
 from gradwire.exchange.decoding import AnyOutput, Output
-from gradwire.memory import NoMemory
-from gradwire.torch.device import DeviceStream, TensorGradient, TensorOutput, ready_event
+from gradwire.memory import DGCMomentum, EFSign, NoMemory, Residual
+from gradwire.torch.device import TensorGradient, TensorOutput
 from gradwire.torch.levels import makes_levels
 from gradwire.torch.saturate import copy_saturated
+from gradwire.torch.stream import DeviceStream, ready_event
 
 _LOG = logging.getLogger("gradwire")
 
@@ -109,7 +111,7 @@ class ThroughHostMemory(InHostMemory):
 
 
 class OnDevice(ThroughHostMemory):
-    """The path of one bucket that is quantized and added up on its device."""
+    """The path of one bucket that is quantized, or sparsified, and added up on its device."""
 
     name = ON_DEVICE
 
@@ -122,8 +124,9 @@ class OnDevice(ThroughHostMemory):
         """See :meth:`InHostMemory.output`."""
         with self._stream.current():
             self._average = self._target.to(torch.float32)  # the same tensor if it is float32
-        bucket_size: int | None = self._averager.compressor.pipeline.bucket_size  # type: ignore
-        return TensorOutput(self._average, self._stream, bucket_size)
+        pipeline = self._averager.compressor.pipeline
+        bucket_size: int | None = getattr(pipeline, "bucket_size", None)
+        return TensorOutput(self._average, self._stream, bucket_size, makes_levels(pipeline))
 
 
 class Paths:
@@ -169,11 +172,12 @@ def is_on_device(buffer: torch.Tensor) -> bool:
 
 def hindrance(compressor: Compressor) -> str | None:
     """Why a GPU cannot do what this compressor does, in words; None if it can."""
-    if not isinstance(compressor.memory, NoMemory):
-        return f"the memory {compressor.memory!r} works in host memory only"
-    if not makes_levels(compressor.pipeline):
-        return f"{compressor.pipeline!r} works in host memory only"
-    return None
+    pipeline, memory = compressor.pipeline, compressor.memory
+    if type(memory) not in (NoMemory, Residual, EFSign, DGCMomentum):
+        return f"the memory {memory!r} works in host memory only"
+    if makes_levels(pipeline) or (isinstance(pipeline, Sparsifier) and not compressor.votes):
+        return None
+    return f"{pipeline!r} works in host memory only"
 
 
 def as_array(tensor: torch.Tensor) -> Any:
