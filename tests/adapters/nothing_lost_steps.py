@@ -214,14 +214,14 @@ def case_an_error_in_a_bucket() -> float:
     ddp, state = hooked(network(), top_k())
     train(ddp, 4)
     before = copy.deepcopy(state.state_dict())
-    compress = state.compressor.compress
+    run_step = state.compressor.run_step
 
-    def failing(x: Any, name: str, untouched: Any) -> Any:
+    def failing(work: Any, name: str, *others: Any) -> Any:
         if name == "1":
             raise MemoryError("no room")
-        return compress(x, name, untouched)
+        return run_step(work, name, *others)
 
-    state.compressor.compress = failing
+    state.compressor.run_step = failing
     expect(MemoryError, ["no room"], lambda: train(ddp, 1, first=4))
     after = state.state_dict()
     for name, tensor in before["tensors"].items():
