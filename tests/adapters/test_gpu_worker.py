@@ -23,10 +23,10 @@ def test_it_checks_and_measures() -> None:
     ended = run("--device", "cpu", "--small", "--threads", "1")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
-    assert len(found["checks"]) == 9
+    assert len(found["checks"]) == 16
     assert all(figure["gb_per_s"] > 0 for figure in found["stages"].values())
     sent = {name: figure["mb_sent"] for name, figure in found["steps"].items()}
-    assert len(sent) == 4 and sent.pop("plain DDP") > 10 * max(sent.values())
+    assert len(sent) == 7 and sent.pop("plain DDP") > 10 * max(sent.values())
 
 
 def test_it_says_that_there_is_no_gpu() -> None:

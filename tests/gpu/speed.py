@@ -10,10 +10,11 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 import torch.distributed as dist
-from training import ON_DEVICE, THROUGH_HOST, batch, forced, network, wrap
+from training import ON_DEVICE, PIPELINES, THROUGH_HOST, batch, forced, network, wrap
 
 import gradwire as gw
 from gradwire import _core
+from gradwire.torch.device_arrays import TensorElements
 from gradwire.torch.levels import add_levels, highest_level, levels_on_device
 from gradwire.torch.stream import DeviceStream
 
@@ -63,6 +64,8 @@ def _time_stages(device: torch.device, count: int, repeats: int, threads: int) -
         both, host_average = [frame, frame], np.empty(count, np.float32)
         stages: dict[str, Callable[[], object]] = {
             "quantize on the device": lambda: levels_on_device(x, QUANTIZER, generator),
+            "choose 1 % on the device": lambda: TensorElements(x).top_k(count // 100),
+            "choose 1 % in host memory": lambda: gw.TopK(0.01).sparsify(in_host, threads=threads),
             "copy levels to host memory": lambda: stream.to_host(there[0]),
             "copy floats to host memory": lambda: stream.to_host(x),
             "encode levels": encode,
@@ -84,15 +87,10 @@ def time_steps(device: torch.device, small: bool, threads: int) -> Figures:
     """Steps of a model of 100 million parameters on all ranks, beside plain DDP."""
     width, layers = (128, 3) if small else (2896, 12)
     steps = 3 if small else 8
-    kinds = {
-        "plain DDP": (None, None),
-        f"QSGD(16) {ON_DEVICE}": (ON_DEVICE, gw.Compressor(QUANTIZER, threads=threads)),
-        f"QSGD(16) {THROUGH_HOST}": (THROUGH_HOST, gw.Compressor(QUANTIZER, threads=threads)),
-        f"QSGD(4) with Residual() {THROUGH_HOST}": (
-            THROUGH_HOST,
-            gw.Compressor(gw.QSGD(4), memory=gw.Residual(), threads=threads),
-        ),
-    }
+    kinds = {"plain DDP": (None, None)}
+    for pipeline, make in PIPELINES.items():
+        for path in (ON_DEVICE, THROUGH_HOST):
+            kinds[f"{pipeline} {path}"] = (path, make(threads=threads))
     found: Figures = {}
     for name, (path, compressor) in kinds.items():
         model = network(device, [width] * (layers + 1))

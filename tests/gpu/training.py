@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -14,6 +14,13 @@ import gradwire as gw
 from gradwire.torch import paths
 
 ON_DEVICE, THROUGH_HOST = paths.ON_DEVICE, paths.THROUGH_HOST_MEMORY
+PIPELINES: dict[str, Callable[..., gw.Compressor]] = {
+    "QSGD(16)": lambda **o: gw.Compressor(gw.QSGD(16), **o),
+    "QSGD(4) with Residual()": lambda **o: gw.Compressor(gw.QSGD(4), memory=gw.Residual(), **o),
+    "TopK(0.01) with Residual()": lambda **o: gw.Compressor(
+        gw.TopK(0.01), memory=gw.Residual(), **o
+    ),
+}
 
 
 @contextmanager

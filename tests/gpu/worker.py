@@ -59,10 +59,10 @@ def table(found: dict[str, Any]) -> str:
     """All figures in words."""
     lines = [f"{found['device']}, torch {found['torch']}, {found['threads']} threads per rank"]
     lines += ["", "check: passed on all ranks", *(f"  {name}" for name in found["checks"])]
-    lines += ["", f"{'stage':44} {'ms':>9} {'GB/s':>8}  (of the float32 gradient)"]
-    lines += [f"  {k:42} {v['ms']:9.3f} {v['gb_per_s']:8.2f}" for k, v in found["stages"].items()]
-    lines += ["", f"{'step':44} {'ms':>9} {'MB sent':>8}  (by one rank)"]
-    lines += [f"  {k:42} {v['ms']:9.1f} {v['mb_sent']:8.2f}" for k, v in found["steps"].items()]
+    lines += ["", f"{'stage':50} {'ms':>9} {'GB/s':>8}  (of the float32 gradient)"]
+    lines += [f"  {k:48} {v['ms']:9.3f} {v['gb_per_s']:8.2f}" for k, v in found["stages"].items()]
+    lines += ["", f"{'step':50} {'ms':>9} {'MB sent':>8}  (by one rank)"]
+    lines += [f"  {k:48} {v['ms']:9.1f} {v['mb_sent']:8.2f}" for k, v in found["steps"].items()]
     return "\n".join(lines)
 
 
