@@ -122,7 +122,7 @@ class Memory:
     def __getstate__(self) -> dict[str, Any]:
         """The state for a copy, whose steps so far cannot be undone."""
         with self._lock:
-            tensors = {name: _on_host(memory) for name, memory in self._tensors.items()}
+            tensors = {n: memory.on(HOST) for n, memory in list(self._tensors.items())}
             tensors = copy.deepcopy(tensors)
         others = {"_lock": None, "_tensors": tensors, "_before": {}, "_first": {}, "_spare": {}}
         return {**self.__dict__, **others}
