@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,7 @@ class _HostElements(Elements):
         return _core.sample_magnitudes(self.x)
 
 
+@dataclass(frozen=True)  # equal to its copies
 class _Host(Device):
     def empty(self, count: int) -> Any:
         return np.empty(count, np.float32)

@@ -153,6 +153,7 @@ def test_checkpoints_and_copies_are_in_host_memory(pair: str) -> None:
     loaded.load_state_dict(pickle.loads(pickle.dumps(state)))
     for other in (loaded, copy.deepcopy(compressor), pickle.loads(pickle.dumps(compressor))):
         assert_same(compressor, other)
+        assert other.memory._tensors["x"].device == HOST
         own = copy.deepcopy(compressor)
         frames = [on_device(gradient(3)).compress(one, "x") for one in (own, other)]
         assert frames[0].tobytes() == frames[1].tobytes()
@@ -231,7 +232,7 @@ def test_steps_are_undone_as_in_host_memory(pair: str) -> None:
     for one in both:
         assert one.memory.is_in_step("x")
         at_start = one.memory.at_start("x")
-        assert at_start is not None and at_start.device is HOST
+        assert at_start is not None and at_start.device == HOST
         one.memory.take_back("x")
         for kind, array in at_start.arrays.items():
             np.testing.assert_array_equal(array, held(one)[kind])

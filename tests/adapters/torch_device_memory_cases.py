@@ -45,6 +45,7 @@ COUNTED = [
     for name, pipeline in PIPELINES.items()
     if paths.hindrance(pipeline()) is None and "SIDCo" not in name
 ]
+SOME = ("QSGD(4), Residual", "TopK, Residual")
 STEPS = {2: 80, 4: 40}
 
 
@@ -176,10 +177,10 @@ def counted_cases(world: int) -> dict[str, Case]:
     """Runs whose figure is the share that is lost."""
     cases: dict[str, Case] = {}
     for algorithm in ALGORITHMS:
-        for pipeline in COUNTED if world == 2 else ("QSGD(4), Residual", "TopK, Residual"):
+        for pipeline in COUNTED if world == 2 else SOME:
             for fallback in (False, True):
-                if fallback and "DGC" in pipeline:
-                    continue  # it has none
+                if fallback and ("DGC" in pipeline or world > 2):
+                    continue  # DGCMomentum has none
                 run = partial(counted_run, pipeline, algorithm, fallback, STEPS[world])
                 name = f"{pipeline}, {algorithm}{', fallback' if fallback else ''}"
                 cases[name] = partial(on_the_device, run)
@@ -189,9 +190,11 @@ def counted_cases(world: int) -> dict[str, Case]:
         for name, case in others.items():
             if "in-views" in name and "old-gradients" not in name:
                 continue  # the same code, and more time
-            if "votes" not in name and "refused" not in name:
-                cases[name] = partial(on_the_device, case)
-                cases[f"{name}, QSGD"] = partial(with_qsgd, case)
+            if "votes" in name or "refused" in name:
+                continue  # of other pipelines, or without steps
+            cases[f"{name}, QSGD"] = partial(with_qsgd, case)
+            if "fallback" not in name:
+                cases[f"{name}, TopK"] = partial(on_the_device, case)
     return cases
 
 
@@ -199,9 +202,9 @@ def cases_for(world: int) -> dict[str, Case]:
     """By name, in the order in which they run."""
     cases = counted_cases(world)
     for algorithm in ALGORITHMS:
-        for name in TRAINED:
+        for name in TRAINED if world == 2 else SOME:
             cases[f"training, {name}, {algorithm}"] = make_training_case(name, algorithm)
-        for name in ("QSGD(4), Residual", "TopK, Residual"):
+        for name in SOME:
             cases[f"resume, {name}, {algorithm}"] = make_resume_case(name, algorithm)
     if world == 2:
         cases["frames"] = case_frames_are_read_by_the_normal_decoder
