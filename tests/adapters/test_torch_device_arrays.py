@@ -188,6 +188,15 @@ def test_a_step_that_fails_or_is_not_finite_leaves_everything(pair: str) -> None
     assert is_on_device(compressor)
 
 
+@pytest.mark.parametrize("pipeline", [*QUANTIZERS, *SPARSIFIERS], ids=repr)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_few_elements(pipeline: Any, count: int) -> None:
+    """The last shards of a small bucket may be empty."""
+    compressor = gw.Compressor(copy.deepcopy(pipeline), memory=gw.Residual())
+    decoded = gw.decompress_gradient(on_device(np.ones(count)).compress(compressor, "x"))
+    np.testing.assert_allclose(decoded + held(compressor)[""], np.ones(count), rtol=1e-6)
+
+
 def test_zero_for_elements_that_are_not_finite() -> None:
     for pair in ("QSGD, Residual", "TopK, Residual"):
         compressor = PAIRS[pair](nonfinite="zero")

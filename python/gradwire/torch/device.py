@@ -96,7 +96,8 @@ class TensorGradient(DeviceGradient):
         self._stream.wait()
         if generator is None:  # while levels are encoded here
             sent = torch.empty_like(x)
-            add_levels(sent, levels, units, quantizer.bucket_size or x.numel(), add=False)
+            bucket_size = quantizer.bucket_size or max(x.numel(), 1)
+            add_levels(sent, levels, units, bucket_size, add=False)
             memory.update(draft, slice(None), sent)
         return compress_levels(
             *on_host,
