@@ -15,7 +15,7 @@ class BlockEncoder final : public SequenceEncoder {
  public:
   BlockEncoder(const BlockModel& model, ExpectedWords elements) : model_(model) {
     for (const CodeBook& book : model.books)
-      coders_.emplace_back(book, elements / model.books.size());
+      coders_.emplace_back(book, elements / model.books.size(), model.has_exceptions);
   }
 
   void encode(const Elements& chunk, Payload& payload, std::uint64_t& code_length) const override {
@@ -52,7 +52,7 @@ class BlockEncoder final : public SequenceEncoder {
             : assign_classes(classes.by_sign, signs),
         coders_.size(), bytes.size());
     const TokenEncoder labels(
-        make_token_book(order.classes(), count_bytes(order.classes()), true).book, 0);
+        make_token_book(order.classes(), count_bytes(order.classes()), {}).book, 0, false);
     append_varint(payload, labels.code_book().size());
     payload.append(labels.code_book());
     labels.encode({order.classes().data(), nullptr, order.classes().size()}, payload, code_length);

@@ -107,7 +107,8 @@ class EntropyDecoder final : public Decoder {
 Sampled sampled_of(const ChunkedArray& array, std::size_t taken, Fitted fitted) {
   const bool is_whole = taken == array.elements.count && fitted == Fitted::kForThisArray;
   return {is_whole, is_whole && array.size() == 1,
-          static_cast<double>(array.elements.count) / static_cast<double>(taken)};
+          static_cast<double>(array.elements.count) / static_cast<double>(taken),
+          fitted == Fitted::kForOthers};
 }
 
 }  // namespace

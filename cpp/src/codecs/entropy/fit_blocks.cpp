@@ -72,10 +72,24 @@ std::optional<BlockClasses::Groups> fit_groups(std::span<const std::uint8_t> byt
   return groups;
 }
 
+/// The bytes that get code words besides those that a sample has. An unseen byte can be an
+/// exception; in a small alphabet, more code words than necessary would make the others longer.
+Alphabet alphabet_of(const ByteCounts& histogram, std::uint8_t zero, std::size_t values,
+                     Sampled sampled) {
+  constexpr std::size_t kSmall = 16;
+  Alphabet alphabet;
+  if (sampled.is_whole) return alphabet;
+  if (sampled.codes_others) return alphabet.set();
+  for (std::size_t byte = 0; byte < 256; ++byte) alphabet[byte] = histogram[byte] > 0;
+  if (alphabet.count() <= kSmall) return alphabet;
+  for (std::size_t value = 0; value < values; ++value) alphabet.set((value - zero) & 255);
+  return alphabet;
+}
+
 }  // namespace
 
 FittedBlocks fit_block_model(ByteSample sample, std::uint64_t smallest, DType dtype,
-                             Sampled sampled) {
+                             Sampled sampled, std::size_t values) {
   FittedBlocks fitted{{}, 0, 0};
   BlockModel& model = fitted.model;
   const std::span bytes = sample.bytes;
@@ -89,6 +103,7 @@ FittedBlocks fit_block_model(ByteSample sample, std::uint64_t smallest, DType dt
     std::rotate(histogram.begin(), most_frequent, histogram.end());
     kernels().bytes.narrow(bytes.data(), bytes.size(), 1, zero, bytes.data());
   }
+  const Alphabet alphabet = alphabet_of(histogram, zero, values, sampled);
   const std::size_t whole_blocks = bytes.size() / kBlockSize;
   std::vector<std::uint8_t> classes;
   if (whole_blocks >= kFewestBlocks) {
@@ -102,7 +117,7 @@ FittedBlocks fit_block_model(ByteSample sample, std::uint64_t smallest, DType dt
     }
   }
   const auto add_class = [&](std::span<const std::uint8_t> of_class, const ByteCounts& counts) {
-    FittedBook book = make_token_book(of_class, counts, sampled.is_whole);
+    FittedBook book = make_token_book(of_class, counts, alphabet);
     model.books.push_back(std::move(book.book));
     fitted.bits += static_cast<double>(book.bits);
     fitted.entropy += information(counts);

@@ -12,9 +12,9 @@ struct FittedBlocks {
 };
 
 /// Fits a model to elements whose lowest bytes are `sample`, and whose keys lie in
-/// [smallest, smallest + 255]. Turns the sample into the bytes that are coded.
+/// [smallest, smallest + values - 1]. Turns the sample into the bytes that are coded.
 FittedBlocks fit_block_model(ByteSample sample, std::uint64_t smallest, DType dtype,
-                             Sampled sampled);
+                             Sampled sampled, std::size_t values = 256);
 
 /// Bits of the information in a histogram.
 double information(std::span<const std::uint64_t> counts);

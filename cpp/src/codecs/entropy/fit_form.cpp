@@ -44,7 +44,7 @@ Fitted fit(const Task& task);
 /// What the sample says about sequences that are made of each chunk: borders of chunks make new
 /// elements, and move blocks.
 Sampled made(Sampled sampled) {
-  return {sampled.is_one_chunk, sampled.is_one_chunk, sampled.share};
+  return {sampled.is_one_chunk, sampled.is_one_chunk, sampled.share, sampled.codes_others};
 }
 
 /// Bits that the sample pays for a form that has no parts yet: its share of the code book, and of
@@ -56,12 +56,13 @@ double book_bits(const Form& form, Sampled sampled) {
   return (8 * static_cast<double>(book.size()) + kSizes) / sampled.share;
 }
 
-Fitted fit_blocks(const Elements& sample, Sampled sampled, std::uint64_t smallest) {
+Fitted fit_blocks(const Elements& sample, Sampled sampled, std::uint64_t smallest,
+                  std::size_t values = 256) {
   const Scratch room(sample.count);
   const std::span bytes(room.data(), sample.count);
   to_bytes(sample, 0, bytes.data());
   FittedBlocks blocks =
-      fit_block_model({bytes, count_bytes(bytes)}, smallest, sample.dtype, sampled);
+      fit_block_model({bytes, count_bytes(bytes)}, smallest, sample.dtype, sampled, values);
   Fitted fitted{{FormKind::kBlocks, sample.dtype, std::move(blocks.model), {}, 0, {}, {}},
                 blocks.bits};
   fitted.bits += book_bits(fitted.form, sampled);
@@ -76,7 +77,8 @@ Fitted fit_in_bins(const Elements& sample, Sampled sampled, std::span<const Valu
   const Scratch fields(fields_room(table, sample.count));
   const std::size_t bits = kernels().bins.write(&finder, &table, sample.data, sample.count,
                                                 sample.width(), symbols.data(), fields.data());
-  Fitted coded = fit_blocks({symbols.data(), sample.count, DType::kUInt8}, sampled, 0);
+  Fitted coded =
+      fit_blocks({symbols.data(), sample.count, DType::kUInt8}, sampled, 0, form.bins.size());
   const double all = static_cast<double>(bits) + coded.bits + book_bits(form, sampled);
   form.parts.push_back(std::move(coded.form));
   return {std::move(form), all};

@@ -19,6 +19,7 @@ struct Sampled {
   bool is_whole;      ///< there are no elements other than those of the sample
   bool is_one_chunk;  ///< which is also whole
   double share;       ///< elements of the sequences for each element of the sample
+  bool codes_others;  ///< the code is for other arrays, too, that may have any values
 };
 
 /// Most elements that take_bytes and take_elements need room for.

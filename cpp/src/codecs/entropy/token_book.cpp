@@ -39,16 +39,15 @@ std::uint64_t book_bits(const FittedBook& candidate) {
   return 40 + 4 * candidate.book.symbols.size();
 }
 
-/// A book of single bytes. All 256 bytes get code words, unless no others occur than those of the
-/// sample.
-FittedBook plain_book(const ByteCounts& histogram, bool is_whole, double allowance) {
+/// A book of single bytes.
+FittedBook plain_book(const ByteCounts& histogram, const Alphabet& alphabet, double allowance) {
   FittedBook candidate;
   std::vector<std::uint64_t> counts;
   for (std::uint64_t key = 0; key < 256; ++key) {
-    const std::uint64_t count = histogram[from_key(key, kBytes)];
-    if (count == 0 && is_whole) continue;
+    const std::uint64_t byte = from_key(key, kBytes) & 255;
+    if (histogram[byte] == 0 && !alphabet[byte]) continue;
     candidate.book.symbols.push_back({key, 1});
-    counts.push_back(count);
+    counts.push_back(histogram[byte]);
   }
   choose_lengths(candidate, counts, {}, allowance);
   return candidate;
@@ -146,7 +145,7 @@ ByteCounts count_bytes(std::span<const std::uint8_t> bytes) {
 }
 
 FittedBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                           bool is_whole) {
+                           const Alphabet& alphabet) {
   constexpr double kFewZeros = 0.2;   // share below which runs cost more time than they save
   constexpr double kManyZeros = 0.8;  // share above which a plain code is never smaller
   constexpr double kWorthRuns = 0.98;
@@ -158,10 +157,10 @@ FittedBook make_token_book(std::span<const std::uint8_t> sample, const ByteCount
   const std::uint64_t longest =
       zeros < kFewZeros * all ? 0
                               : longest_run(zeros, all, static_cast<std::uint64_t>(255 - unseen));
-  if (longest < 2) return plain_book(histogram, is_whole, allowance);
+  if (longest < 2) return plain_book(histogram, alphabet, allowance);
   FittedBook runs = run_book(sample, histogram, longest, allowance);
   if (zeros > kManyZeros * all) return runs;
-  FittedBook plain = plain_book(histogram, is_whole, allowance);
+  FittedBook plain = plain_book(histogram, alphabet, allowance);
   const bool better = static_cast<double>(runs.bits + book_bits(runs)) <
                       kWorthRuns * static_cast<double>(plain.bits + book_bits(plain));
   return better ? runs : plain;

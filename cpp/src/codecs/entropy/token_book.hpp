@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <span>
 
@@ -35,10 +36,14 @@ struct FittedBook {
   std::uint64_t bits = 0;  ///< that the sample takes with it
 };
 
+/// Bytes that get code words, whether or not a sample has them.
+using Alphabet = std::bitset<256>;
+
 /// The better of a plain code and a code with runs for sequences like `sample`, which must not be
-/// empty. `is_whole`: the sequences have no bytes other than those of the sample.
+/// empty. The code has at least the bytes of the sample. `alphabet`: bytes that a plain code has,
+/// too.
 FittedBook make_token_book(std::span<const std::uint8_t> sample, const ByteCounts& histogram,
-                           bool is_whole);
+                           const Alphabet& alphabet);
 
 /// Whether the book has the form that make_token_book produces for a sample that is not whole:
 /// either all 256 bytes, or some bytes, each with every number of zeros up to the maximum.

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/block_copy.hpp"
+#include "base/byte_tables.hpp"
 #include "base/scratch.hpp"
 #include "gradwire/error.hpp"
 #include "prefix/streams.hpp"
@@ -37,12 +38,14 @@ ExpectedWords expected_tokens(const CodeBook& book, ExpectedWords bytes) {
 
 }  // namespace
 
-TokenEncoder::TokenEncoder(CodeBook book, ExpectedWords bytes)
+TokenEncoder::TokenEncoder(CodeBook book, ExpectedWords bytes, bool finds_unknown)
     : book_bytes_(write_code_book(book, kBytes, Runs::kListed)),
       code_(book.lengths, PrefixCode::kNeverRead),
       plain_(is_plain(book)),
       only_byte_(byte_of(book.symbols[0])),
+      finds_unknown_(finds_unknown && plain_ && book.symbols.size() < 256),
       tokens_(token_table(book.symbols)) {
+  if (plain_) known_ = byte_set(coded_bytes(book, plain_));
   if (code_.max_length() > 0) {
     table_ = code_.byte_encode_table(coded_bytes(book, plain_), expected_tokens(book, bytes));
   }
@@ -60,11 +63,15 @@ std::vector<std::uint32_t> TokenEncoder::encode(const Blocks& blocks, Payload& p
     tokens = {room.data(), counts.tokens};
     unknown.assign(places, places + counts.unknown);
   }
-  if (!table_) return unknown;
-  if (plain_ && blocks.numbers != nullptr) {
+  if (plain_ && blocks.numbers != nullptr && (table_ || finds_unknown_)) {
     gather(blocks, room.data());
     tokens = {room.data(), blocks.size};
   }
+  for (std::size_t i = 0; finds_unknown_ && i < tokens.size(); ++i) {
+    i += kernels().bytes.find_outside(&known_, tokens.data() + i, tokens.size() - i);
+    if (i < tokens.size()) unknown.push_back(static_cast<std::uint32_t>(i));
+  }
+  if (!table_) return unknown;
   if (blocks.size < kShortSequence) {
     write_short(tokens, payload, code_length);
   } else {

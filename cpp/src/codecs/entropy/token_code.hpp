@@ -18,7 +18,9 @@ namespace gradwire {
 /// Immutable after construction.
 class TokenEncoder {
  public:
-  TokenEncoder(CodeBook book, ExpectedWords bytes);
+  /// `bytes`: about how many will be coded. `finds_unknown`: whether to look for bytes that cannot
+  /// be coded; otherwise, there are none.
+  TokenEncoder(CodeBook book, ExpectedWords bytes, bool finds_unknown);
 
   std::span<const std::uint8_t> code_book() const { return book_bytes_; }
   /// Whether the only bytes that can be coded are zeros, which take no bits.
@@ -40,6 +42,8 @@ class TokenEncoder {
   PrefixCode code_;
   bool plain_;
   std::uint8_t only_byte_;  // of a code with one token
+  bool finds_unknown_;      // in plain sequences
+  ByteSet known_{};         // bytes of a plain code
   TokenTable tokens_{};
   std::unique_ptr<OwnedEncodeTable> table_;
 };
