@@ -136,7 +136,7 @@ FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted) {
   FittedBlocks blocks = fit_block_model(sample, range.smallest, dtype, sampled);
   const double bits = blocks.bits / static_cast<double>(size);
   const bool others_may_pay = may_pay(sample, sampled, blocks);
-  FittedForm as_blocks{{FormKind::kBlocks, dtype, std::move(blocks.model), {}, 0, {}, {}}, bits};
+  FittedForm as_blocks{form_of(std::move(blocks.model), dtype), bits};
   if (!others_may_pay) return as_blocks;
   const BlockModel& model = as_blocks.form.blocks;
   const Scratch room(

@@ -21,6 +21,7 @@ constexpr double kMostZeros = 0.8;   // and from which bins do not pay without g
 constexpr double kFewerRuns = 1.5;  // runs for each element that is not background, up to which ...
 constexpr double kFewRuns = 0.25;   // and for each element, up to which differences do not pay
 constexpr double kSaving = 0.97;    // bits for each bit that must be expected to try a form
+constexpr double kNear = 1.01;      // bits for each bit of information that are nearly optimal
 constexpr double kWorth = 0.992;    // bits for each bit of blocks, which are faster
 constexpr double kSmallChange = 0.5;  // bits that differences of neighbors must save on average
 
@@ -63,14 +64,30 @@ Fitted fit_blocks(const Elements& sample, Sampled sampled, std::uint64_t smalles
   to_bytes(sample, 0, bytes.data());
   FittedBlocks blocks =
       fit_block_model({bytes, count_bytes(bytes)}, smallest, sample.dtype, sampled, values);
-  Fitted fitted{{FormKind::kBlocks, sample.dtype, std::move(blocks.model), {}, 0, {}, {}},
-                blocks.bits};
+  Fitted fitted{form_of(std::move(blocks.model), sample.dtype), blocks.bits};
   fitted.bits += book_bits(fitted.form, sampled);
   return fitted;
 }
 
+/// Symbols below `size`. Few of them are coded two at a time if whole bits for each are too many.
+Fitted fit_symbols(const Elements& symbols, Sampled sampled, std::size_t size) {
+  const ByteCounts counts = count_bytes({symbols.data, symbols.count});
+  Fitted blocks = fit_blocks(symbols, sampled, 0, size);
+  if (size < 2 || size > kMostBase || blocks.bits < kNear * information(counts)) return blocks;
+  const Scratch room(symbols.count / 2 + 1);
+  Form form{.kind = FormKind::kPairs, .dtype = DType::kUInt8};
+  form.base = static_cast<std::uint8_t>(size);
+  // Chunks have the same pairs as the array.
+  Fitted coded = fit_blocks(pairs(symbols, form.base, room), sampled, 0, size * size);
+  coded.bits += book_bits(form, sampled);
+  if (coded.bits > kWorth * blocks.bits) return blocks;
+  form.parts.push_back(std::move(coded.form));
+  return {std::move(form), coded.bits};
+}
+
 Fitted fit_in_bins(const Elements& sample, Sampled sampled, std::span<const ValueCount> values) {
-  Form form{FormKind::kBins, sample.dtype, {}, fit_bins(values, sample.dtype, sampled), 0, {}, {}};
+  Form form{.kind = FormKind::kBins, .dtype = sample.dtype};
+  form.bins = fit_bins(values, sample.dtype, sampled);
   const OwnedBinFinder finder = bin_finder(form.bins, sample.dtype, sample.count);
   const BinTable table = bin_table(form.bins, sample.dtype);
   const Scratch symbols(sample.count);
@@ -78,7 +95,7 @@ Fitted fit_in_bins(const Elements& sample, Sampled sampled, std::span<const Valu
   const std::size_t bits = kernels().bins.write(&finder, &table, sample.data, sample.count,
                                                 sample.width(), symbols.data(), fields.data());
   Fitted coded =
-      fit_blocks({symbols.data(), sample.count, DType::kUInt8}, sampled, 0, form.bins.size());
+      fit_symbols({symbols.data(), sample.count, DType::kUInt8}, sampled, form.bins.size());
   const double all = static_cast<double>(bits) + coded.bits + book_bits(form, sampled);
   form.parts.push_back(std::move(coded.form));
   return {std::move(form), all};
@@ -96,22 +113,26 @@ Fitted fit_plain(const Task& task, std::span<const ValueCount> values) {
   if (!task.smallest) return fit_in_bins(task.sample, task.sampled, values);
   Fitted blocks;
   if (task.plain != nullptr) {
-    blocks.form = {FormKind::kBlocks, task.sample.dtype, task.plain->model, {}, 0, {}, {}};
+    blocks.form = form_of(task.plain->model, task.sample.dtype);
     blocks.bits = task.plain->bits * static_cast<double>(task.sample.count) +
                   book_bits(blocks.form, task.sampled);
   } else {
     blocks = fit_blocks(task.sample, task.sampled, *task.smallest);
   }
-  if (!has_large_books(blocks.bits, book_bits(blocks.form, task.sampled))) return blocks;
+  if (!has_large_books(blocks.bits, book_bits(blocks.form, task.sampled)) &&
+      values.size() > kMostBase) {
+    return blocks;
+  }
   Fitted bins = fit_in_bins(task.sample, task.sampled, values);
-  return bins.bits < blocks.bits ? bins : blocks;
+  return bins.bits < kWorth * blocks.bits ? bins : blocks;
 }
 
 Fitted fit_parts(const Task& task, FormKind kind, std::uint64_t background, const TwoParts& parts) {
   Fitted counts = fit_in_bins(parts.counts, made(task.sampled),
                               count_sample(parts.counts, count_runs(parts.counts)));
   Fitted values = fit({parts.values, made(task.sampled), task.smallest, nullptr, task.nested + 1});
-  Fitted fitted{{kind, task.sample.dtype, {}, {}, background, {}, {}}, counts.bits + values.bits};
+  Fitted fitted{{.kind = kind, .dtype = task.sample.dtype, .background = background},
+                counts.bits + values.bits};
   fitted.form.parts.push_back(std::move(counts.form));
   fitted.form.parts.push_back(std::move(values.form));
   return fitted;
@@ -198,7 +219,7 @@ Fitted fit(const Task& task) {
     Fitted changes =
         fit({differences(sample, room), made(task.sampled),
              are_bytes ? std::optional<std::uint64_t>(0) : std::nullopt, nullptr, task.nested + 1});
-    Form form{FormKind::kDifferences, sample.dtype, {}, {}, 0, {}, {}};
+    Form form{.kind = FormKind::kDifferences, .dtype = sample.dtype};
     form.parts.push_back(std::move(changes.form));
     keep_better({std::move(form), changes.bits});
   }
@@ -232,10 +253,9 @@ double run_bits(const Elements& bytes) {
 }  // namespace
 
 bool may_pay(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks) {
-  constexpr double kNear = 1.01;  // bits for each bit of information that no form saves
   const double bits = blocks.bits;
   if (bits > kNear * blocks.entropy + 64) return true;
-  const Form form{FormKind::kBlocks, DType::kUInt8, blocks.model, {}, 0, {}, {}};
+  const Form form = form_of(blocks.model, DType::kUInt8);
   if (has_large_books(bits, book_bits(form, sampled))) return true;
   const Elements elements{sample.bytes.data(), sample.bytes.size(), DType::kInt8};
   return run_bits(elements) < kSaving * bits || changes_slowly(elements, to_key(0, DType::kInt8));

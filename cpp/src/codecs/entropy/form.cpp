@@ -28,7 +28,7 @@ Form read_nested(ByteReader& code_book, DType dtype, unsigned nested) {
   if (nested > kMostNested) throw CorruptFrameError("code book has more than 6 nested forms");
   Form form;
   const std::uint8_t kind = code_book.byte();
-  if (kind > static_cast<std::uint8_t>(FormKind::kCodec))
+  if (kind > static_cast<std::uint8_t>(FormKind::kPairs))
     throw CorruptFrameError("code book has an unknown form");
   if (kind == static_cast<std::uint8_t>(FormKind::kDifferences) && dtype == DType::kBool)
     throw CorruptFrameError("code book has differences of bools");
@@ -43,6 +43,11 @@ Form read_nested(ByteReader& code_book, DType dtype, unsigned nested) {
       break;
     }
     case FormKind::kCodec: form.codec = read_codec(code_book, nested); break;
+    case FormKind::kPairs:
+      form.base = code_book.byte();
+      if (dtype != DType::kUInt8 || form.base < 2 || form.base > kMostBase)
+        throw CorruptFrameError("code book has pairs of other numbers than bytes below 2 to 16");
+      break;
     default: break;
   }
   for (const DType part : part_dtypes(form.kind, dtype)) {
@@ -57,7 +62,8 @@ std::vector<DType> part_dtypes(FormKind kind, DType dtype) {
   switch (kind) {
     case FormKind::kBlocks:
     case FormKind::kCodec: return {};
-    case FormKind::kBins: return {DType::kUInt8};
+    case FormKind::kBins:
+    case FormKind::kPairs: return {DType::kUInt8};
     case FormKind::kDifferences: return {dtype};
     default: return {kCounts, dtype};
   }
@@ -79,6 +85,7 @@ void append_form(std::vector<std::uint8_t>& out, const Form& form) {
       append_varint(out, form.codec.code_book.size());
       out.insert(out.end(), form.codec.code_book.begin(), form.codec.code_book.end());
       break;
+    case FormKind::kPairs: out.push_back(form.base); break;
     default: break;
   }
   for (const Form& part : form.parts) append_form(out, part);

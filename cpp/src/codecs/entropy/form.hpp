@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/byte_io.hpp"
@@ -20,6 +21,7 @@ enum class FormKind : std::uint8_t {
   kRuns,         ///< the values of runs of equal elements, and the runs' lengths
   kDifferences,  ///< differences of neighbors
   kCodec,        ///< coded by another codec; whole chunks only
+  kPairs,        ///< bytes below a small number, two at a time
 };
 
 /// How another codec codes chunks.
@@ -33,15 +35,23 @@ struct OtherCodec {
 struct Form {
   FormKind kind = FormKind::kBlocks;
   DType dtype = DType::kUInt8;
-  BlockModel blocks;             ///< of kBlocks
-  Bins bins;                     ///< of kBins
+  BlockModel blocks{};           ///< of kBlocks
+  Bins bins{};                   ///< of kBins
   std::uint64_t background = 0;  ///< bits of the most frequent element, of kGaps
-  OtherCodec codec;              ///< of kCodec
-  std::vector<Form> parts;       ///< forms of the sequences that are made
+  OtherCodec codec{};            ///< of kCodec
+  std::uint8_t base = 0;         ///< of kPairs: bytes are below it, and it is at most kMostBase
+  std::vector<Form> parts{};     ///< forms of the sequences that are made
 };
+
+inline constexpr std::uint8_t kMostBase = 16;  // so that a pair is a byte
 
 /// dtype of gaps and lengths, which do not exceed the elements of a chunk.
 inline constexpr DType kCounts = DType::kUInt32;
+
+/// Elements as bytes, in blocks.
+inline Form form_of(BlockModel blocks, DType dtype) {
+  return {.kind = FormKind::kBlocks, .dtype = dtype, .blocks = std::move(blocks)};
+}
 
 /// The dtypes of the sequences that a form makes.
 std::vector<DType> part_dtypes(FormKind kind, DType dtype);

@@ -160,6 +160,40 @@ class DifferencesDecoder final : public SequenceDecoder {
   std::unique_ptr<SequenceDecoder> differences_;
 };
 
+class PairsEncoder final : public SequenceEncoder {
+ public:
+  PairsEncoder(const Form& form, ExpectedWords elements)
+      : base_(form.base), pairs_(make_form_encoder(form.parts[0], elements / 2)) {}
+
+  void encode(const Elements& sequence, Payload& payload,
+              std::uint64_t& code_length) const override {
+    const Scratch room(sequence.count / 2 + 1);
+    pairs_->encode(pairs(sequence, base_, room), payload, code_length);
+  }
+
+ private:
+  std::uint8_t base_;
+  std::unique_ptr<SequenceEncoder> pairs_;
+};
+
+class PairsDecoder final : public SequenceDecoder {
+ public:
+  PairsDecoder(const Form& form, ExpectedWords elements)
+      : base_(form.base), pairs_(make_form_decoder(form.parts[0], elements / 2)) {}
+
+  void decode(ByteReader& payload, const std::uint8_t* readable_end, std::uint8_t* out,
+              std::size_t count) const override {
+    const std::size_t size = count / 2 + count % 2;
+    const Scratch room(size);
+    pairs_->decode(payload, readable_end, room.data(), size);
+    split_pairs(room.data(), base_, out, count);
+  }
+
+ private:
+  std::uint8_t base_;
+  std::unique_ptr<SequenceDecoder> pairs_;
+};
+
 /// Whole chunks, coded by another codec.
 class CodecEncoder final : public SequenceEncoder {
  public:
@@ -199,6 +233,7 @@ class CodecDecoder final : public SequenceDecoder {
 std::unique_ptr<SequenceEncoder> make_form_encoder(const Form& form, ExpectedWords elements) {
   switch (form.kind) {
     case FormKind::kBlocks: return make_block_encoder(form.blocks, elements);
+    case FormKind::kPairs: return std::make_unique<PairsEncoder>(form, elements);
     case FormKind::kCodec: return std::make_unique<CodecEncoder>(form.codec);
     case FormKind::kBins: return std::make_unique<BinsEncoder>(form, elements);
     case FormKind::kDifferences: return std::make_unique<DifferencesEncoder>(form, elements);
@@ -209,6 +244,7 @@ std::unique_ptr<SequenceEncoder> make_form_encoder(const Form& form, ExpectedWor
 std::unique_ptr<SequenceDecoder> make_form_decoder(const Form& form, ExpectedWords elements) {
   switch (form.kind) {
     case FormKind::kBlocks: return make_block_decoder(form.blocks, form.dtype, elements);
+    case FormKind::kPairs: return std::make_unique<PairsDecoder>(form, elements);
     case FormKind::kCodec: return std::make_unique<CodecDecoder>(form, elements);
     case FormKind::kBins: return std::make_unique<BinsDecoder>(form, elements);
     case FormKind::kDifferences: return std::make_unique<DifferencesDecoder>(form, elements);

@@ -96,6 +96,33 @@ void join_runs(const TwoParts& parts, std::uint8_t* out, std::size_t count) {
   });
 }
 
+Elements pairs(const Elements& bytes, std::uint8_t base, const Scratch& room) {
+  const std::size_t half = bytes.count / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    room.data()[i] = static_cast<std::uint8_t>(bytes.data[2 * i] + base * bytes.data[2 * i + 1]);
+  }
+  if (bytes.count % 2 != 0) room.data()[half] = bytes.data[2 * half];
+  return {room.data(), half + bytes.count % 2, DType::kUInt8};
+}
+
+void split_pairs(const std::uint8_t* pairs, std::uint8_t base, std::uint8_t* out,
+                 std::size_t count) {
+  std::uint16_t both[256];
+  for (unsigned pair = 0; pair < 256; ++pair) {
+    both[pair] = static_cast<std::uint16_t>(pair % base | pair / base << 8);
+  }
+  std::uint8_t largest = 0;
+  const std::size_t half = count / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    std::memcpy(out + 2 * i, &both[pairs[i]], 2);
+    largest = std::max(largest, pairs[i]);
+  }
+  if (count % 2 != 0) out[2 * half] = pairs[half];
+  const bool is_last_bad = count % 2 != 0 && pairs[half] >= base;
+  if (largest >= base * base || is_last_bad)
+    throw CorruptFrameError("a pair of bytes is too large");
+}
+
 Elements differences(const Elements& sequence, const Scratch& room) {
   with_width(sequence.dtype, [&]<typename T>() {
     T before = 0;

@@ -32,6 +32,12 @@ TwoParts split_runs(const Elements& sequence, const Scratch& room);
 /// Throws CorruptFrameError unless the runs fill `count` elements exactly.
 void join_runs(const TwoParts& parts, std::uint8_t* out, std::size_t count);
 
+/// Bytes below `base`, two at a time: the first, plus `base` times the second, or 0 at the end.
+Elements pairs(const Elements& bytes, std::uint8_t base, const Scratch& room);
+/// The reverse, for `count` bytes. Throws CorruptFrameError if a pair has no such bytes.
+void split_pairs(const std::uint8_t* pairs, std::uint8_t base, std::uint8_t* out,
+                 std::size_t count);
+
 /// The difference of each element and the one before, or 0, modulo 2^(bits of an element).
 Elements differences(const Elements& sequence, const Scratch& room);
 /// The reverse, in place.
