@@ -22,7 +22,7 @@ constexpr double kFewerRuns = 1.5;  // runs for each element that is not backgro
 constexpr double kFewRuns = 0.25;   // and for each element, up to which differences do not pay
 constexpr double kSaving = 0.97;    // bits for each bit that must be expected to try a form
 constexpr double kNear = 1.01;      // bits for each bit of information that are nearly optimal
-constexpr double kWorth = 0.992;    // bits for each bit of blocks, which are faster
+constexpr double kWorth = 0.988;    // bits for each bit of blocks, which are faster
 constexpr double kSmallChange = 0.5;  // bits that differences of neighbors must save on average
 
 struct Fitted {
@@ -108,8 +108,8 @@ bool has_large_books(double bits, double of_books) {
   return of_books > kLarge && of_books > kMuch * bits;
 }
 
-/// Elements as they are.
-Fitted fit_plain(const Task& task, std::span<const ValueCount> values) {
+/// Elements as they are. `zeros`: share of the most frequent one.
+Fitted fit_plain(const Task& task, std::span<const ValueCount> values, double zeros) {
   if (!task.smallest) return fit_in_bins(task.sample, task.sampled, values);
   Fitted blocks;
   if (task.plain != nullptr) {
@@ -119,10 +119,9 @@ Fitted fit_plain(const Task& task, std::span<const ValueCount> values) {
   } else {
     blocks = fit_blocks(task.sample, task.sampled, *task.smallest);
   }
-  if (!has_large_books(blocks.bits, book_bits(blocks.form, task.sampled)) &&
-      values.size() > kMostBase) {
-    return blocks;
-  }
+  const bool may_be_pairs = values.size() <= kMostBase && zeros < kManyZeros;
+  const bool has_books = has_large_books(blocks.bits, book_bits(blocks.form, task.sampled));
+  if (!may_be_pairs && (!has_books || zeros > kMostZeros)) return blocks;
   Fitted bins = fit_in_bins(task.sample, task.sampled, values);
   return bins.bits < kWorth * blocks.bits ? bins : blocks;
 }
@@ -202,7 +201,7 @@ Fitted fit(const Task& task) {
     if (other.bits < most) best = std::move(other);
   };
   if (!tries_gaps || task.smallest || zeros < kMostZeros * size)
-    keep_better(fit_plain(task, values));
+    keep_better(fit_plain(task, values, zeros / size));
   const Scratch room(parts_room(sample.count, sample.width()));
   if (tries_gaps) {
     const std::uint64_t background =
