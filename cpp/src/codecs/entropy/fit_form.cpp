@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -139,8 +140,8 @@ Fitted fit_parts(const Task& task, FormKind kind, std::uint64_t background, cons
 
 /// Whether differences of neighbors take fewer bits than deviations from `center`.
 bool changes_slowly(const Elements& sample, std::uint64_t center) {
-  constexpr std::size_t kPiece = 256;  // these elements of each group tell enough
-  constexpr std::size_t kGroup = 4096;
+  constexpr std::size_t kFirst = 256;  // these elements of each group tell enough
+  constexpr std::size_t kGroup = 2048;
   std::uint64_t deviations = 0;
   std::uint64_t changes = 0;
   std::uint64_t seen = 0;
@@ -154,7 +155,7 @@ bool changes_slowly(const Elements& sample, std::uint64_t center) {
     const T middle = static_cast<T>(from_key(center, sample.dtype));
     for (std::size_t begin = 0; begin < sample.count; begin += kGroup) {
       T before = load<T>(sample, begin);
-      for (std::size_t i = begin; i < std::min(begin + kPiece, sample.count); ++i) {
+      for (std::size_t i = begin; i < std::min(begin + kFirst, sample.count); ++i) {
         const T here = load<T>(sample, i);
         changes += static_cast<std::uint64_t>(size_of(static_cast<T>(here - before)));
         deviations += static_cast<std::uint64_t>(size_of(static_cast<T>(here - middle)));
@@ -249,6 +250,22 @@ double run_bits(const Elements& bytes) {
   return information(values) + information(lengths) + plain;
 }
 
+/// As much of a sample as can be looked at in little time.
+constexpr std::size_t kPieces = 8;
+constexpr std::size_t kPiece = 1024;
+Elements some_of(const ByteSample& sample, const Scratch& room) {
+  constexpr std::size_t kFewOthers = 32;  // one byte in this many
+  const std::size_t size = sample.bytes.size();
+  if (size <= kPieces * kPiece || (size - largest(sample.histogram)) * kFewOthers < size) {
+    return {sample.bytes.data(), size, DType::kInt8};
+  }
+  for (std::size_t i = 0; i < kPieces; ++i) {
+    const std::size_t begin = (size / kPiece * i / kPieces) * kPiece;
+    std::memcpy(room.data() + i * kPiece, sample.bytes.data() + begin, kPiece);
+  }
+  return {room.data(), kPieces * kPiece, DType::kInt8};
+}
+
 }  // namespace
 
 bool may_pay(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks) {
@@ -256,8 +273,10 @@ bool may_pay(const ByteSample& sample, Sampled sampled, const FittedBlocks& bloc
   if (bits > kNear * blocks.entropy + 64) return true;
   const Form form = form_of(blocks.model, DType::kUInt8);
   if (has_large_books(bits, book_bits(form, sampled))) return true;
-  const Elements elements{sample.bytes.data(), sample.bytes.size(), DType::kInt8};
-  return run_bits(elements) < kSaving * bits || changes_slowly(elements, to_key(0, DType::kInt8));
+  const Scratch room(kPieces * kPiece);
+  const Elements some = some_of(sample, room);
+  const double share = static_cast<double>(some.count) / static_cast<double>(sample.bytes.size());
+  return run_bits(some) < kSaving * bits * share || changes_slowly(some, to_key(0, DType::kInt8));
 }
 
 }  // namespace gradwire
