@@ -167,6 +167,10 @@ BinTable bin_table(const Bins& bins, DType dtype) {
 
 OwnedBinFinder bin_finder(const Bins& bins, DType dtype, std::uint64_t elements) {
   constexpr std::uint64_t kDirectFrom = 16384;
+  const auto is_wider = [&](const Bin& bin) { return bin.bits > bits_of(dtype); };
+  if (bins.size() >= kMostBins || std::ranges::any_of(bins.wide, is_wider)) {
+    throw CorruptFrameError("bins are not in the form that gradwire writes");
+  }
   OwnedBinFinder finder{};
   finder.center = bins.center;
   finder.shift = static_cast<unsigned>(std::countr_zero(bins.step));

@@ -45,7 +45,8 @@ constexpr std::size_t fields_room(const BinTable& table, std::size_t count) {
 struct OwnedBinFinder : BinFinder {
   std::vector<std::uint8_t> symbols;
 };
-/// There must be fewer than kMostBins. `elements`: about how many will be found.
+/// `elements`: about how many will be found. Throws CorruptFrameError if the bins cannot have been
+/// made by fit_bins.
 OwnedBinFinder bin_finder(const Bins& bins, DType dtype, std::uint64_t elements);
 
 /// Bins for elements like those of a sample, whose values are given in ascending order; at least
