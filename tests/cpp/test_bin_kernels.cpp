@@ -71,10 +71,12 @@ struct Case {
 /// Bins for all distances that a dtype allows, which are wider the farther they are.
 std::vector<Bin> octaves(DType dtype, std::uint64_t step) {
   std::vector<Bin> bins;
-  const int most =
-      static_cast<int>(std::min<std::uint64_t>(bits_of(dtype) - std::bit_width(step), 62));
+  const int most = static_cast<int>(bits_of(dtype) - std::bit_width(step));
   const auto width = [](int bits) { return static_cast<std::uint8_t>(bits); };
-  for (int bits = most; bits-- > 5;) bins.push_back({-(std::int64_t{2} << bits), width(bits)});
+  for (int bits = most; bits-- > 5;) {
+    const std::int64_t size = std::int64_t{1} << bits;
+    bins.push_back({-size - size, width(bits)});
+  }
   bins.push_back({-32, 5});
   bins.push_back({0, 5});
   for (int bits = 5; bits < most; ++bits) bins.push_back({std::int64_t{1} << bits, width(bits)});

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
+from cases import ternary
 from form_writer import (
     BitString,
     bins,
@@ -20,9 +21,11 @@ from form_writer import (
     token_book,
 )
 from gradient_cases import varint
+from reference_parts import FormatError
 from two_decoders import decoded
 
 import gradwire as gw
+from gradwire import _core
 
 
 def test_chunks_that_differ_bring_their_own_code_books() -> None:
@@ -198,6 +201,26 @@ def test_shared_code_books(name: str) -> None:
     shared = reference.read_shared_book(codec.code_book)
     assert np.array_equal(gw.decompress(frame), other)
     assert np.array_equal(reference.decode(frame, shared), other)
+
+
+@pytest.mark.parametrize("layout", [0, 2])
+def test_frames_have_the_layout_and_dtype_of_their_shared_code_book(layout: int) -> None:
+    sample = samples()["wide"] if layout else ternary(3000)
+    codec = gw.Entropy(checksum=False).fit(sample)
+    frame = bytearray(codec.compress(sample))
+    assert gw.inspect(frame).shared_code_book and frame[5] == layout
+    shared = reference.read_shared_book(codec.code_book)
+    assert np.array_equal(reference.decode(bytes(frame), shared), sample)
+    for place, value in ((5, 2 - layout), (6, frame[6] + 4)):  # the latter: unsigned
+        other = frame.copy()
+        other[place] = value
+        with pytest.raises(gw.CorruptFrameError, match="another dtype or layout"):
+            gw.decompress(other)
+        with pytest.raises(gw.CorruptFrameError, match="another dtype or layout"):
+            _core.code_words(np.frombuffer(other, np.uint8))
+        if place == 5:
+            with pytest.raises(FormatError):
+                reference.decode(bytes(other), shared)
 
 
 @pytest.mark.parametrize("name", samples())

@@ -58,6 +58,20 @@ bool LoadedCodeBook::fits(const ChunkedArray& array) const {
   return range.smallest >= *coders_.smallest && range.largest - *coders_.smallest <= 255;
 }
 
+namespace {
+
+/// Null if no code book of this name is loaded.
+std::shared_ptr<const LoadedCodeBook> loaded_by(std::uint64_t name) {
+  const std::lock_guard lock(loaded().mutex);
+  const auto [begin, end] = loaded().by_name.equal_range(name);
+  for (auto known = begin; known != end; ++known) {
+    if (auto book = known->second.lock()) return book;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 std::shared_ptr<const LoadedCodeBook> publish(std::shared_ptr<const LoadedCodeBook> book) {
   const std::lock_guard lock(loaded().mutex);
   std::erase_if(loaded().by_name, [](const auto& entry) { return entry.second.expired(); });
@@ -74,17 +88,21 @@ std::shared_ptr<const LoadedCodeBook> publish(std::shared_ptr<const LoadedCodeBo
   return book;
 }
 
-std::shared_ptr<const LoadedCodeBook> find_code_book(std::span<const std::uint8_t> name) {
+std::shared_ptr<const LoadedCodeBook> find_code_book(std::span<const std::uint8_t> name,
+                                                     DType dtype, Layout layout) {
   std::uint64_t number;
   std::memcpy(&number, name.data(), kBookNameBytes);
-  const std::lock_guard lock(loaded().mutex);
-  const auto [begin, end] = loaded().by_name.equal_range(number);
-  for (auto known = begin; known != end; ++known) {
-    if (auto book = known->second.lock()) return book;
+  auto book = loaded_by(number);
+  if (book == nullptr) {
+    throw MissingCodeBookError(
+        "the frame needs a shared code book that is not loaded in this process; load the "
+        "code_book of the codec that made the frame, and keep the loaded object alive");
   }
-  throw MissingCodeBookError(
-      "the frame needs a shared code book that is not loaded in this process; load the code_book "
-      "of the codec that made the frame, and keep the loaded object alive");
+  if (book->dtype() != dtype || book->encoder().layout() != layout) {
+    throw CorruptFrameError(
+        "the frame names a shared code book that was made for another dtype or layout");
+  }
+  return book;
 }
 
 }  // namespace gradwire

@@ -52,7 +52,9 @@ class LoadedCodeBook {
 /// is already loaded. Throws CorruptFrameError if a different book has the same name.
 std::shared_ptr<const LoadedCodeBook> publish(std::shared_ptr<const LoadedCodeBook> book);
 
-/// The code book that a frame names. Throws MissingCodeBookError if it is not loaded.
-std::shared_ptr<const LoadedCodeBook> find_code_book(std::span<const std::uint8_t> name);
+/// The code book that a frame names. Throws MissingCodeBookError if it is not loaded, and
+/// CorruptFrameError if it belongs to frames of another dtype or layout.
+std::shared_ptr<const LoadedCodeBook> find_code_book(std::span<const std::uint8_t> name,
+                                                     DType dtype, Layout layout);
 
 }  // namespace gradwire

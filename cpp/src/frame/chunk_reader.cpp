@@ -17,10 +17,7 @@ std::shared_ptr<const Decoder> decoder_of(const ParsedFrame& parsed) {
                                      [](const auto& c) { return !c.raw && !c.payload.empty(); });
   if (!any_coded && parsed.code_book.empty()) return nullptr;
   if (parsed.shared_code_book) {
-    const auto book = find_code_book(parsed.code_book);
-    if (book->dtype() != parsed.dtype) {
-      throw CorruptFrameError("the frame names a shared code book that was made for another dtype");
-    }
+    const auto book = find_code_book(parsed.code_book, parsed.dtype, parsed.layout);
     return {book, &book->decoder()};
   }
   return parsed.codec->make_decoder(parsed.code_book, parsed.array());

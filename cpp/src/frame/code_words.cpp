@@ -9,7 +9,8 @@ std::vector<CodeWord> code_words(std::span<const std::uint8_t> frame) {
   const ParsedFrame parsed = parse_frame(frame);
   if (parsed.code_book.empty() || parsed.codec->code_words == nullptr) return {};
   if (parsed.shared_code_book) {
-    return parsed.codec->code_words(find_code_book(parsed.code_book)->code_book(), parsed.array());
+    const auto book = find_code_book(parsed.code_book, parsed.dtype, parsed.layout);
+    return parsed.codec->code_words(book->code_book(), parsed.array());
   }
   return parsed.codec->code_words(parsed.code_book, parsed.array());
 }
