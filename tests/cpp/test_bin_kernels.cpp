@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <new>
 #include <random>
 #include <vector>
 
@@ -11,39 +10,13 @@
 #include "base/bit_io.hpp"
 #include "codecs/entropy/bins.hpp"
 #include "gradwire/error.hpp"
-#include "random.hpp"
+#include "shifted.hpp"
 
 using namespace gradwire;
 
 namespace {
 
 constexpr DType kDTypes[] = {DType::kUInt8, DType::kInt16, DType::kUInt32, DType::kInt64};
-
-std::vector<std::size_t> sizes() {
-  std::vector<std::size_t> all;
-  for (std::size_t size = 0; size <= 300; ++size) all.push_back(size);
-  all.push_back(70001);
-  return all;
-}
-
-/// Bytes at an address that is `shift` bytes past a multiple of 64, with no room behind them.
-class Shifted {
- public:
-  Shifted(const std::vector<std::uint8_t>& bytes, std::size_t shift)
-      : room_(static_cast<std::uint8_t*>(operator new(shift + bytes.size(), kAlignment))),
-        shift_(shift) {
-    std::copy(bytes.begin(), bytes.end(), data());
-  }
-  Shifted(const Shifted&) = delete;
-  Shifted& operator=(const Shifted&) = delete;
-  ~Shifted() { operator delete(room_, kAlignment); }
-  std::uint8_t* data() { return room_ + shift_; }
-
- private:
-  static constexpr std::align_val_t kAlignment{64};
-  std::uint8_t* room_;
-  std::size_t shift_;
-};
 
 /// Elements near a center, in multiples of a step; some are far away.
 std::vector<std::uint8_t> elements_near(const Bins& bins, DType dtype, std::size_t count,
@@ -151,7 +124,7 @@ TEST_CASE("bins there and back, the same everywhere") {
     CAPTURE(one.name);
     const BinTable table = bin_table(one.bins, one.dtype);
     const std::size_t width = item_size(one.dtype);
-    for (const std::size_t size : sizes()) {
+    for (const std::size_t size : sizes_to_try()) {
       CAPTURE(size);
       const auto elements = elements_near(one.bins, one.dtype, size, 1);
       const Written expected = write_with(kScalarKernels, one, elements.data(), size);
@@ -215,7 +188,7 @@ TEST_CASE("any symbols, and fields of up to 64 bits, give the same elements ever
       }
       table.most_bits = 64;
       table.has_steps = has_steps;
-      for (const std::size_t size : sizes()) {
+      for (const std::size_t size : sizes_to_try()) {
         std::vector<std::uint8_t> symbols(size);
         for (auto& symbol : symbols) symbol = static_cast<std::uint8_t>(random());
         std::size_t bits = 0;
@@ -273,7 +246,7 @@ TEST_CASE("the elements other than a value") {
   std::mt19937_64 random(4);
   for (const DType dtype : kDTypes) {
     const std::size_t width = item_size(dtype);
-    for (const std::size_t size : sizes()) {
+    for (const std::size_t size : sizes_to_try()) {
       const std::uint64_t value = random();
       std::vector<std::uint8_t> elements(size * width);
       std::vector<std::uint32_t> expected;
@@ -290,73 +263,6 @@ TEST_CASE("the elements other than a value") {
         places.resize(kernels->bins.find_others(in.data(), size, width, value, places.data()));
         REQUIRE(places == expected);
       }
-    }
-  }
-}
-
-TEST_CASE("the groups of the bytes of blocks") {
-  std::mt19937_64 random(5);
-  ByteGroups groups{};
-  std::uint8_t group_of[256];
-  for (std::size_t byte = 0; byte < 256; ++byte) {
-    group_of[byte] = static_cast<std::uint8_t>(random() % kByteGroups);
-    groups.one[byte] = std::uint64_t{1} << (8 * group_of[byte]);
-  }
-  for (const std::size_t size : sizes()) {
-    // Blocks of one byte alone have the largest counts.
-    const auto data = size % 3 == 0 ? std::vector<std::uint8_t>(size, 77)
-                                    : skewed_bytes(size, size % 3 == 1 ? 0.9 : 0.99, 6);
-    const std::size_t blocks = (size + kBlockSize - 1) / kBlockSize;
-    for (const Kernels* kernels : all_kernels()) {
-      Shifted in(data, size % 64);
-      std::vector<BlockGroups> counts(blocks);
-      kernels->tokens.block_groups(&groups, in.data(), size, counts.data());
-      for (std::size_t b = 0; b < blocks; ++b) {
-        std::uint16_t expected[kByteGroups] = {};
-        for (std::size_t i = b * kBlockSize; i < std::min(size, (b + 1) * kBlockSize); ++i) {
-          ++expected[group_of[data[i]]];
-        }
-        REQUIRE(std::equal(expected, expected + kByteGroups, counts[b].count));
-      }
-    }
-  }
-}
-
-TEST_CASE("the cheapest class by groups, and the lower one of two equals") {
-  std::mt19937 random(7);
-  const auto below = [&](std::uint32_t end) { return static_cast<std::int32_t>(random() % end); };
-  for (int round = 0; round < 300; ++round) {
-    GroupCosts costs{};
-    const std::uint32_t range = round % 2 == 0 ? kMostCost + 1 : 2;  // few costs: many are equal
-    costs.size = 1 + static_cast<std::size_t>(below(kMaxClasses));
-    for (std::size_t k = 0; k < costs.size; ++k) {
-      costs.label[k] = below(5) == 0 ? 1 << 24 : below(range);
-      for (auto& row : costs.part) row[k] = below(range);
-    }
-    std::vector<BlockGroups> counts(static_cast<std::size_t>(round % 40));
-    for (BlockGroups& block : counts) {
-      std::int32_t left = kBlockSize;
-      for (std::size_t g = 0; g < kByteGroups; ++g) {
-        const std::int32_t count = g + 1 < kByteGroups && below(3) > 0 ? below(left + 1) : left;
-        block.count[g] = static_cast<std::uint16_t>(count);
-        left -= count;
-      }
-    }
-    std::vector<std::uint8_t> expected;
-    for (const BlockGroups& block : counts) {
-      std::vector<std::int64_t> all;
-      for (std::size_t k = 0; k < costs.size; ++k) {
-        std::int64_t cost = costs.label[k];
-        for (std::size_t g = 0; g < kByteGroups; ++g) cost += block.count[g] * costs.part[g][k];
-        all.push_back(cost);
-      }
-      expected.push_back(
-          static_cast<std::uint8_t>(std::min_element(all.begin(), all.end()) - all.begin()));
-    }
-    for (const Kernels* kernels : all_kernels()) {
-      std::vector<std::uint8_t> classes(counts.size());
-      kernels->tokens.cheapest_by_groups(&costs, counts.data(), counts.size(), classes.data());
-      CHECK(classes == expected);
     }
   }
 }
