@@ -19,7 +19,7 @@ class LoadedCodeBook;
 class SharedCodeBook {
  public:
   /// Fits a code book to a sample that resembles the arrays to come and has the same dtype. Throws
-  /// std::invalid_argument if the sample is empty or its values lie more than 255 apart.
+  /// std::invalid_argument if the sample is empty.
   static std::shared_ptr<const SharedCodeBook> fit(const ArrayView& sample);
 
   /// Loads a code book from the bytes() of another process. Throws CorruptFrameError or
