@@ -39,6 +39,13 @@ def cases() -> dict[str, np.ndarray]:
         "skewed-int16": np.tile(np.where(noise < 999, ternary, 7).astype(np.int16), 2),
         "classes-int16": blocks[:19_900].astype(np.int16),
         "bool": (noise[:999] < 100).reshape(27, 37),
+        # forms of entropy: gaps, runs, differences, another codec, pairs
+        "gaps-int32": np.where(noise < 950, 0, laplace * 1000).astype(np.int32)[:4000],
+        "runs-int16": np.repeat(laplace.astype(np.int16)[:300], noise.astype(int)[:300] % 30 + 1),
+        "sorted-int64": (np.cumsum(noise[:2000]) << np.uint64(20)).astype(np.int64),
+        "far-int64": (noise[:6000] % np.uint64(300) * np.uint64(0x9E3779B97F4A7C15)).view(np.int64),
+        "eleven-uint8": (noise[:6000] % np.uint64(11)).astype(np.uint8),
+        "wide-int64": (laplace[:2000] ** 5).astype(np.int64),
         "scalar-uint64": np.array(2**64 - 1, np.uint64),
         "empty-uint8": np.empty((0, 4), np.uint8),
     }

@@ -20,8 +20,12 @@ import gradwire as gw
 
 FOLDER = Path(__file__).parent.parent / "golden" / "gradients"
 MANIFEST = FOLDER / "manifest.json"
-NO_LONGER_MADE = {"signs", "signs-float32", "signs-pairs-log8"}
-"""Frames of gradients with zeros, which were sent as 1 before there were ternary signs."""
+NO_LONGER_MADE = {
+    # of gradients with zeros, which were sent as 1 before there were ternary signs
+    *("signs", "signs-float32", "signs-pairs-log8"),
+    # larger than those with forms
+    *("ternary-signs-float32", "sparse"),
+}
 
 
 def golden_cases() -> dict[str, tuple[object, str, np.ndarray]]:
@@ -46,7 +50,7 @@ def golden_cases() -> dict[str, tuple[object, str, np.ndarray]]:
         "signs-dense-float32": (gw.EFSignSGD(50), "entropy", dense),
         "signs-dense-pairs": (gw.OneBit(64, "float32"), "shs", dense.reshape(20, 30)),
         "ternary-signs": (gw.SignSGD(), "rle", x.astype(np.float16)),
-        "ternary-signs-float32": (gw.EFSignSGD(50), "entropy", sparse),
+        "ternary-signs-forms": (gw.EFSignSGD(50), "entropy", sparse),
         "ternary-signs-pairs-log8": (gw.OneBit(64), "shs", x.reshape(20, 30)),
         "ternary-signs-zeros": (gw.EFSignSGD(), "huffman", 0 * x),
         "powers": (gw.Natural(), "entropy", x),
@@ -55,7 +59,7 @@ def golden_cases() -> dict[str, tuple[object, str, np.ndarray]]:
         "planes-float64": (gw.Lossless(), "elias", x[:50].astype(np.float64)),
         "planes-bfloat16": (gw.Lossless(), "entropy", x[:100]),
         "planes-scalar": (gw.Lossless(), "sh", x[7].reshape(())),
-        "sparse": (gw.TopK(0.1), "entropy", x.reshape(3, 200)),
+        "sparse-forms": (gw.TopK(0.1), "entropy", x.reshape(3, 200)),
         "sparse-levels": (gw.Threshold(threshold=2.0**-8, values=gw.QSGD(4, 8)), "rlh", sparse),
         "random": (gw.RandomK(0.1, values="bfloat16", seed=5), "entropy", x),
         "random-powers": (gw.RandomK(0.25, values=gw.Natural()), "huffman", x.astype(np.float64)),

@@ -125,9 +125,25 @@ def read_entropy_book(data: bytes, elements: Elements, layout: int):
     if layout == 0:
         form = read_blocks(source, elements)
     else:
-        form = read_form(source, elements, read_blocks)
+        form = read_form(source, elements, read_blocks, read_codec)
     require(source.at == len(data), "bytes follow the last part of a code book")
     return form
+
+
+def read_codec(source: Bytes, elements: Elements):  # 5.6, kind 5
+    number, layout = source.number(1), source.number(1)
+    require(number < 6, "an unknown codec")
+    require(layout <= (number in (1, 3, 4, 5)), "an unknown layout")
+    codec = CODECS[number]
+    book = read_codec_book(source.take(source.varint()), codec, elements, layout)
+
+    def read(payload: Bytes, count: int):
+        data = payload.take(len(payload.data) - payload.at)
+        require(bool(book) or codec == "elias", "a chunk needs a code book")
+        values, bits = DECODERS[codec](codec, data, count, elements, book, layout)
+        return [value % 2**elements.width for value in values], bits
+
+    return read
 
 
 def decode_entropy(codec, data, count, elements, book, layout) -> tuple[list[int], int]:
@@ -139,6 +155,35 @@ def decode_entropy(codec, data, count, elements, book, layout) -> tuple[list[int
     bits, total = form(source, count)
     require(source.at == len(data), "bytes follow the last part of a chunk")
     return [elements.of_memory(value) for value in bits], total
+
+
+def read_codec_book(book: bytes, codec: str, elements: Elements, layout: int):
+    """What the decoder of a codec needs to know; an empty book stays as it is."""
+    if codec == "rle" and book:
+        require(len(book) == 2 + elements.size, "the code book has a wrong size")
+        require(book[0] <= elements.width and book[1] <= 32, "a field is too wide")
+        elements.of_key(int.from_bytes(book[2:], "little"))  # only to check its range
+        return book
+    if book and codec == "entropy":
+        return read_entropy_book(book, elements, layout)
+    if book:
+        require(codec != "elias", "elias has no code book")
+        book = read_book(book, codec, elements)
+        keys = [key for key, _ in book.values()]
+        fits = len(book) <= 256 if codec in ("shs", "rlh") else max(keys) - min(keys) <= 255
+        require(layout == 0 or (fits and len(book) > 1), "a book does not fit the pivot layout")
+    return book
+
+
+DECODERS = {
+    "rle": decode_runs,
+    "elias": decode_runs,
+    "huffman": decode_values,
+    "sh": decode_values,
+    "shs": decode_pairs,
+    "rlh": decode_pairs,
+    "entropy": decode_entropy,
+}
 
 
 # Sections 2, 3 and 7: the frame, its chunks and its checksum.
@@ -192,27 +237,8 @@ def read_frame(
         require(name in (shared or {}), "the shared code book is missing")
         book = shared[name]
         require(layout == 2 or book[0] > 128, "a shared code book must have exceptions")
-    if codec == "rle" and book:
-        require(len(book) == 2 + elements.size, "the code book has a wrong size")
-        require(book[0] <= elements.width and book[1] <= 32, "a field is too wide")
-        elements.of_key(int.from_bytes(book[2:], "little"))  # only to check its range
-    elif book and codec == "entropy":
-        book = read_entropy_book(book, elements, layout)
-    elif book:
-        require(codec != "elias", "elias has no code book")
-        book = read_book(book, codec, elements)
-        keys = [key for key, _ in book.values()]
-        fits = len(book) <= 256 if codec in ("shs", "rlh") else max(keys) - min(keys) <= 255
-        require(layout == 0 or (fits and len(book) > 1), "a book does not fit the pivot layout")
-    decode_chunk = {
-        "rle": decode_runs,
-        "elias": decode_runs,
-        "huffman": decode_values,
-        "sh": decode_values,
-        "shs": decode_pairs,
-        "rlh": decode_pairs,
-        "entropy": decode_entropy,
-    }[codec]
+    book = read_codec_book(book, codec, elements, layout)
+    decode_chunk = DECODERS[codec]
 
     values, counted = [], 0
     for entry, data, begin, end in zip(directory, payloads, borders, borders[1:]):

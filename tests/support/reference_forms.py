@@ -18,12 +18,12 @@ BYTES = Elements("uint8")
 COUNTS = Elements("uint32")
 
 
-def read_form(source: Bytes, elements: Elements, read_blocks, nested: int = 1) -> Form:
-    """``read_blocks(source, elements)`` reads what section 5.5 describes."""
+def read_form(source: Bytes, elements: Elements, read_blocks, read_codec, nested: int = 1) -> Form:
+    """``read_blocks(source, elements)`` reads what section 5.5 describes, ``read_codec`` kind 5."""
     require(nested <= MOST_NESTED, "too many forms in one another")
 
     def read_part(part: Elements) -> Form:
-        return read_form(source, part, read_blocks, nested + 1)
+        return read_form(source, part, read_blocks, read_codec, nested + 1)
 
     kind = source.number(1)
     if kind == 0:
@@ -35,8 +35,16 @@ def read_form(source: Bytes, elements: Elements, read_blocks, nested: int = 1) -
         return gaps_form(background, read_part(COUNTS), read_part(elements))
     if kind == 3:
         return runs_form(read_part(COUNTS), read_part(elements))
-    require(kind == 4 and elements.dtype != bool, "an unknown form")
-    return differences_form(read_part(elements), elements)
+    if kind == 4:
+        require(elements.dtype != bool, "differences of bool")
+        return differences_form(read_part(elements), elements)
+    if kind == 5:
+        require(nested == 1, "another codec is not the outermost form")
+        return read_codec(source, elements)
+    require(kind == 6 and elements.dtype == "uint8", "an unknown form")
+    base = source.number(1)
+    require(2 <= base <= 16, "a wrong base of pairs")
+    return pairs_form(base, read_part(BYTES))
 
 
 def read_places(bits: Bits, widths: bool) -> list[tuple[int, int]]:
@@ -128,6 +136,17 @@ def differences_form(differences: Form, elements: Elements) -> Form:
         for change in changes:
             value = (value + change) % 2**elements.width
             out.append(value)
+        return out, total
+
+    return read
+
+
+def pairs_form(base: int, pairs: Form) -> Form:
+    def read(source: Bytes, count: int) -> Sequence:
+        found, total = pairs(source, -(-count // 2))
+        out = [element for pair in found for element in (pair % base, pair // base)]
+        require(max(out) < base, "a pair is too large")
+        require(count % 2 == 0 or out.pop() == 0, "the last pair is too large")
         return out, total
 
     return read

@@ -1,6 +1,7 @@
 #include "codecs/entropy/entropy_coder.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "codecs/entropy/fit_blocks.hpp"
 #include "codecs/entropy/fit_codec.hpp"
@@ -104,6 +105,33 @@ class EntropyDecoder final : public Decoder {
   std::unique_ptr<SequenceDecoder> form_;
 };
 
+/// Whether the parts of an array differ so much that each chunk should have a form of its own.
+/// Looks at signs and powers of two only, as far as they tell more than the bits of an element.
+bool is_uneven(const Elements& sample, double bits) {
+  constexpr std::size_t kParts = 4;
+  constexpr double kMuch = 0.05;
+  constexpr std::size_t kKinds = 130;
+  std::vector<std::uint64_t> together(kKinds);
+  double apart = 0;
+  const std::uint64_t middle = to_key(0, sample.dtype);
+  for (std::size_t p = 0; p < kParts; ++p) {
+    std::vector<std::uint64_t> counts(kKinds);
+    with_width(sample.dtype, [&]<typename T>() {
+      const std::size_t end = sample.count * (p + 1) / kParts;
+      for (std::size_t i = sample.count * p / kParts; i < end; ++i) {
+        const std::uint64_t key = to_key(load<T>(sample, i), sample.dtype);
+        const bool is_below = key < middle;
+        ++counts[2 * static_cast<std::size_t>(
+                         std::bit_width(is_below ? middle - key : key - middle)) +
+                 is_below];
+      }
+    });
+    apart += information(counts);
+    for (std::size_t k = 0; k < kKinds; ++k) together[k] += counts[k];
+  }
+  return information(together) - apart > kMuch * bits * static_cast<double>(sample.count);
+}
+
 Sampled sampled_of(const ChunkedArray& array, std::size_t taken, Fitted fitted) {
   const bool is_whole = taken == array.elements.count && fitted == Fitted::kForThisArray;
   return {is_whole, is_whole && array.size() == 1,
@@ -119,6 +147,7 @@ FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted) {
   const auto fit = [&](const Elements& sample, std::optional<PlainBytes> plain) {
     const Sampled sampled = sampled_of(array, sample.count, fitted);
     FittedForm best = fit_form(sample, sampled, std::move(plain));
+    if (array.size() > 1 && is_uneven(sample, best.bits)) best.bits = 0;
     if (fitted == Fitted::kForThisArray && array.source == nullptr) {
       if (auto other = fit_codec(array, sample, sampled, best)) return std::move(*other);
     }

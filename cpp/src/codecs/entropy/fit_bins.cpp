@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kMostFitted = kMostBins - 1;  // kSearched marks no symbol
 constexpr double kBinBits = 12;                     // estimated size of a bin in the code book
-constexpr double kSingleBits = 24;                  // and of a single value
+constexpr double kSingleBits = 14;                  // and of a single value, without its place
 
 struct Distance {
   std::int64_t steps;
@@ -203,7 +203,8 @@ std::vector<Distance> worthy_singles(std::span<const Distance> distances, const 
     const double count = static_cast<double>(distance.count);
     const double alone = std::log2(count / static_cast<double>(cells.count(distance.steps)));
     const double by_chance = kChance * std::sqrt(count);
-    const double gain = count * (width + alone) - kSingleBits / share - by_chance;
+    const double place = kSingleBits + width;  // in the code book
+    const double gain = count * (width + alone) - place / share - by_chance;
     if (gain > 0) worthy.push_back({gain, distance});
   }
   std::sort(worthy.begin(), worthy.end(), [](const auto& a, const auto& b) {

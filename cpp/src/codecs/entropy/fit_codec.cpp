@@ -37,13 +37,14 @@ Estimate estimate(std::span<const std::uint64_t> counts, double of_symbol, doubl
 }
 
 Estimate of_values(const Elements& sample, double share) {
-  constexpr double kLengthBits = 5;  // of a code word's length and of a gap between keys
+  constexpr double kLengthBits = 6;  // of a code word's length, and more than the digits of a gap
   const std::vector<ValueCount> values = count_sample(sample, count_runs(sample));
   std::vector<std::uint64_t> counts;
   for (const ValueCount& value : values) counts.push_back(value.count);
   const double range = static_cast<double>(values.back().key - values.front().key) + 1;
-  const double gap = 2 * std::log2(range / static_cast<double>(values.size()));
-  return estimate(counts, kLengthBits + std::max(0.0, gap), share);
+  // The gaps between keys are Elias-omega numbers.
+  const double digits = std::max(0.0, std::log2(range / static_cast<double>(values.size())));
+  return estimate(counts, kLengthBits + digits + 2 * std::log2(1 + digits), share);
 }
 
 Estimate of_runs(const Elements& sample, double share) {
