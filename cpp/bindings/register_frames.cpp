@@ -127,7 +127,8 @@ py::list frame_code_words(const py::object& frame) {
   const Bytes in(frame, false);
   py::list rows;
   for (const CodeWord& word : code_words(in.span())) {
-    rows.append(py::make_tuple(word.value, word.run, word.escape, word.bits, word.block_class));
+    rows.append(py::make_tuple(word.value, word.run, word.escape, word.bits, word.block_class,
+                               word.part, word.field_bits));
   }
   return rows;
 }

@@ -127,7 +127,8 @@ class Codec:
 
         A symbol is a value for ``huffman`` and ``sh``, a (value, run length) pair for ``rle``,
         ``elias`` and ``rlh``, and either of these for ``shs``. For ``entropy`` it is (class, value,
-        run): in blocks of this class, run - 1 elements of the most frequent value, then this value.
+        run): in blocks of this class, run - 1 elements of the most frequent value, then this value;
+        for its frames with forms, see :data:`gradwire.encodings.Symbol`.
         ``"escape"`` precedes a symbol that is not in the code book.
         """
         if self._last.encoding is None:

@@ -10,8 +10,14 @@ from gradwire import _core
 from gradwire._arrays import ByteArray, IntegerArray
 from gradwire.frames import decompress, inspect
 
-Symbol = Union[int, tuple[int, int], tuple[int, int, int], str]
-"""A value, (value, run length), (class of blocks, value, run length), or ``"escape"``."""
+Symbol = Union[int, tuple[int, int], tuple[int, int, int], tuple[str, int, int, int, int], str]
+"""A value, (value, run length), (class of blocks, value, run length), or ``"escape"``.
+
+Frames of ``entropy`` whose layout is ``"forms"`` have (part, class of blocks, value, run length,
+plain bits). The part is "" for the elements as they are, or says what is made of them, such as
+"gaps" and "values". Plain bits follow the code words of a run of bins: they say how far above the
+value the element is. An escape has the value 0, and as many plain bits as an element.
+"""
 
 
 def omega(n: int) -> str:
@@ -42,9 +48,15 @@ def encoding_of(frame: ByteArray) -> dict[Symbol, str]:
         }
     if info.codec == "rle":
         return _fixed_width(frame, info.dtype)
+    words = _core.code_words(frame)
+    if info.layout == "forms" and any(part or bits for *_, part, bits in words):
+        return {
+            (part, block_class, _signed(value, info.dtype), run, bits): word
+            for value, run, _, word, block_class, part, bits in words
+        }
     return {
         _symbol(value, run, escape, block_class, info.codec, info.dtype): word
-        for value, run, escape, word, block_class in _core.code_words(frame)
+        for value, run, escape, word, block_class, _, _ in words
     }
 
 

@@ -122,6 +122,18 @@ def test_values_far_apart_take_bins() -> None:
     assert frame.nbytes < huffman.nbytes
 
 
+def test_encoding_names_the_parts_of_forms() -> None:
+    rng = np.random.default_rng(0)
+    codec = gw.Entropy()
+    codec.compress(np.where(rng.random(20_000) < 0.01, rng.integers(-1000, 1000, 20_000), 0))
+    words: dict[tuple[str, int], list[str]] = {}
+    for (part, block_class, _, _, _), word in codec.encoding.items():
+        words.setdefault((part, block_class), []).append(word)
+    assert {part for part, _ in words} == {"gaps", "values"}
+    for of_part in words.values():
+        assert sum(2.0 ** -len(word) for word in of_part) == 1
+
+
 def test_encoding_names_class_value_and_run() -> None:
     codec = gw.Entropy()
     codec.compress(ternary(5000))

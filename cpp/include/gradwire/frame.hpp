@@ -66,6 +66,9 @@ struct CodeWord {
   bool escape = false;       ///< announces a value (and run) that is not in the book
   std::string bits;          ///< characters '0' and '1' in the order on the wire
   unsigned block_class = 0;  ///< entropy only: the class of blocks that uses it
+  /// entropy with forms only: the sequence that it belongs to, such as "gaps" or "values".
+  std::string part;
+  unsigned field_bits = 0;  ///< plain bits that say how far above `value` the element is
 };
 
 /// The code words of a frame's code book; empty if it has none (rle, elias, all chunks raw).

@@ -70,6 +70,7 @@ std::optional<FittedForm> fit_codec(const ChunkedArray& array, const Elements& s
   constexpr double kWorth = 0.985;
   const double all = static_cast<double>(array.elements.count);
   const bool has_runs = best.form.kind == FormKind::kRuns;
+  if (!has_runs && best.entropy > kWorth * best.bits) return std::nullopt;
   const double bits =
       (has_runs ? of_runs(sample, sampled.share) : of_values(sample, sampled.share)).bits;
   if (bits > kWorth * best.bits * all) return std::nullopt;

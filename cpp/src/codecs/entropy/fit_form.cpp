@@ -23,12 +23,15 @@ constexpr double kFewerRuns = 1.5;  // runs for each element that is not backgro
 constexpr double kFewRuns = 0.25;   // and for each element, up to which differences do not pay
 constexpr double kSaving = 0.97;    // bits for each bit that must be expected to try a form
 constexpr double kNear = 1.01;      // bits for each bit of information that are nearly optimal
-constexpr double kWorth = 0.988;    // bits for each bit of blocks, which are faster
+constexpr double kWorth = 0.992;    // bits for each bit of blocks, which are faster
+constexpr std::size_t kFewest = 4;  // elements for each value whose entropy tells something
 constexpr double kSmallChange = 0.5;  // bits that differences of neighbors must save on average
 
 struct Fitted {
   Form form;
   double bits;  // of the sample, and of its share of the code book
+  /// Of the sample's values, if they are few; otherwise infinite.
+  double entropy = std::numeric_limits<double>::infinity();
 };
 
 /// One sequence to be fitted.
@@ -81,7 +84,7 @@ Fitted fit_symbols(const Elements& symbols, Sampled sampled, std::size_t size) {
   // Chunks have the same pairs as the array.
   Fitted coded = fit_blocks(pairs(symbols, form.base, room), sampled, 0, size * size);
   coded.bits += book_bits(form, sampled);
-  if (coded.bits > kWorth * blocks.bits) return blocks;
+  if (coded.bits > blocks.bits) return blocks;
   form.parts.push_back(std::move(coded.form));
   return {std::move(form), coded.bits};
 }
@@ -184,6 +187,12 @@ double bits_in_runs(double runs, double elements, double plain) {
   return information(borders) + runs / elements * plain;
 }
 
+std::vector<std::uint64_t> counts_of(std::span<const ValueCount> values) {
+  std::vector<std::uint64_t> counts;
+  for (const ValueCount& value : values) counts.push_back(value.count);
+  return counts;
+}
+
 Fitted fit(const Task& task) {
   const Elements& sample = task.sample;
   const double size = static_cast<double>(sample.count);
@@ -223,6 +232,9 @@ Fitted fit(const Task& task) {
     form.parts.push_back(std::move(changes.form));
     keep_better({std::move(form), changes.bits});
   }
+  if (task.nested == 0 && values.size() * kFewest <= sample.count) {
+    best.entropy = information(counts_of(values));
+  }
   return best;
 }
 
@@ -231,7 +243,8 @@ Fitted fit(const Task& task) {
 FittedForm fit_form(const Elements& sample, Sampled sampled, std::optional<PlainBytes> plain) {
   Fitted fitted = plain ? fit({sample, sampled, plain->model.smallest, &*plain, 0})
                         : fit({sample, sampled, std::nullopt, nullptr, 0});
-  return {std::move(fitted.form), fitted.bits / static_cast<double>(sample.count)};
+  const double size = static_cast<double>(sample.count);
+  return {std::move(fitted.form), fitted.bits / size, fitted.entropy / size};
 }
 
 namespace {

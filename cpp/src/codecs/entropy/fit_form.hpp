@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <optional>
 
 #include "codecs/entropy/fit_blocks.hpp"
@@ -17,6 +18,8 @@ struct PlainBytes {
 struct FittedForm {
   Form form;
   double bits;  ///< for each element, with a share of the code book
+  /// For each element, the entropy of the values if they are few; otherwise infinite.
+  double entropy = std::numeric_limits<double>::infinity();
 };
 
 /// Finds the form that takes the fewest bytes for sequences like `sample`, which must not be empty.
