@@ -7,7 +7,7 @@ on with AdamW at small learning rates, as reinforcement learning does. The round
 and after 8 steps are compared with those before. A weight's bits, as an integer whose order is that
 of the weights, are subtracted (int16). The table has bits for each changed weight: of the order-0
 entropy of these differences, of `entropy`, and of what is done in practice: raw indices and values,
-and zstandard -1 on the exclusive or of the bits, on its byte planes, and on indices' gaps and values.
+and zstandard -1 on the exclusive or of the bits, on its byte planes, and on gaps and differences.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def sizes(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
         "raw": 6 * changed.size,
         "xor": zstd(xor),
         "planes": zstd(xor[0::2], xor[1::2]),
-        "gaps": zstd(gaps, after[changed]),
+        "gaps": zstd(gaps.astype(np.min_scalar_type(gaps.max())), differences[changed]),
     }
 
 

@@ -149,7 +149,8 @@ FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted) {
   const auto fit = [&](const Elements& sample, std::optional<PlainBytes> plain) {
     const Sampled sampled = sampled_of(array, sample.count, fitted);
     FittedForm best = fit_form(sample, sampled, std::move(plain));
-    if (array.size() > 1 && is_uneven(sample, best.bits)) best.bits = 0;
+    const bool has_chunks = array.size() > 1 && best.form.kind != FormKind::kDifferences;
+    if (has_chunks && is_uneven(sample, best.bits)) best.bits = 0;
     if (fitted == Fitted::kForThisArray && array.source == nullptr) {
       if (auto other = fit_codec(array, sample, sampled, best)) return std::move(*other);
     }

@@ -31,7 +31,7 @@ void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t
 std::uint64_t fewest_others(const ByteCounts& histogram) {
   constexpr std::uint64_t kFewest = 256;
   constexpr std::uint64_t kManyBytes = 12;  // different ones
-  constexpr std::uint64_t kOfEach = 64;
+  constexpr std::uint64_t kOfEach = 128;
   const auto unused = std::count(histogram.begin(), histogram.end(), std::uint64_t{0});
   const std::uint64_t used = histogram.size() - static_cast<std::uint64_t>(unused);
   return used < kManyBytes ? kFewest : used * kOfEach;
