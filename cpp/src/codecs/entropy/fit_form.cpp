@@ -27,7 +27,7 @@ constexpr double kWorth = 0.992;    // bits for each bit of blocks, which are fa
 constexpr std::size_t kFewest = 4;  // elements for each value whose entropy tells something
 constexpr double kSmallChange = 0.5;  // bits that differences of neighbors must save on average
 
-struct Fitted {
+struct Candidate {
   Form form;
   double bits;  // of the sample, and of its share of the code book
   /// Of the sample's values, if they are few; otherwise infinite.
@@ -44,7 +44,7 @@ struct Task {
   unsigned nested;
 };
 
-Fitted fit(const Task& task);
+Candidate fit(const Task& task);
 
 /// What the sample says about sequences that are made of each chunk: borders of chunks make new
 /// elements, and move blocks.
@@ -61,35 +61,35 @@ double book_bits(const Form& form, Sampled sampled) {
   return (8 * static_cast<double>(book.size()) + kSizes) / sampled.share;
 }
 
-Fitted fit_blocks(const Elements& sample, Sampled sampled, std::uint64_t smallest,
-                  std::size_t values = 256) {
+Candidate fit_blocks(const Elements& sample, Sampled sampled, std::uint64_t smallest,
+                     std::size_t values = 256) {
   const Scratch room(sample.count);
   const std::span bytes(room.data(), sample.count);
   to_bytes(sample, 0, bytes.data());
   FittedBlocks blocks =
       fit_block_model({bytes, count_bytes(bytes)}, smallest, sample.dtype, sampled, values);
-  Fitted fitted{form_of(std::move(blocks.model), sample.dtype), blocks.bits};
+  Candidate fitted{form_of(std::move(blocks.model), sample.dtype), blocks.bits};
   fitted.bits += book_bits(fitted.form, sampled);
   return fitted;
 }
 
 /// Symbols below `size`. Few of them are coded two at a time if whole bits for each are too many.
-Fitted fit_symbols(const Elements& symbols, Sampled sampled, std::size_t size) {
+Candidate fit_symbols(const Elements& symbols, Sampled sampled, std::size_t size) {
   const ByteCounts counts = count_bytes({symbols.data, symbols.count});
-  Fitted blocks = fit_blocks(symbols, sampled, 0, size);
+  Candidate blocks = fit_blocks(symbols, sampled, 0, size);
   if (size < 2 || size > kMostBase || blocks.bits < kNear * information(counts)) return blocks;
   const Scratch room(symbols.count / 2 + 1);
   Form form{.kind = FormKind::kPairs, .dtype = DType::kUInt8};
   form.base = static_cast<std::uint8_t>(size);
   // Chunks have the same pairs as the array.
-  Fitted coded = fit_blocks(pairs(symbols, form.base, room), sampled, 0, size * size);
+  Candidate coded = fit_blocks(pairs(symbols, form.base, room), sampled, 0, size * size);
   coded.bits += book_bits(form, sampled);
   if (coded.bits > blocks.bits) return blocks;
   form.parts.push_back(std::move(coded.form));
   return {std::move(form), coded.bits};
 }
 
-Fitted fit_in_bins(const Elements& sample, Sampled sampled, std::span<const ValueCount> values) {
+Candidate fit_in_bins(const Elements& sample, Sampled sampled, std::span<const ValueCount> values) {
   Form form{.kind = FormKind::kBins, .dtype = sample.dtype};
   form.bins = fit_bins(values, sample.dtype, sampled);
   const OwnedBinFinder finder = bin_finder(form.bins, sample.dtype, sample.count);
@@ -98,7 +98,7 @@ Fitted fit_in_bins(const Elements& sample, Sampled sampled, std::span<const Valu
   const Scratch fields(fields_room(table, sample.count));
   const std::size_t bits = kernels().bins.write(&finder, &table, sample.data, sample.count,
                                                 sample.width(), symbols.data(), fields.data());
-  Fitted coded =
+  Candidate coded =
       fit_symbols({symbols.data(), sample.count, DType::kUInt8}, sampled, form.bins.size());
   const double all = static_cast<double>(bits) + coded.bits + book_bits(form, sampled);
   form.parts.push_back(std::move(coded.form));
@@ -113,9 +113,9 @@ bool has_large_books(double bits, double of_books) {
 }
 
 /// Elements as they are. `zeros`: share of the most frequent one.
-Fitted fit_plain(const Task& task, std::span<const ValueCount> values, double zeros) {
+Candidate fit_plain(const Task& task, std::span<const ValueCount> values, double zeros) {
   if (!task.smallest) return fit_in_bins(task.sample, task.sampled, values);
-  Fitted blocks;
+  Candidate blocks;
   if (task.plain != nullptr) {
     blocks.form = form_of(task.plain->model, task.sample.dtype);
     blocks.bits = task.plain->bits * static_cast<double>(task.sample.count) +
@@ -126,16 +126,18 @@ Fitted fit_plain(const Task& task, std::span<const ValueCount> values, double ze
   const bool may_be_pairs = values.size() <= kMostBase && zeros < kManyZeros;
   const bool has_books = has_large_books(blocks.bits, book_bits(blocks.form, task.sampled));
   if (!may_be_pairs && (!has_books || zeros > kMostZeros)) return blocks;
-  Fitted bins = fit_in_bins(task.sample, task.sampled, values);
+  Candidate bins = fit_in_bins(task.sample, task.sampled, values);
   return bins.bits < kWorth * blocks.bits ? bins : blocks;
 }
 
-Fitted fit_parts(const Task& task, FormKind kind, std::uint64_t background, const TwoParts& parts) {
-  Fitted counts = fit_in_bins(parts.counts, made(task.sampled),
-                              count_sample(parts.counts, count_runs(parts.counts)));
-  Fitted values = fit({parts.values, made(task.sampled), task.smallest, nullptr, task.nested + 1});
-  Fitted fitted{{.kind = kind, .dtype = task.sample.dtype, .background = background},
-                counts.bits + values.bits};
+Candidate fit_parts(const Task& task, FormKind kind, std::uint64_t background,
+                    const TwoParts& parts) {
+  Candidate counts = fit_in_bins(parts.counts, made(task.sampled),
+                                 count_sample(parts.counts, count_runs(parts.counts)));
+  Candidate values =
+      fit({parts.values, made(task.sampled), task.smallest, nullptr, task.nested + 1});
+  Candidate fitted{{.kind = kind, .dtype = task.sample.dtype, .background = background},
+                   counts.bits + values.bits};
   fitted.form.parts.push_back(std::move(counts.form));
   fitted.form.parts.push_back(std::move(values.form));
   return fitted;
@@ -193,7 +195,7 @@ std::vector<std::uint64_t> counts_of(std::span<const ValueCount> values) {
   return counts;
 }
 
-Fitted fit(const Task& task) {
+Candidate fit(const Task& task) {
   const Elements& sample = task.sample;
   const double size = static_cast<double>(sample.count);
   const std::size_t run_count = count_runs(sample);
@@ -205,8 +207,8 @@ Fitted fit(const Task& task) {
   const double runs = static_cast<double>(run_count);
   const bool is_leaf = task.nested >= kMostNested || values.size() == 1;
   const bool tries_gaps = !is_leaf && zeros > kManyZeros * size;
-  Fitted best{{}, std::numeric_limits<double>::infinity()};
-  const auto keep_better = [&](Fitted other) {
+  Candidate best{{}, std::numeric_limits<double>::infinity()};
+  const auto keep_better = [&](Candidate other) {
     const double most = best.form.kind == FormKind::kBlocks ? kWorth * best.bits : best.bits;
     if (other.bits < most) best = std::move(other);
   };
@@ -225,7 +227,7 @@ Fitted fit(const Task& task) {
       !is_leaf && !tries_gaps && runs > kFewRuns * size && sample.dtype != DType::kBool;
   if (tries_differences && changes_slowly(sample, median_key(values, sample.count))) {
     const bool are_bytes = sample.width() == 1;
-    Fitted changes =
+    Candidate changes =
         fit({differences(sample, room), made(task.sampled),
              are_bytes ? std::optional<std::uint64_t>(0) : std::nullopt, nullptr, task.nested + 1});
     Form form{.kind = FormKind::kDifferences, .dtype = sample.dtype};
@@ -241,8 +243,8 @@ Fitted fit(const Task& task) {
 }  // namespace
 
 FittedForm fit_form(const Elements& sample, Sampled sampled, std::optional<PlainBytes> plain) {
-  Fitted fitted = plain ? fit({sample, sampled, plain->model.smallest, &*plain, 0})
-                        : fit({sample, sampled, std::nullopt, nullptr, 0});
+  Candidate fitted = plain ? fit({sample, sampled, plain->model.smallest, &*plain, 0})
+                           : fit({sample, sampled, std::nullopt, nullptr, 0});
   const double size = static_cast<double>(sample.count);
   return {std::move(fitted.form), fitted.bits / size, fitted.entropy / size};
 }

@@ -114,9 +114,11 @@ ByteSample take_bytes(const ChunkedArray& array, const Scratch& room) {
     const ByteCounts histogram = count_bytes(bytes);
     const std::uint64_t others = bytes.size() - largest(histogram);
     const std::uint64_t all = array.elements.count;
+    const bool is_constant =
+        others == 0 && array.source == nullptr && run_end(array.elements, 0) == all;
     const bool seems_constant = others == 0 && taken > first && all > kSmall;
-    if (others >= fewest_others(histogram) || seems_constant || taken == kMostEnlarged ||
-        bytes.size() == all) {
+    if (others >= fewest_others(histogram) || is_constant || seems_constant ||
+        taken == kMostEnlarged || bytes.size() == all) {
       return {bytes, histogram};
     }
   }

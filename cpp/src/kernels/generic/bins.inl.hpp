@@ -8,6 +8,7 @@
 
 #include "../bin_kernels.hpp"
 #include "memory.inl.hpp"
+#include "pending_bits.inl.hpp"
 
 namespace gradwire {
 namespace {
@@ -91,39 +92,25 @@ BinPlace place_of(const BinFinder& finder, T element) {
   return {symbol, finder.has_escape && symbol == finder.escape ? uint64_t{element} : above};
 }
 
-// Bits that wait to be stored; fewer than 8 between calls.
-struct FieldWriter {
-  uint64_t bits;
-  unsigned count;
-  uint8_t* out;
-
-  void put(uint64_t field, unsigned size) {  // size <= 56
-    bits |= field << count;
-    count += size;
-    store64(out, bits);
-    out += count >> 3;
-    bits >>= count & 56;
-    count &= 7;
+// Appends a field of up to 64 bits.
+void put_wide(Pending& pending, uint64_t field, unsigned size) {
+  if (size > 56) {
+    pending.put(field & 0xFFFFFFFF, 32);
+    field >>= 32;
+    size -= 32;
   }
-  void put_wide(uint64_t field, unsigned size) {
-    if (size > 56) {
-      put(field & 0xFFFFFFFF, 32);
-      field >>= 32;
-      size -= 32;
-    }
-    put(field, size);
-  }
-};
+  pending.put(field, size);
+}
 
 template <typename T, bool HasStep, bool IsDirect>
 size_t write_bins_of(const BinFinder& finder, const BinTable& table, const uint8_t* elements,
                      size_t count, uint8_t* symbols, uint8_t* out) {
   constexpr size_t kTogether = 4;
-  FieldWriter writer{0, 0, out};
+  Pending pending{0, 0, out};
   const auto write_one = [&](size_t i) {
     const BinPlace place = place_of<T, HasStep, IsDirect>(finder, element_at<T>(elements, i));
     symbols[i] = place.symbol;
-    writer.put_wide(place.field, table.bits[place.symbol]);
+    put_wide(pending, place.field, table.bits[place.symbol]);
   };
   size_t i = 0;
   for (; i + kTogether <= count; i += kTogether) {
@@ -136,14 +123,14 @@ size_t write_bins_of(const BinFinder& finder, const BinTable& table, const uint8
       bits += table.bits[place.symbol];
     }
     if (bits <= 56) {
-      writer.put(fields, bits);
+      pending.put(fields, bits);
     } else {
       for (size_t k = i; k < i + kTogether; ++k) write_one(k);
     }
   }
   for (; i < count; ++i) write_one(i);
-  store64(writer.out, writer.bits);
-  return static_cast<size_t>(writer.out - out) * 8 + writer.count;
+  store64(pending.out, pending.bits);
+  return static_cast<size_t>(pending.out - out) * 8 + pending.count;
 }
 
 template <typename T>

@@ -8,27 +8,10 @@
 
 #include "../code_kernels.hpp"
 #include "memory.inl.hpp"
+#include "pending_bits.inl.hpp"
 
 namespace gradwire {
 namespace {
-
-// Bits that wait to be stored; fewer than 8 between calls. Callers join code words before a call,
-// because each call has to wait for the one before it. Loops work on a local copy: as far as the
-// compiler knows, the stores might change any other object.
-struct Pending {
-  uint64_t bits;
-  unsigned count;
-  uint8_t* out;
-
-  void put(uint64_t words, unsigned length) {
-    bits |= words << count;
-    count += length;
-    store64(out, bits);
-    out += count >> 3;
-    bits >>= count & 56;
-    count &= 7;
-  }
-};
 
 // Code words of `Count` bytes, joined at the top: each word enters there and shifts the earlier
 // ones down. Two shortcuts save steps. Entries keep their length in the low bits; those bits are
