@@ -118,6 +118,9 @@ def small_frames() -> dict[str, bytes]:
             + few_bytes_sequence([0, 1], 2)
             + fields((4, 4)),
         ),
+        "pairs": forms_frame(
+            "uint8", 7, b"\6\3" + few_bytes("uint8", 4), few_bytes_sequence([0, 4, 8, 2], 4)
+        ),
         "own code book": forms_frame(
             "int32",
             30,
@@ -159,6 +162,8 @@ def fitted_frames() -> dict[str, bytes]:
         "sorted": np.cumsum(rng.geometric(0.02, 300)).astype(np.uint64),
         "steps": 12 * rng.laplace(0, 300, 300).astype(np.int16),
     }
+    far = rng.integers(-(2**62), 2**62, 140)
+    arrays["another codec"] = far[rng.integers(0, far.size, 1000)]
     codec = gw.codec("entropy", checksum=False)
     return {name: codec.compress(array).tobytes() for name, array in arrays.items()}
 

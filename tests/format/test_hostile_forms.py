@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import reference
 from form_writer import (
     BitString,
     bins,
@@ -19,6 +20,8 @@ from form_writer import (
 )
 from gradient_cases import varint
 from two_decoders import decoded, holds, refused
+
+import gradwire as gw
 
 MOST = 2**63 - 1
 
@@ -295,3 +298,47 @@ def test_values_of_sequences_may_lie_outside_the_type() -> None:
     form = gaps("bool", 9, one_byte("uint32", 0), one_byte("bool", 1))
     holds(forms_frame("bool", 5, form, b"\5"), [1] * 5)
     refused(forms_frame("bool", 5, form, b"\4"), "neither 0 nor 1")
+
+
+def test_pairs() -> None:
+    def frame(base: int, pairs: list[int], count: int, dtype: str = "uint8") -> bytes:
+        form = bytes([6, base]) + few_bytes("uint8", 4)
+        return forms_frame(dtype, count, form, few_bytes_sequence(pairs, 4))
+
+    holds(frame(3, [0, 4, 8, 2], 7), [0, 0, 1, 1, 2, 2, 2])
+    holds(frame(4, [15, 4], 4), [3, 3, 0, 1])
+    refused(frame(3, [9, 0, 0, 0], 8), "too large")
+    refused(frame(3, [0, 0, 0, 3], 7), "too large")  # the second of the last pair is not 0
+    for base in (0, 1, 17, 255):
+        refused(frame(base, [0, 0], 4), "bytes below 2 to 16")
+    refused(frame(3, [0, 0], 4, "int8"), "bytes below 2 to 16")
+
+
+def test_another_codec() -> None:
+    values = np.array([7, -7, 7, 7], np.int16)
+    book, payload = parts_of(gw.codec("huffman", checksum=False).compress(np.tile(values, 20)))
+
+    def frame(number: int, layout: int, book: bytes, payload: bytes = payload) -> bytes:
+        form = bytes([5, number, layout]) + varint(len(book)) + book
+        return forms_frame("int16", 80, form, payload)
+
+    holds(frame(1, 0, book), np.tile(values, 20).tolist())
+    refused(frame(1, 0, book, payload[:-1]))
+    refused(frame(1, 0, book, payload + b"\0"))
+    refused(frame(1, 0, book[:-1]))
+    refused(frame(1, 2, book), "unknown codec or layout")
+    refused(frame(0, 1, book), "unknown codec or layout")
+    for number in (6, 7, 255):
+        refused(frame(number, 0, book), "unknown codec or layout")
+    inner = bytes([5, 1, 0]) + varint(len(book)) + book
+    refused(forms_frame("int16", 80, differences(inner), payload), "outermost")
+
+
+def parts_of(frame: np.ndarray) -> tuple[bytes, bytes]:
+    """The code book of a frame with one chunk and no checksum, and the chunk's payload."""
+    source = reference.Bytes(frame.tobytes())
+    source.take(9)
+    source.varint()
+    size = source.varint()
+    payload = source.take(source.number(4))
+    return source.take(size), payload
