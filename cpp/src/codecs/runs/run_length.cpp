@@ -99,6 +99,47 @@ class RunStatistics {
 /// Most bits that BitWriter::put takes and BitReader::peek returns.
 constexpr unsigned kMostBits = 56;
 
+template <typename T>
+T field(const RunLengthWidths& widths, const Elements& chunk, std::size_t i) {
+  return static_cast<T>(to_key(load<T>(chunk, i), chunk.dtype) - widths.minimum);
+}
+
+/// Without run lengths, each element is a pair; as many as fit are written at once.
+template <typename T>
+[[gnu::always_inline]] inline void write_values(const RunLengthWidths& widths, BitWriter& writer,
+                                                const Elements& chunk) {
+  const unsigned width = widths.value_bits;
+  const std::size_t step = std::max(1u, kMostBits / width);
+  std::size_t i = 0;
+  for (; step > 1 && i + step <= chunk.count; i += step) {
+    std::uint64_t bits = 0;
+    for (std::size_t k = step; k-- > 0;) bits = bits << width | field<T>(widths, chunk, i + k);
+    writer.put(bits, static_cast<unsigned>(step) * width);
+  }
+  for (; i < chunk.count; ++i) writer.put_wide(field<T>(widths, chunk, i), width);
+}
+
+template <typename T>
+[[gnu::always_inline]] inline void write_pairs(const RunLengthWidths& widths, BitWriter& writer,
+                                               const Elements& chunk) {
+  const unsigned width = widths.value_bits;
+  const unsigned run_bits = widths.run_bits;
+  const std::uint64_t longest = std::uint64_t{1} << run_bits;
+  for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
+    const std::uint64_t value = field<T>(widths, chunk, first);
+    while (run > 0) {
+      const std::uint64_t part = std::min(run, longest);
+      if (width + run_bits <= kMostBits) {
+        writer.put(value | (part - 1) << width, width + run_bits);
+      } else {
+        writer.put_wide(value, width);
+        writer.put(part - 1, run_bits);
+      }
+      run -= part;
+    }
+  });
+}
+
 class RunLengthEncoder final : public Encoder {
  public:
   RunLengthEncoder(const RunLengthWidths& widths, DType dtype) : widths_(widths) {
@@ -116,9 +157,9 @@ class RunLengthEncoder final : public Encoder {
     return with_width(chunk.dtype, [&]<typename T>() -> EncodedChunk {
       BitWriter writer(out);  // local, so that it can stay in registers
       if (widths_.run_bits == 0) {
-        write_values<T>(writer, chunk);
+        write_values<T>(widths_, writer, chunk);
       } else {
-        write_pairs<T>(writer, chunk);
+        write_pairs<T>(widths_, writer, chunk);
       }
       const std::size_t size = writer.finish();
       return {writer.ok() ? std::optional(size) : std::nullopt, writer.bit_count()};
@@ -126,45 +167,6 @@ class RunLengthEncoder final : public Encoder {
   }
 
  private:
-  template <typename T>
-  T field(const Elements& chunk, std::size_t i) const {
-    return static_cast<T>(to_key(load<T>(chunk, i), chunk.dtype) - widths_.minimum);
-  }
-
-  /// Without run lengths, each element is a pair; as many as fit are written at once.
-  template <typename T>
-  [[gnu::always_inline]] void write_values(BitWriter& writer, const Elements& chunk) const {
-    const unsigned width = widths_.value_bits;
-    const std::size_t step = std::max(1u, kMostBits / width);
-    std::size_t i = 0;
-    for (; step > 1 && i + step <= chunk.count; i += step) {
-      std::uint64_t bits = 0;
-      for (std::size_t k = step; k-- > 0;) bits = bits << width | field<T>(chunk, i + k);
-      writer.put(bits, static_cast<unsigned>(step) * width);
-    }
-    for (; i < chunk.count; ++i) writer.put_wide(field<T>(chunk, i), width);
-  }
-
-  template <typename T>
-  [[gnu::always_inline]] void write_pairs(BitWriter& writer, const Elements& chunk) const {
-    const unsigned width = widths_.value_bits;
-    const unsigned run_bits = widths_.run_bits;
-    const std::uint64_t longest = std::uint64_t{1} << run_bits;
-    for_each_run<T>(chunk, [&](std::size_t first, std::uint64_t run) {
-      const std::uint64_t value = field<T>(chunk, first);
-      while (run > 0) {
-        const std::uint64_t part = std::min(run, longest);
-        if (width + run_bits <= kMostBits) {
-          writer.put(value | (part - 1) << width, width + run_bits);
-        } else {
-          writer.put_wide(value, width);
-          writer.put(part - 1, run_bits);
-        }
-        run -= part;
-      }
-    });
-  }
-
   RunLengthWidths widths_;
   std::vector<std::uint8_t> book_;
 };
