@@ -115,7 +115,19 @@ def main() -> None:
     if options.worst:
         print_rows(options.elements, sorted(rows, key=lambda row: -row["over H0"])[: options.worst])
     print_groups(options.elements, rows)
+    print_rare(rows)
     print_sums(rows)
+
+
+def print_rare(rows: list[dict[str, Any]]) -> None:
+    """How much longer bytes with many rare values take than two signs."""
+    by_name = {row["family"]: row for row in rows}
+    for share in ("90", "99", "99.9"):
+        signs = by_name.get(f"int8, {share} % zeros, ternary")
+        rare = by_name.get(f"int8, {share} % zeros, Laplace 30")
+        if signs and rare:
+            ways = [f"{way} {signs[way] / rare[way]:.1f}" for way in ("encode", "decode")]
+            print(f"{share} % zeros, Laplace 30 over two signs, times as long: {', '.join(ways)}")
 
 
 def print_rows(elements: int, rows: list[dict[str, Any]]) -> None:

@@ -152,7 +152,7 @@ def bursts(distance: int, length: int, values: Values, dtype: str) -> Values:
 
 
 def a_few(number: int, dtype: str) -> Values:
-    """Zeros, but for a few elements, however many there are."""
+    """As many elements that are not zero in long arrays as in short ones."""
 
     def make(rng: Generator, count: int) -> np.ndarray:
         out = np.zeros(count, dtype)

@@ -17,7 +17,8 @@ enum class Fitted : bool { kForThisArray, kForOthers };
 /// Fits a form to an array that is not empty.
 FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted);
 
-/// Reads a code book of entropy, but for one of huffman. Throws CorruptFrameError if it is damaged.
+/// Reads a code book of entropy that is not one of huffman. Throws CorruptFrameError if it is
+/// damaged.
 Form read_entropy_book(std::span<const std::uint8_t> code_book, const CodedArray& array);
 
 std::unique_ptr<Encoder> make_entropy_encoder(const FittedForm& fitted, ExpectedWords elements);
