@@ -141,30 +141,45 @@ std::vector<std::uint8_t> by_activity(std::span<const Block> blocks, std::size_t
   return classes;
 }
 
+template <std::size_t Parts>
+void erase_empty(std::vector<Sums<Parts>>& classes) {
+  std::erase_if(classes, [](const auto& one) { return one.blocks == 0; });
+}
+
 /// Joins classes as long as joining two of them costs less than a code book.
 template <std::size_t Parts>
 void join(std::vector<Sums<Parts>>& classes, double all, double share) {
-  while (classes.size() > 1) {
-    std::size_t best_a = 0;
-    std::size_t best_b = 0;
-    double least = kBookBits;
-    for (std::size_t a = 0; a < classes.size(); ++a) {
-      for (std::size_t b = 0; b < a; ++b) {
-        Sums<Parts> joined = classes[a];
-        joined.add(classes[b]);
-        const double more =
-            share * (joined.bits(all) - classes[a].bits(all) - classes[b].bits(all));
-        if (more < least) {
-          least = more;
-          best_a = a;
-          best_b = b;
-        }
-      }
-    }
-    if (best_a == best_b) return;
-    classes[best_b].add(classes[best_a]);
-    classes.erase(classes.begin() + static_cast<std::ptrdiff_t>(best_a));
+  struct Pair {
+    std::size_t a = 0;
+    std::size_t b = 0;
+    double more = 0;  // bits of the two joined, beyond those of each
+  };
+  std::vector<double> bits;
+  for (const auto& one : classes) bits.push_back(one.bits(all));
+  std::vector<Pair> pairs;
+  const auto add_pair = [&](std::size_t a, std::size_t b) {
+    Sums<Parts> joined = classes[a];
+    joined.add(classes[b]);
+    pairs.push_back({a, b, share * (joined.bits(all) - bits[a] - bits[b])});
+  };
+  for (std::size_t a = 1; a < classes.size(); ++a) {
+    for (std::size_t b = 0; b < a; ++b) add_pair(a, b);
   }
+  const auto joins = [](const Pair& x, const Pair& y) { return x.more < y.more; };
+  while (!pairs.empty()) {
+    const auto [from, into, more] = *std::min_element(pairs.begin(), pairs.end(), joins);
+    if (more >= kBookBits) break;
+    classes[into].add(classes[from]);
+    classes[from] = {};
+    bits[into] = classes[into].bits(all);
+    std::erase_if(pairs, [&, from = from, into = into](const Pair& pair) {
+      return pair.a == from || pair.b == from || pair.a == into || pair.b == into;
+    });
+    for (std::size_t b = 0; b < classes.size(); ++b) {
+      if (b != into && classes[b].blocks > 0) add_pair(std::max(b, into), std::min(b, into));
+    }
+  }
+  erase_empty(classes);
 }
 
 /// Fits classes, beginning with those given.
@@ -179,7 +194,7 @@ auto refine(std::span<const Block> blocks, std::vector<std::uint8_t> classes, do
     classes.swap(next);
   }
   auto sums = sum_classes(blocks, classes);
-  std::erase_if(sums, [](const auto& s) { return s.blocks == 0; });
+  erase_empty(sums);
   join(sums, all, share);
   std::stable_sort(sums.begin(), sums.end(),
                    [](const auto& a, const auto& b) { return a.blocks > b.blocks; });

@@ -18,7 +18,7 @@ namespace {
 
 constexpr unsigned kMostNested = 2;  // forms that make sequences of values, in one another
 constexpr double kManyZeros = 0.3;   // share of the background from which gaps may pay
-constexpr double kMostZeros = 0.8;   // and from which bins do not pay without gaps
+constexpr double kMostZeros = 0.8;   // and from which neither bins nor differences pay alone
 constexpr double kFewerRuns = 1.5;  // runs for each element that is not background, up to which ...
 constexpr double kFewRuns = 0.25;   // and for each element, up to which differences do not pay
 constexpr double kSaving = 0.97;    // bits for each bit that must be expected to try a form
@@ -251,6 +251,16 @@ FittedForm fit_form(const Elements& sample, Sampled sampled, std::optional<Plain
 
 namespace {
 
+/// The share of bytes that would differ from the byte before if they were in no order.
+double runs_by_chance(const ByteSample& sample) {
+  const double size = static_cast<double>(sample.bytes.size());
+  double equal = 0;
+  for (const std::uint64_t count : sample.histogram) {
+    equal += static_cast<double>(count) / size * (static_cast<double>(count) / size);
+  }
+  return 1 - equal;
+}
+
 /// Bits of bytes in runs: of the values, and of the lengths by their powers of two and plain bits.
 double run_bits(const Elements& bytes) {
   std::array<std::uint64_t, 256> values{};
@@ -265,33 +275,40 @@ double run_bits(const Elements& bytes) {
   return information(values) + information(lengths) + plain;
 }
 
-/// As much of a sample as can be looked at in little time.
-constexpr std::size_t kPieces = 8;
+/// As much of a sample as tells enough: pieces of it, more where few bytes are not zero.
 constexpr std::size_t kPiece = 1024;
 Elements some_of(const ByteSample& sample, const Scratch& room) {
-  constexpr std::size_t kFewOthers = 32;  // one byte in this many
-  const std::size_t size = sample.bytes.size();
-  if (size <= kPieces * kPiece || (size - largest(sample.histogram)) * kFewOthers < size) {
-    return {sample.bytes.data(), size, DType::kInt8};
+  constexpr std::size_t kFewestPieces = 8;
+  constexpr std::size_t kFewestOthers = 256;
+  const std::size_t all = sample.bytes.size() / kPiece;
+  const std::size_t others = sample.bytes.size() - largest(sample.histogram);
+  const std::size_t taken =
+      std::max(kFewestPieces, kFewestOthers * all / std::max<std::size_t>(1, others));
+  if (taken >= all) return {sample.bytes.data(), sample.bytes.size(), DType::kInt8};
+  for (std::size_t i = 0; i < taken; ++i) {
+    std::memcpy(room.data() + i * kPiece, sample.bytes.data() + all * i / taken * kPiece, kPiece);
   }
-  for (std::size_t i = 0; i < kPieces; ++i) {
-    const std::size_t begin = (size / kPiece * i / kPieces) * kPiece;
-    std::memcpy(room.data() + i * kPiece, sample.bytes.data() + begin, kPiece);
-  }
-  return {room.data(), kPieces * kPiece, DType::kInt8};
+  return {room.data(), taken * kPiece, DType::kInt8};
 }
 
 }  // namespace
 
 bool may_pay(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks) {
+  constexpr double kByChance = 0.95;  // runs for each one that chance makes, from which none pay
   const double bits = blocks.bits;
   if (bits > kNear * blocks.entropy + 64) return true;
   const Form form = form_of(blocks.model, DType::kUInt8);
   if (has_large_books(bits, book_bits(form, sampled))) return true;
-  const Scratch room(kPieces * kPiece);
+  const Scratch room(sample.bytes.size());
   const Elements some = some_of(sample, room);
-  const double share = static_cast<double>(some.count) / static_cast<double>(sample.bytes.size());
-  return run_bits(some) < kSaving * bits * share || changes_slowly(some, to_key(0, DType::kInt8));
+  const double size = static_cast<double>(some.count);
+  const double share = size / static_cast<double>(sample.bytes.size());
+  const double runs = static_cast<double>(count_runs(some));
+  const bool has_runs = runs < kByChance * runs_by_chance(sample) * size;
+  if (has_runs && run_bits(some) < kSaving * bits * share) return true;
+  const double zeros = static_cast<double>(largest(sample.histogram));
+  return zeros < kMostZeros * static_cast<double>(sample.bytes.size()) &&
+         changes_slowly(some, to_key(0, DType::kInt8));
 }
 
 }  // namespace gradwire

@@ -125,9 +125,16 @@ ByteSample take_bytes(const ChunkedArray& array, const Scratch& room) {
 }
 
 std::size_t count_runs(const Elements& elements) {
+  constexpr std::size_t kWindow = 4096;
+  std::uint16_t starts[kWindow + 8];
+  const std::size_t width = elements.width();
   std::size_t runs = 0;
   with_width(elements.dtype, [&]<typename T>() {
-    for_each_run<T>(elements, [&](std::size_t, std::size_t) { ++runs; });
+    for (std::size_t begin = 0; begin < elements.count; begin += kWindow) {
+      const std::size_t size = std::min(kWindow, elements.count - begin);
+      runs += kernels().bytes.run_starts(elements.data + begin * width, size, width, starts);
+      runs -= begin > 0 && load<T>(elements, begin) == load<T>(elements, begin - 1);
+    }
   });
   return runs;
 }

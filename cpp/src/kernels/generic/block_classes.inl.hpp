@@ -61,16 +61,22 @@ void generic_block_groups(const ByteGroups* groups, const uint8_t* data, size_t 
 
 void generic_cheapest_by_groups(const GroupCosts* costs, const BlockGroups* counts, size_t blocks,
                                 uint8_t* classes) {
+  constexpr int32_t kNoClass = 1 << 25;  // more than any block costs
+  int32_t label[kMaxClasses];
+  for (size_t k = 0; k < kMaxClasses; ++k) label[k] = k < costs->size ? costs->label[k] : kNoClass;
   for (size_t b = 0; b < blocks; ++b) {
     int32_t cost[kMaxClasses];
-    for (size_t k = 0; k < kMaxClasses; ++k) cost[k] = costs->label[k];
+    for (size_t k = 0; k < kMaxClasses; ++k) cost[k] = label[k];
     for (size_t g = 0; g < kByteGroups; ++g) {
       const int32_t count = counts[b].count[g];
       for (size_t k = 0; k < kMaxClasses; ++k) cost[k] += count * costs->part[g][k];
     }
-    size_t best = 0;
-    for (size_t k = 1; k < costs->size; ++k) best = cost[k] < cost[best] ? k : best;
-    classes[b] = static_cast<uint8_t>(best);
+    int32_t best = INT32_MAX;
+    for (size_t k = 0; k < kMaxClasses; ++k) {
+      const int32_t ranked = cost[k] * static_cast<int32_t>(kMaxClasses) + static_cast<int32_t>(k);
+      best = ranked < best ? ranked : best;
+    }
+    classes[b] = static_cast<uint8_t>(best & static_cast<int32_t>(kMaxClasses - 1));
   }
 }
 
