@@ -110,8 +110,10 @@ class EntropyDecoder final : public Decoder {
 bool is_uneven(const Elements& sample, double bits) {
   constexpr std::size_t kParts = 4;
   constexpr double kMuch = 0.05;
-  constexpr std::size_t kStride = 5;  // these elements tell enough
+  constexpr double kChance = 30;       // bits by which parts differ by chance
+  constexpr std::size_t kMost = 32768;  // elements that tell enough
   constexpr std::size_t kKinds = 130;
+  const std::size_t stride = std::max<std::size_t>(5, sample.count / kMost);
   std::vector<std::uint64_t> together(kKinds);
   double apart = 0;
   const std::uint64_t middle = to_key(0, sample.dtype);
@@ -119,7 +121,7 @@ bool is_uneven(const Elements& sample, double bits) {
     std::vector<std::uint64_t> counts(kKinds);
     with_width(sample.dtype, [&]<typename T>() {
       const std::size_t end = sample.count * (p + 1) / kParts;
-      for (std::size_t i = sample.count * p / kParts; i < end; i += kStride) {
+      for (std::size_t i = sample.count * p / kParts; i < end; i += stride) {
         const std::uint64_t key = to_key(load<T>(sample, i), sample.dtype);
         const bool is_below = key < middle;
         ++counts[2 * static_cast<std::size_t>(
@@ -130,8 +132,8 @@ bool is_uneven(const Elements& sample, double bits) {
     apart += information(counts);
     for (std::size_t k = 0; k < kKinds; ++k) together[k] += counts[k];
   }
-  return (information(together) - apart) * kStride >
-         kMuch * bits * static_cast<double>(sample.count);
+  const double looked_at = static_cast<double>(sample.count) / static_cast<double>(stride);
+  return information(together) - apart > kMuch * bits * looked_at + kChance;
 }
 
 Sampled sampled_of(const ChunkedArray& array, std::size_t taken, Fitted fitted) {

@@ -31,10 +31,11 @@ void bytes_between(const ChunkedArray& array, std::uint64_t begin, std::uint64_t
 std::uint64_t fewest_others(const ByteCounts& histogram) {
   constexpr std::uint64_t kFewest = 256;
   constexpr std::uint64_t kManyBytes = 12;  // different ones
-  constexpr std::uint64_t kOfEach = 128;
+  constexpr std::uint64_t kOfMany = 1500;
+  constexpr std::uint64_t kOfEach = 16;
   const auto unused = std::count(histogram.begin(), histogram.end(), std::uint64_t{0});
   const std::uint64_t used = histogram.size() - static_cast<std::uint64_t>(unused);
-  return used < kManyBytes ? kFewest : used * kOfEach;
+  return used < kManyBytes ? kFewest : std::max(kOfMany, used * kOfEach);
 }
 
 /// The number of the i-th group that is taken: one of each of `taken` equal parts, at a place that
@@ -105,11 +106,11 @@ std::uint64_t largest(const ByteCounts& counts) {
 }
 
 ByteSample take_bytes(const ChunkedArray& array, const Scratch& room) {
-  constexpr std::uint64_t kMore = 4;
+  constexpr std::uint64_t kMost = 4;                          // times as many groups at a time
   constexpr std::uint64_t kSmall = 2 * kMostGroups * kGroup;  // elements that may all be sampled
   const std::uint64_t first =
       std::clamp(array.elements.count / kGroup / kShare, kFewestGroups, kMostGroups);
-  for (std::uint64_t taken = first;; taken = std::min(kMore * taken, kMostEnlarged)) {
+  for (std::uint64_t taken = first;;) {
     const std::span bytes(room.data(), sample_groups(array, taken, room.data()));
     const ByteCounts histogram = count_bytes(bytes);
     const std::uint64_t others = bytes.size() - largest(histogram);
@@ -117,10 +118,13 @@ ByteSample take_bytes(const ChunkedArray& array, const Scratch& room) {
     const bool is_constant =
         others == 0 && array.source == nullptr && run_end(array.elements, 0) == all;
     const bool seems_constant = others == 0 && taken > first && all > kSmall;
-    if (others >= fewest_others(histogram) || is_constant || seems_constant ||
-        taken == kMostEnlarged || bytes.size() == all) {
+    const std::uint64_t fewest = fewest_others(histogram);
+    if (others >= fewest || is_constant || seems_constant || taken == kMostEnlarged ||
+        bytes.size() == all) {
       return {bytes, histogram};
     }
+    const std::uint64_t more = 1 + 5 * fewest / (4 * others + 1);  // a quarter more than it seems
+    taken = std::min(taken * std::clamp<std::uint64_t>(more, 2, kMost), kMostEnlarged);
   }
 }
 

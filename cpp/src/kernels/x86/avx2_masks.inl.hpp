@@ -69,6 +69,21 @@ uint8_t* compress_bytes(__m256i v, uint32_t mask, uint8_t* out) {
   return out;
 }
 
+// Writes `base` plus the place of each one in the mask, and returns their number. Writes four at a
+// time, up to four past the last one: asking for each whether it is there would be mispredicted.
+template <typename Place>
+size_t write_places(uint64_t mask, Place base, Place* places) {
+  const size_t count = static_cast<size_t>(__builtin_popcountll(mask));
+  size_t written = 0;
+  do {
+    for (size_t k = 0; k < 4; ++k, mask &= mask - 1) {
+      places[written + k] = static_cast<Place>(base + _tzcnt_u64(mask));
+    }
+    written += 4;
+  } while (written < count);
+  return count;
+}
+
 // For each byte of the mask: the number of ones in all bytes below it.
 uint64_t ones_before(uint64_t mask) {
   uint64_t ones = mask - (mask >> 1 & 0x5555555555555555);

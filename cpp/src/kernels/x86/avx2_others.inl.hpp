@@ -36,10 +36,8 @@ size_t vector_find_others(const uint8_t* elements, size_t count, uint64_t value,
   size_t found = 0;
   size_t i = 0;
   for (; i + 64 <= count; i += 64) {
-    uint64_t mask = other_than<kWidth>(all, elements + i * kWidth);
-    for (; mask != 0; mask &= mask - 1) {
-      places[found++] = static_cast<uint32_t>(i + static_cast<size_t>(__builtin_ctzll(mask)));
-    }
+    const uint64_t mask = other_than<kWidth>(all, elements + i * kWidth);
+    found += write_places(mask, static_cast<uint32_t>(i), places + found);
   }
   return find_others_from<T>(elements, i, count, value, places, found);
 }

@@ -43,10 +43,11 @@ uint64_t differing(const uint8_t* data) {
   return mask;
 }
 
-// Packs the places of the starts together, eight elements at a time; what is stored past the last
-// start is overwritten later.
+// Where there are many starts, packs their places together, eight elements at a time; what is
+// stored past the last start is overwritten later.
 template <size_t Width>
 size_t vector_run_starts(const uint8_t* data, size_t count, uint16_t* starts) {
+  constexpr size_t kFew = 8;
   if (count == 0) return 0;
   starts[0] = 0;
   size_t found = 1;
@@ -54,6 +55,11 @@ size_t vector_run_starts(const uint8_t* data, size_t count, uint16_t* starts) {
   for (; i + 64 <= count; i += 64) {
     const uint64_t mask = differing<Width>(data + i * Width);
     if (mask == 0) continue;
+    const size_t more = static_cast<size_t>(__builtin_popcountll(mask));
+    if (more <= kFew) {
+      found += write_places(mask, static_cast<uint16_t>(i), starts + found);
+      continue;
+    }
     const uint64_t before = ones_before(mask);
     __m128i base = _mm_set1_epi16(static_cast<int16_t>(i));
     for (unsigned k = 0; k < 8; ++k) {
@@ -62,7 +68,7 @@ size_t vector_run_starts(const uint8_t* data, size_t count, uint16_t* starts) {
                        _mm_add_epi16(_mm_cvtepu8_epi16(places), base));
       base = _mm_add_epi16(base, _mm_set1_epi16(8));
     }
-    found += static_cast<size_t>(__builtin_popcountll(mask));
+    found += more;
   }
   return run_starts_from(data, i, count, Width, starts, found);
 }
