@@ -2,10 +2,10 @@
 
     python bench/capture.py FOLDER && python bench/real_gradient_sizes.py FOLDER
 
-For each captured gradient and for QSGD(4, 512), QSGD(16, 512) and TernGrad: the entropy H0 in bits
-per element, each codec's bits relative to it, and the speed of `entropy` on one thread through
-Python, in GB of levels per second (medians): encoding, with classes and code books that were fitted
-to the same levels before, as in later steps of a training run, and decoding.
+For each captured gradient and for QSGD (4, 16 and 127 levels), TernGrad and Natural: the entropy
+H0 in bits per element, each codec's bits relative to it, and the speed of `entropy` on one thread
+through Python, in GB of levels per second (medians): encoding, with classes and code books that
+were fitted to the same levels before, as in later steps of a training run, and decoding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ SECONDS = 0.4  # of each measurement, or FEWEST rounds
 FEWEST = 9
 
 
-QUANTIZERS = {"QSGD(4)": gw.QSGD(4), "QSGD(16)": gw.QSGD(16), "TernGrad": gw.TernGrad()}
+QUANTIZERS = {
+    "QSGD(4)": gw.QSGD(4),
+    "QSGD(16)": gw.QSGD(16),
+    "QSGD(127)": gw.QSGD(127),
+    "TernGrad": gw.TernGrad(),
+    "Natural": gw.Natural(),
+}
 
 
 def speeds(levels: np.ndarray) -> tuple[float, float, float]:
