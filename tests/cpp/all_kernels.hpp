@@ -9,7 +9,7 @@
 namespace gradwire {
 
 #ifdef GRADWIRE_HAS_X86_KERNELS
-extern const Kernels kEmulatedAvx512Kernels;  // avx512_emulated.cpp; needs AVX2 and BMI2
+const Kernels& emulated_avx512_kernels();  // avx512_emulated.cpp; needs AVX2 and BMI2
 #endif
 
 /// The kernels that run here, the scalar ones, which are the reference, first.
@@ -20,8 +20,8 @@ inline std::vector<const Kernels*> all_kernels() {
   const auto runs = [&](const char* isa) {
     return std::find(available.begin(), available.end(), isa) != available.end();
   };
-  if (runs("avx2")) all.insert(all.end(), {&kAvx2Kernels, &kEmulatedAvx512Kernels});
-  if (runs("avx512")) all.push_back(&kAvx512Kernels);
+  if (runs("avx2")) all.insert(all.end(), {&kAvx2Kernels, &emulated_avx512_kernels()});
+  if (runs("avx512")) all.push_back(&avx512_kernels());
 #endif
   return all;
 }

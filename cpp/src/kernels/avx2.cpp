@@ -5,6 +5,6 @@
 
 namespace gradwire {
 
-const Kernels kAvx2Kernels = make_avx2_kernels();
+constinit const Kernels kAvx2Kernels = make_avx2_kernels();
 
 }  // namespace gradwire

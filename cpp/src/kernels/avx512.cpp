@@ -1,26 +1,24 @@
-// Built with the AVX-512 flags of cpp/cmake/kernels.cmake, including the AVX2 kernels.
+// Built with the AVX-512 flags of cpp/cmake/kernels.cmake. What this table does not override are
+// the functions of the AVX2 file: compiled again with AVX-512 flags, some are slower.
 
+#include "generic/pivot.inl.hpp"
 #include "kernels.hpp"
-#include "x86/avx2_table.inl.hpp"
 #include "x86/avx512_map_bytes.inl.hpp"
 #include "x86/avx512_tokens.inl.hpp"
 #include "x86/avx512_words.inl.hpp"
 
 namespace gradwire {
 
-namespace {
-
-constexpr Kernels make_avx512_kernels() {
-  Kernels kernels = make_avx2_kernels();
-  kernels.name = "avx512";
-  kernels.bytes.map_bytes = avx512_map_bytes;
-  kernels.tokens.tokenize = tokenize<Avx512TokenSteps>;
-  kernels.pivot = kPivotKernels<Avx512Words>;
+const Kernels& avx512_kernels() {
+  static const Kernels kernels = [] {
+    Kernels changed = kAvx2Kernels;
+    changed.name = "avx512";
+    changed.bytes.map_bytes = avx512_map_bytes;
+    changed.tokens.tokenize = tokenize<Avx512TokenSteps>;
+    changed.pivot = kPivotKernels<Avx512Words>;
+    return changed;
+  }();
   return kernels;
 }
-
-}  // namespace
-
-const Kernels kAvx512Kernels = make_avx512_kernels();
 
 }  // namespace gradwire

@@ -35,10 +35,12 @@ std::vector<Isa> known_isas() {
                     __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("sse4.2") &&
                     __builtin_cpu_supports("pclmul");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-                      __builtin_cpu_supports("avx512vbmi2");
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512vbmi") &&
+                      __builtin_cpu_supports("avx512vbmi2") &&
+                      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("vpclmulqdq");
   isas.push_back({&kAvx2Kernels, avx2});
-  isas.push_back({&kAvx512Kernels, avx2 && avx512});
+  isas.push_back({&avx512_kernels(), avx2 && avx512});
 #endif
   return isas;
 }

@@ -31,7 +31,8 @@ struct Kernels {
 
 extern const Kernels kScalarKernels;
 extern const Kernels kAvx2Kernels;
-extern const Kernels kAvx512Kernels;
+/// Those of AVX2, unless AVX-512 has a faster one. (A function, because it copies a table.)
+const Kernels& avx512_kernels();
 
 /// The kernels of the fastest instruction set that runs here, or the one that GRADWIRE_ISA forces.
 const Kernels& kernels();

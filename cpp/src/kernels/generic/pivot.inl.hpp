@@ -193,5 +193,17 @@ void scatter_add(const uint8_t* from, const PivotList* shared) {
   }
 }
 
+template <typename Words>
+constexpr PivotKernels kPivotKernels = {
+    .move_cost = Words::kMoveCost,
+    .split = split<Words>,
+    .plane = plane<Words>,
+    .place = place<Words>,
+    .place_plane = place_plane<Words>,
+    .compose = compose<Words>,
+    .gather = gather<Words>,
+    .scatter_add = scatter_add<Words>,
+};
+
 }  // namespace
 }  // namespace gradwire

@@ -30,18 +30,6 @@
 namespace gradwire {
 namespace {
 
-template <typename Words>
-constexpr PivotKernels kPivotKernels = {
-    .move_cost = Words::kMoveCost,
-    .split = split<Words>,
-    .plane = plane<Words>,
-    .place = place<Words>,
-    .place_plane = place_plane<Words>,
-    .compose = compose<Words>,
-    .gather = gather<Words>,
-    .scatter_add = scatter_add<Words>,
-};
-
 template <typename Steps, typename Level>
 constexpr LevelKernels<Level> kLevelKernels = {
     .quantize = quantize_levels<Steps, Level>,
