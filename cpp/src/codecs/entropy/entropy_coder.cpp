@@ -110,7 +110,7 @@ class EntropyDecoder final : public Decoder {
 bool is_uneven(const Elements& sample, double bits) {
   constexpr std::size_t kParts = 4;
   constexpr double kMuch = 0.05;
-  constexpr double kChance = 30;       // bits by which parts differ by chance
+  constexpr double kChance = 30;        // bits by which parts differ by chance
   constexpr std::size_t kMost = 32768;  // elements that tell enough
   constexpr std::size_t kKinds = 130;
   const std::size_t stride = std::max<std::size_t>(5, sample.count / kMost);
@@ -169,7 +169,10 @@ FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted) {
   const Sampled sampled = sampled_of(array, size, fitted);
   FittedBlocks blocks = fit_block_model(sample, range.smallest, dtype, sampled);
   const double bits = blocks.bits / static_cast<double>(size);
-  const bool others_may_pay = may_pay(sample, sampled, blocks);
+  const bool near = are_near(sample, sampled, blocks);
+  const bool others_may_pay = !near || may_pay(sample, blocks);
+  const std::uint64_t others = size - largest(sample.histogram);
+  const double of_other = blocks.bits / static_cast<double>(std::max<std::uint64_t>(1, others));
   FittedForm as_blocks{form_of(std::move(blocks.model), dtype), bits};
   if (!others_may_pay) return as_blocks;
   const BlockModel& model = as_blocks.form.blocks;
@@ -183,7 +186,7 @@ FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted) {
     from_bytes(sample.bytes.data(), size, model.smallest, model.background, dtype, room.data());
     return {room.data(), size, dtype};
   };
-  FittedForm best = fit(elements(), PlainBytes{model, bits});
+  FittedForm best = fit(elements(), PlainBytes{model, of_other, near});
   return best.bits < bits_of(dtype) ? best : as_blocks;
 }
 

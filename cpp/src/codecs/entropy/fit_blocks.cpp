@@ -44,7 +44,7 @@ std::optional<BlockClasses::Groups> fit_groups(std::span<const std::uint8_t> byt
                                                std::span<const std::uint8_t> by_sign,
                                                double share) {
   constexpr std::ptrdiff_t kManyBytes = 16;  // different ones
-  constexpr std::size_t kTried = 64;         // blocks
+  constexpr std::size_t kTried = 128;        // blocks
   constexpr double kWorth = 0.015;           // of the information of the bytes
   const std::ptrdiff_t used =
       256 - std::count(histogram.begin(), histogram.end(), std::uint64_t{0});

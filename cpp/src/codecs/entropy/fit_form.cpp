@@ -23,7 +23,8 @@ constexpr double kFewerRuns = 1.5;  // runs for each element that is not backgro
 constexpr double kFewRuns = 0.25;   // and for each element, up to which differences do not pay
 constexpr double kSaving = 0.97;    // bits for each bit that must be expected to try a form
 constexpr double kNear = 1.01;      // bits for each bit of information that are nearly optimal
-constexpr double kWorth = 0.992;    // bits for each bit of blocks, which are faster
+constexpr double kWorth = 0.992;    // bits for each bit of blocks, which are faster ...
+constexpr double kMuchLess = 0.9;   // and where these are near the information
 constexpr std::size_t kFewest = 4;  // elements for each value whose entropy tells something
 constexpr double kSmallChange = 0.5;  // bits that differences of neighbors must save on average
 
@@ -118,8 +119,8 @@ Candidate fit_plain(const Task& task, std::span<const ValueCount> values, double
   Candidate blocks;
   if (task.plain != nullptr) {
     blocks.form = form_of(task.plain->model, task.sample.dtype);
-    blocks.bits = task.plain->bits * static_cast<double>(task.sample.count) +
-                  book_bits(blocks.form, task.sampled);
+    const double others = (1 - zeros) * static_cast<double>(task.sample.count);
+    blocks.bits = task.plain->bits * others + book_bits(blocks.form, task.sampled);
   } else {
     blocks = fit_blocks(task.sample, task.sampled, *task.smallest);
   }
@@ -127,7 +128,8 @@ Candidate fit_plain(const Task& task, std::span<const ValueCount> values, double
   const bool has_books = has_large_books(blocks.bits, book_bits(blocks.form, task.sampled));
   if (!may_be_pairs && (!has_books || zeros > kMostZeros)) return blocks;
   Candidate bins = fit_in_bins(task.sample, task.sampled, values);
-  return bins.bits < kWorth * blocks.bits ? bins : blocks;
+  const bool are_near = task.plain != nullptr && task.plain->are_near;
+  return bins.bits < (are_near ? kMuchLess : kWorth) * blocks.bits ? bins : blocks;
 }
 
 Candidate fit_parts(const Task& task, FormKind kind, std::uint64_t background,
@@ -209,8 +211,11 @@ Candidate fit(const Task& task) {
   const bool tries_gaps = !is_leaf && zeros > kManyZeros * size;
   Candidate best{{}, std::numeric_limits<double>::infinity()};
   const auto keep_better = [&](Candidate other) {
-    const double most = best.form.kind == FormKind::kBlocks ? kWorth * best.bits : best.bits;
-    if (other.bits < most) best = std::move(other);
+    const bool are_near = task.plain != nullptr && task.plain->are_near;
+    const double worth = best.form.kind != FormKind::kBlocks              ? 1
+                         : are_near && other.form.kind != FormKind::kRuns ? kMuchLess
+                                                                          : kWorth;
+    if (other.bits < worth * best.bits) best = std::move(other);
   };
   if (!tries_gaps || task.smallest || zeros < kMostZeros * size)
     keep_better(fit_plain(task, values, zeros / size));
@@ -275,6 +280,15 @@ double run_bits(const Elements& bytes) {
   return information(values) + information(lengths) + plain;
 }
 
+/// Bits of the differences of neighbors.
+double difference_bits(const Elements& bytes) {
+  std::array<std::uint64_t, 256> changes{};
+  for (std::size_t i = 1; i < bytes.count; ++i) {
+    ++changes[static_cast<std::uint8_t>(bytes.data[i] - bytes.data[i - 1])];
+  }
+  return information(changes);
+}
+
 /// As much of a sample as tells enough: pieces of it, more where few bytes are not zero.
 constexpr std::size_t kPiece = 1024;
 Elements some_of(const ByteSample& sample, const Scratch& room) {
@@ -293,22 +307,28 @@ Elements some_of(const ByteSample& sample, const Scratch& room) {
 
 }  // namespace
 
-bool may_pay(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks) {
-  constexpr double kByChance = 0.95;  // runs for each one that chance makes, from which none pay
-  const double bits = blocks.bits;
-  if (bits > kNear * blocks.entropy + 64) return true;
+bool are_near(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks) {
   const Form form = form_of(blocks.model, DType::kUInt8);
-  if (has_large_books(bits, book_bits(form, sampled))) return true;
+  return blocks.bits <= kNear * information(sample.histogram) + 64 &&
+         !has_large_books(blocks.bits, book_bits(form, sampled));
+}
+
+bool may_pay(const ByteSample& sample, const FittedBlocks& blocks) {
+  constexpr double kByChance = 0.95;  // runs for each one that chance makes, from which none pay
+  if (blocks.entropy < kMuchLess * blocks.bits) return true;
   const Scratch room(sample.bytes.size());
   const Elements some = some_of(sample, room);
   const double size = static_cast<double>(some.count);
-  const double share = size / static_cast<double>(sample.bytes.size());
-  const double runs = static_cast<double>(count_runs(some));
-  const bool has_runs = runs < kByChance * runs_by_chance(sample) * size;
-  if (has_runs && run_bits(some) < kSaving * bits * share) return true;
+  const double all = static_cast<double>(sample.bytes.size());
   const double zeros = static_cast<double>(largest(sample.histogram));
-  return zeros < kMostZeros * static_cast<double>(sample.bytes.size()) &&
-         changes_slowly(some, to_key(0, DType::kInt8));
+  const double runs = static_cast<double>(count_runs(some));
+  if (runs < kByChance * runs_by_chance(sample) * size) {
+    // Bits of blocks for as many bytes that are not zero: a few rows may have nearly all of these.
+    const std::ptrdiff_t own_zeros = std::count(some.data, some.data + some.count, 0);
+    const double others = size - static_cast<double>(own_zeros);
+    if (run_bits(some) < kSaving * blocks.bits * others / (all - zeros)) return true;
+  }
+  return zeros < kMostZeros * all && difference_bits(some) < kMuchLess * blocks.bits * size / all;
 }
 
 }  // namespace gradwire
