@@ -3,6 +3,7 @@
 
 #include "generic/pivot.inl.hpp"
 #include "kernels.hpp"
+#include "x86/avx512_encode_bytes.inl.hpp"
 #include "x86/avx512_map_bytes.inl.hpp"
 #include "x86/avx512_tokens.inl.hpp"
 #include "x86/avx512_words.inl.hpp"
@@ -14,6 +15,7 @@ const Kernels& avx512_kernels() {
     Kernels changed = kAvx2Kernels;
     changed.name = "avx512";
     changed.bytes.map_bytes = avx512_map_bytes;
+    changed.codes.encode_bytes = avx512_encode_bytes;
     changed.tokens.tokenize = tokenize<Avx512TokenSteps>;
     changed.pivot = kPivotKernels<Avx512Words>;
     return changed;

@@ -72,7 +72,7 @@
 #undef _mm512_shldi_epi32
 #undef _mm512_lzcnt_epi32
 #undef _mm512_maddubs_epi16
-#undef _mm512_dpbusd_epi32
+#undef _mm512_maskz_dpbusd_epi32
 #undef _mm512_sad_epu8
 #undef _mm512_reduce_add_epi64
 #undef _mm512_reduce_max_epu32
@@ -198,7 +198,7 @@
 #define _mm512_shldi_epi32 emulated::funnel_left
 #define _mm512_lzcnt_epi32 emulated::leading_zeros<uint32_t>
 #define _mm512_maddubs_epi16 emulated::multiply_add_pairs
-#define _mm512_dpbusd_epi32 emulated::multiply_add_fours
+#define _mm512_maskz_dpbusd_epi32 emulated::multiply_add_fours
 #define _mm512_sad_epu8 emulated::sum_of_differences
 #define _mm512_reduce_add_epi64 emulated::sum_of_lanes<int64_t>
 #define _mm512_reduce_max_epu32 emulated::largest_lane<uint32_t>

@@ -101,10 +101,13 @@ inline Vector multiply_add_pairs(const Vector& a, const Vector& b) {
     return std::clamp(product(2 * i) + product(2 * i + 1), -32768, 32767);
   });
 }
-inline Vector multiply_add_fours(const Vector& sums, const Vector& a, const Vector& b) {
+inline Vector multiply_add_fours(uint64_t some, const Vector& sums, const Vector& a,
+                                 const Vector& b) {
   return each<int32_t>([&](size_t i) {
-    int32_t sum = lanes<int32_t>(sums)[i];
-    for (size_t k = 4 * i; k < 4 * i + 4; ++k) sum += a.byte[k] * static_cast<int8_t>(b.byte[k]);
+    int32_t sum = is_one(some, i) ? lanes<int32_t>(sums)[i] : 0;
+    for (size_t k = 4 * i; is_one(some, i) && k < 4 * i + 4; ++k) {
+      sum += a.byte[k] * static_cast<int8_t>(b.byte[k]);
+    }
     return sum;
   });
 }
