@@ -29,11 +29,13 @@ uint64_t nonzero_bits(const uint8_t* data) {
 
 // For windows with few nonzero bytes. Finds four at a time without checking that there are that
 // many; surplus entries are overwritten later.
+template <uint64_t (*NonzeroBits)(const uint8_t*)>
 size_t find_few_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
   size_t found = 0;
   size_t i = 0;
   for (; i + 64 <= window.size; i += 64) {
-    uint64_t mask = nonzero_bits(window.bytes + i);
+    uint64_t mask = NonzeroBits(window.bytes + i);
+    fetch_ahead(window.bytes + i);  // the same place in the next window
     const size_t end = found + static_cast<size_t>(__builtin_popcountll(mask));
     do {
       for (size_t k = 0; k < 4; ++k) {
@@ -140,11 +142,12 @@ constexpr InsertBefore make_insert_before() {
 
 constexpr InsertBefore kInsertBefore = make_insert_before();
 
+constexpr size_t kManyNonzeros = kTokenWindow / 12;
+
 struct Avx2TokenSteps {
   static size_t find(const TokenWindow& window, size_t expected, NonZeros& nonzeros) {
-    constexpr size_t kMany = kTokenWindow / 12;
-    return expected < kMany ? find_few_nonzeros(window, nonzeros)
-                            : find_many_nonzeros(window, nonzeros);
+    return expected < kManyNonzeros ? find_few_nonzeros<nonzero_bits>(window, nonzeros)
+                                    : find_many_nonzeros(window, nonzeros);
   }
 
   static size_t look_up(const TokenTable& table, NonZeros& nonzeros, size_t begin, size_t end) {

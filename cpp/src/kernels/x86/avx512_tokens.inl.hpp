@@ -11,15 +11,23 @@
 #include "../generic/memory.inl.hpp"
 #include "../generic/tokens.inl.hpp"
 #include "../token_kernels.hpp"
+#include "avx2_tokens.inl.hpp"
 #include "avx512_memory.inl.hpp"
 
 namespace gradwire {
 namespace {
 
+uint64_t avx512_nonzero_bits(const uint8_t* data) {
+  const __m512i v = load512(data);
+  return _mm512_test_epi8_mask(v, v);
+}
+
 struct Avx512TokenSteps {
   // Places in a block take a byte each; once the whole window is searched, they grow to two bytes,
   // of which a block has the higher one in common.
-  static size_t find(const TokenWindow& window, size_t, NonZeros& nonzeros) {
+  static size_t find(const TokenWindow& window, size_t expected, NonZeros& nonzeros) {
+    constexpr size_t kMany = kTokenWindow / 64;
+    if (expected < kMany) return find_few_nonzeros<avx512_nonzero_bits>(window, nonzeros);
     uint8_t low[kTokenWindow + 64];
     size_t ends[kTokenWindow / kBlockSize];
     const size_t whole = window.size / kBlockSize;
