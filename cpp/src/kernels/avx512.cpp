@@ -3,7 +3,10 @@
 
 #include "generic/pivot.inl.hpp"
 #include "kernels.hpp"
+#include "x86/avx512_crc32c.inl.hpp"
 #include "x86/avx512_encode_bytes.inl.hpp"
+#include "x86/avx512_expand.inl.hpp"
+#include "x86/avx512_histogram.inl.hpp"
 #include "x86/avx512_map_bytes.inl.hpp"
 #include "x86/avx512_tokens.inl.hpp"
 #include "x86/avx512_words.inl.hpp"
@@ -14,8 +17,11 @@ const Kernels& avx512_kernels() {
   static const Kernels kernels = [] {
     Kernels changed = kAvx2Kernels;
     changed.name = "avx512";
+    changed.bytes.histogram = avx512_histogram;
+    changed.bytes.crc32c = avx512_crc32c;
     changed.bytes.map_bytes = avx512_map_bytes;
     changed.codes.encode_bytes = avx512_encode_bytes;
+    changed.tokens.expand = avx512_expand;
     changed.tokens.tokenize = tokenize<Avx512TokenSteps>;
     changed.pivot = kPivotKernels<Avx512Words>;
     return changed;

@@ -124,6 +124,21 @@ struct ManyBlocks {
   void zero(size_t, size_t) const {}  // the caller has zeroed them
 };
 
+// Expands tokens one by one, from byte `place` on. Only a last token of zeros that begins inside
+// may pass the end.
+template <typename Out>
+bool expand_rest(const Out& out, size_t place, size_t size, const ExpandTable& table,
+                 const uint8_t* tokens, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t entry = table.entry[tokens[i]];
+    const size_t run = entry >> 16;
+    if (run > size - place) return (entry & 255) == 0 && place < size && i + 1 == count;
+    *out.at(place + run - 1) = static_cast<uint8_t>(entry);
+    place += run;
+  }
+  return place == size;
+}
+
 template <typename Out>
 bool expand_to(const Out& out, size_t size, const ExpandTable& table, const uint8_t* tokens,
                size_t count) {
@@ -145,16 +160,7 @@ bool expand_to(const Out& out, size_t size, const ExpandTable& table, const uint
     }
   }
   out.zero(zeroed, size);
-  for (; i < count; ++i) {
-    const uint32_t entry = table.entry[tokens[i]];
-    const size_t run = entry >> 16;
-    if (run > size - place) {  // only a last token of zeros that begins inside may pass the end
-      return (entry & 255) == 0 && place < size && i + 1 == count;
-    }
-    *out.at(place + run - 1) = static_cast<uint8_t>(entry);
-    place += run;
-  }
-  return place == size;
+  return expand_rest(out, place, size, table, tokens + i, count - i);
 }
 
 bool generic_expand(const ExpandTable* table, const uint8_t* tokens, size_t count,
