@@ -8,6 +8,7 @@
 #include "x86/avx512_expand.inl.hpp"
 #include "x86/avx512_histogram.inl.hpp"
 #include "x86/avx512_map_bytes.inl.hpp"
+#include "x86/avx512_places.inl.hpp"
 #include "x86/avx512_tokens.inl.hpp"
 #include "x86/avx512_words.inl.hpp"
 
@@ -20,9 +21,11 @@ const Kernels& avx512_kernels() {
     changed.bytes.histogram = avx512_histogram;
     changed.bytes.crc32c = avx512_crc32c;
     changed.bytes.map_bytes = avx512_map_bytes;
+    changed.bytes.run_starts = avx512_run_starts;
     changed.codes.encode_bytes = avx512_encode_bytes;
     changed.tokens.expand = avx512_expand;
     changed.tokens.tokenize = tokenize<Avx512TokenSteps>;
+    changed.bins.find_others = avx512_find_others;
     changed.pivot = kPivotKernels<Avx512Words>;
     return changed;
   }();

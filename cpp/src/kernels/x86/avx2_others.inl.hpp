@@ -27,7 +27,7 @@ uint64_t other_than(__m256i value, const uint8_t* data) {
 }
 
 template <typename T>
-size_t vector_find_others(const uint8_t* elements, size_t count, uint64_t value, uint32_t* places) {
+size_t find_others_256(const uint8_t* elements, size_t count, uint64_t value, uint32_t* places) {
   constexpr size_t kWidth = sizeof(T);
   const __m256i all = kWidth == 1   ? _mm256_set1_epi8(static_cast<char>(value))
                       : kWidth == 2 ? _mm256_set1_epi16(static_cast<short>(value))
@@ -45,10 +45,10 @@ size_t vector_find_others(const uint8_t* elements, size_t count, uint64_t value,
 size_t avx2_find_others(const uint8_t* elements, size_t count, size_t width, uint64_t value,
                         uint32_t* places) {
   switch (width) {
-    case 1: return vector_find_others<uint8_t>(elements, count, value, places);
-    case 2: return vector_find_others<uint16_t>(elements, count, value, places);
-    case 4: return vector_find_others<uint32_t>(elements, count, value, places);
-    default: return vector_find_others<uint64_t>(elements, count, value, places);
+    case 1: return find_others_256<uint8_t>(elements, count, value, places);
+    case 2: return find_others_256<uint16_t>(elements, count, value, places);
+    case 4: return find_others_256<uint32_t>(elements, count, value, places);
+    default: return find_others_256<uint64_t>(elements, count, value, places);
   }
 }
 

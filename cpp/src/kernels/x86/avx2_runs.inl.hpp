@@ -46,7 +46,7 @@ uint64_t differing(const uint8_t* data) {
 // Where there are many starts, packs their places together, eight elements at a time; what is
 // stored past the last start is overwritten later.
 template <size_t Width>
-size_t vector_run_starts(const uint8_t* data, size_t count, uint16_t* starts) {
+size_t run_starts_256(const uint8_t* data, size_t count, uint16_t* starts) {
   constexpr size_t kFew = 8;
   if (count == 0) return 0;
   starts[0] = 0;
@@ -75,10 +75,10 @@ size_t vector_run_starts(const uint8_t* data, size_t count, uint16_t* starts) {
 
 size_t avx2_run_starts(const uint8_t* data, size_t count, size_t width, uint16_t* starts) {
   switch (width) {
-    case 1: return vector_run_starts<1>(data, count, starts);
-    case 2: return vector_run_starts<2>(data, count, starts);
-    case 4: return vector_run_starts<4>(data, count, starts);
-    default: return vector_run_starts<8>(data, count, starts);
+    case 1: return run_starts_256<1>(data, count, starts);
+    case 2: return run_starts_256<2>(data, count, starts);
+    case 4: return run_starts_256<4>(data, count, starts);
+    default: return run_starts_256<8>(data, count, starts);
   }
 }
 
