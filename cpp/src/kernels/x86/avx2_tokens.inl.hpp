@@ -76,6 +76,7 @@ uint16_t* find_in_block(const uint8_t* block, uint16_t* pairs) {
   const __m256i zero = _mm256_setzero_si256();
   __m128i places = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   for (size_t i = 0; i < kBlockSize; i += 32) {
+    fetch_ahead(block + i);
     const __m256i zeros = _mm256_cmpeq_epi8(load256(block + i), zero);
     const uint32_t mask = ~static_cast<uint32_t>(_mm256_movemask_epi8(zeros));
     const auto move = [&](__m128i v, unsigned k) {
