@@ -44,10 +44,11 @@ struct ClassCosts {
   int32_t positive[kMaxClasses];
 };
 
-/// Bytes in groups, a finer view of a block than its signs: one[b] is 1 << 8 * (group of byte b).
+/// Bytes in groups, a finer view of a block than its signs. Group g has the bytes, taken as int8,
+/// from first[g] up to the next group, which may be none. first[0] is -128; the others ascend.
 inline constexpr size_t kByteGroups = 8;
 struct ByteGroups {
-  uint64_t one[256];
+  int8_t first[kByteGroups];
 };
 /// The number of bytes of a block in each group.
 struct BlockGroups {

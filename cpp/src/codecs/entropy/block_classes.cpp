@@ -245,14 +245,15 @@ GroupCosts fit_block_classes(std::span<const BlockGroups> blocks, std::size_t ce
 ByteGroups even_groups(const std::array<std::uint64_t, 256>& histogram) {
   const std::uint64_t all = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
   ByteGroups groups;
+  std::fill_n(groups.first, kByteGroups, std::int8_t{127});
   std::uint64_t before = 0;
-  for (std::size_t place = 0; place < 256; ++place) {
-    const std::size_t byte = place ^ 128;  // in the order of int8
-    const std::uint64_t middle = before + histogram[byte] / 2;
+  std::size_t next = 0;  // the first group whose bytes were not met yet
+  for (int byte = -128; byte < 128; ++byte) {
+    const std::uint64_t count = histogram[static_cast<std::uint8_t>(byte)];
     const std::uint64_t group =
-        std::min<std::uint64_t>(kByteGroups - 1, middle * kByteGroups / all);
-    groups.one[byte] = std::uint64_t{1} << (8 * group);
-    before += histogram[byte];
+        std::min<std::uint64_t>(kByteGroups - 1, (before + count / 2) * kByteGroups / all);
+    for (; next <= group; ++next) groups.first[next] = static_cast<std::int8_t>(byte);
+    before += count;
   }
   return groups;
 }

@@ -38,7 +38,9 @@ std::vector<BlockSigns> block_signs(std::span<const std::uint8_t> bytes);
 /// Groups of neighboring bytes, taken as int8, that are about equally frequent.
 ByteGroups even_groups(const std::array<std::uint64_t, 256>& histogram);
 constexpr std::size_t group_of(const ByteGroups& groups, std::uint8_t byte) {
-  return static_cast<std::size_t>(std::countr_zero(groups.one[byte])) / 8;
+  std::size_t group = kByteGroups - 1;
+  while (groups.first[group] > static_cast<std::int8_t>(byte)) --group;
+  return group;
 }
 
 /// The groups in each block of `bytes`.

@@ -61,9 +61,8 @@ Costs read_costs(ByteReader& reader, std::size_t classes) {
 void append_classes(std::vector<std::uint8_t>& out, const BlockClasses& classes) {
   out.push_back(classes.groups.has_value());
   if (!classes.groups) return append_costs(out, classes.by_sign);
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    out.push_back(static_cast<std::uint8_t>(
-        group_of(classes.groups->of_bytes, static_cast<std::uint8_t>(byte))));
+  for (std::size_t g = 1; g < kByteGroups; ++g) {
+    out.push_back(static_cast<std::uint8_t>(classes.groups->of_bytes.first[g]));
   }
   append_costs(out, classes.groups->costs);
 }
@@ -77,12 +76,12 @@ BlockClasses read_classes(ByteReader& reader, std::size_t size) {
     return classes;
   }
   classes.groups.emplace();
-  for (std::uint64_t& one : classes.groups->of_bytes.one) {
-    const std::uint8_t group = reader.byte();
-    if (group >= kByteGroups)
-      throw CorruptFrameError(
-          "shared code book has an invalid group of bytes; at most 7 is allowed");
-    one = std::uint64_t{1} << (8 * group);
+  std::int8_t* const first = classes.groups->of_bytes.first;
+  first[0] = -128;
+  for (std::size_t g = 1; g < kByteGroups; ++g) {
+    first[g] = static_cast<std::int8_t>(reader.byte());
+    if (first[g] < first[g - 1])
+      throw CorruptFrameError("shared code book has groups of bytes that do not ascend");
   }
   classes.groups->costs = read_costs<GroupCosts>(reader, size);
   return classes;

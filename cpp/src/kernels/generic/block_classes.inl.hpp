@@ -42,20 +42,26 @@ void generic_block_signs(const uint8_t* data, size_t size, BlockSigns* signs) {
   }
 }
 
-// A sum of fewer than 256 bytes has the counts of all groups, one in each of its bytes.
+// Writes the number of bytes in each group, given those of all groups from each one on.
+void write_groups(const uint16_t at_least[kByteGroups], BlockGroups& counts) {
+  for (size_t g = 0; g < kByteGroups; ++g) {
+    const unsigned next = g + 1 < kByteGroups ? at_least[g + 1] : 0;
+    counts.count[g] = static_cast<uint16_t>(at_least[g] - next);
+  }
+}
+
 void generic_block_groups(const ByteGroups* groups, const uint8_t* data, size_t size,
                           BlockGroups* counts) {
-  constexpr size_t kHalf = kBlockSize / 2;
   for (size_t i = 0; i < size; i += kBlockSize, ++counts) {
-    *counts = {};
-    for (size_t begin = i; begin < i + kBlockSize && begin < size; begin += kHalf) {
-      const size_t end = size - begin < kHalf ? size : begin + kHalf;
-      uint64_t sum = 0;
-      for (size_t j = begin; j < end; ++j) sum += groups->one[data[j]];
+    const size_t end = size - i < kBlockSize ? size : i + kBlockSize;
+    uint16_t at_least[kByteGroups] = {};
+    for (size_t j = i; j < end; ++j) {
       for (size_t g = 0; g < kByteGroups; ++g) {
-        counts->count[g] = static_cast<uint16_t>(counts->count[g] + (sum >> (8 * g) & 255));
+        at_least[g] =
+            static_cast<uint16_t>(at_least[g] + (static_cast<int8_t>(data[j]) >= groups->first[g]));
       }
     }
+    write_groups(at_least, *counts);
   }
 }
 

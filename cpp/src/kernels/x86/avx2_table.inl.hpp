@@ -30,6 +30,8 @@ constexpr Kernels make_avx2_kernels() {
   kernels.codes.encode_bytes = avx2_encode_bytes;
   kernels.tokens.block_signs = avx2_block_signs;
   kernels.tokens.cheapest_classes = avx2_cheapest_classes;
+  kernels.tokens.block_groups = avx2_block_groups;
+  kernels.tokens.cheapest_by_groups = avx2_cheapest_by_groups;
   kernels.tokens.tokenize = tokenize<Avx2TokenSteps>;
   kernels.bins.find_others = avx2_find_others;
   kernels.pivot = kPivotKernels<Avx2Words>;
