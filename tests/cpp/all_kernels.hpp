@@ -1,9 +1,8 @@
 #pragma once
 
-#include <algorithm>
 #include <vector>
 
-#include "gradwire/runtime.hpp"
+#include "kernels/kernel_list.hpp"
 #include "kernels/kernels.hpp"
 
 namespace gradwire {
@@ -14,14 +13,9 @@ const Kernels& emulated_avx512_kernels();  // avx512_emulated.cpp; needs AVX2 an
 
 /// The kernels that run here, the scalar ones, which are the reference, first.
 inline std::vector<const Kernels*> all_kernels() {
-  std::vector<const Kernels*> all = {&kScalarKernels};
+  std::vector<const Kernels*> all = available_kernels();
 #ifdef GRADWIRE_HAS_X86_KERNELS
-  const auto available = available_isas();
-  const auto runs = [&](const char* isa) {
-    return std::find(available.begin(), available.end(), isa) != available.end();
-  };
-  if (runs("avx2")) all.insert(all.end(), {&kAvx2Kernels, &emulated_avx512_kernels()});
-  if (runs("avx512")) all.push_back(&avx512_kernels());
+  if (all.size() > 1) all.push_back(&emulated_avx512_kernels());
 #endif
   return all;
 }

@@ -7,15 +7,11 @@
 #include <string>
 
 #include "gradwire/runtime.hpp"
+#include "kernels/kernel_list.hpp"
 #include "kernels/kernels.hpp"
 
 namespace gradwire {
 namespace {
-
-struct Isa {
-  const Kernels* kernels;
-  bool runs_here;
-};
 
 #ifdef GRADWIRE_HAS_X86_KERNELS
 /// Whether the processor has LZCNT, a name that Clang 16 rejects in __builtin_cpu_supports.
@@ -25,36 +21,13 @@ bool has_lzcnt() {
 }
 #endif
 
-/// Slowest first; choose() takes the last one that runs here. The features are those of
-/// cpp/cmake/kernels.cmake.
-std::vector<Isa> known_isas() {
-  std::vector<Isa> isas = {{&kScalarKernels, true}};
-#ifdef GRADWIRE_HAS_X86_KERNELS
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                    __builtin_cpu_supports("bmi2") && has_lzcnt() &&
-                    __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("sse4.2") &&
-                    __builtin_cpu_supports("pclmul");
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512vbmi") &&
-                      __builtin_cpu_supports("avx512vbmi2") &&
-                      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("vpclmulqdq");
-  isas.push_back({&kAvx2Kernels, avx2});
-  isas.push_back({&avx512_kernels(), avx2 && avx512});
-#endif
-  return isas;
-}
-
 const Kernels& choose() {
   const char* forced = std::getenv("GRADWIRE_ISA");
   const Kernels* best = nullptr;
   std::string names;
-  for (const Isa& isa : known_isas()) {
-    if (!isa.runs_here) continue;
-    names += (names.empty() ? "" : ", ") + std::string(isa.kernels->name);
-    if (forced == nullptr || *forced == '\0' || std::string(forced) == isa.kernels->name) {
-      best = isa.kernels;
-    }
+  for (const Kernels* table : available_kernels()) {
+    names += (names.empty() ? "" : ", ") + std::string(table->name);
+    if (forced == nullptr || *forced == '\0' || std::string(forced) == table->name) best = table;
   }
   if (best == nullptr) {
     throw std::invalid_argument(
@@ -66,6 +39,25 @@ const Kernels& choose() {
 
 }  // namespace
 
+std::vector<const Kernels*> available_kernels() {
+  std::vector<const Kernels*> tables = {&kScalarKernels};
+#ifdef GRADWIRE_HAS_X86_KERNELS
+  // The features of cpp/cmake/kernels.cmake.
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2") && has_lzcnt() &&
+                    __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("sse4.2") &&
+                    __builtin_cpu_supports("pclmul");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512vbmi") &&
+                      __builtin_cpu_supports("avx512vbmi2") &&
+                      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("vpclmulqdq");
+  if (avx2) tables.push_back(&kAvx2Kernels);
+  if (avx2 && avx512) tables.push_back(&avx512_kernels());  // which is itself AVX-512 code
+#endif
+  return tables;
+}
+
 const Kernels& kernels() {
   static const Kernels& chosen = choose();
   return chosen;
@@ -75,9 +67,7 @@ std::string_view isa() { return kernels().name; }
 
 std::vector<std::string_view> available_isas() {
   std::vector<std::string_view> names;
-  for (const Isa& isa : known_isas()) {
-    if (isa.runs_here) names.push_back(isa.kernels->name);
-  }
+  for (const Kernels* table : available_kernels()) names.push_back(table->name);
   return names;
 }
 
