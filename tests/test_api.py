@@ -220,6 +220,7 @@ def test_set_threads_and_build_info() -> None:
         info = gw.build_info()
         assert info["threads"] == (2 if info["openmp"] else 1)
         assert info["isa"] in info["available_isas"]
+        assert set(info["kernels"].values()) <= set(info["available_isas"])
         assert info["version"] == gw.__version__
         with pytest.raises(ValueError, match="threads must be 0"):
             gw.set_threads(-1)

@@ -12,6 +12,7 @@ import pytest
 from cases import KEYS, ternary
 
 import gradwire as gw
+from gradwire.tools.bench import describe_kernels
 from gradwire.tools.cli import main
 from gradwire.tools.demo import sample_gradients
 
@@ -46,11 +47,19 @@ def test_bench(levels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "quantized by QSGD(4, 512), stochastic rounding" in printed
     lengths = {len(line) for line in printed.splitlines() if line.startswith("  ")}
     assert len(lengths) == 1, "columns are aligned"
+    assert printed.splitlines()[-1] == describe_kernels(gw.build_info()["kernels"])
     assert main([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
+    assert [r["build"] for r in report] == [gw.build_info()] * 2
     assert [r["codec"] for r in report[0]["results"]] == ["rlh", "huffman"]
     frame = gw.compress(np.load(levels), codec="rlh")
     assert report[0]["results"][0]["frame_bytes"] == frame.nbytes
+
+
+def test_bench_counts_the_kernels_of_each_instruction_set() -> None:
+    kernels = {"bytes.crc32c": "avx512", "tokens.expand": "avx2", "tokens.tokenize": "avx512"}
+    used = "Kernels used: 2 of avx512, 1 of avx2 (--json names them)."
+    assert describe_kernels(kernels) == used
 
 
 def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +74,7 @@ def test_sparsifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["bench", "--sparsify", str(tmp_path / "g.npy"), "--ratio", "0.05"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "g.npy: 20000 elements, wanted ratio 0.05"
-    ratios = {line.split()[0]: float(line.split()[1]) for line in lines[2:] if line}
+    ratios = {line.split()[0]: float(line.split()[1]) for line in lines[2:-1] if line}
     assert ratios["TopK"] == ratios["RandomK"] == 0.05 and len(ratios) == 9
     assert 0.04 <= ratios["SIDCoExponential"] <= 0.06
     assert main(["bench", "--sparsify", "--size", "1"]) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 from cases import KEYS
 
@@ -28,6 +30,22 @@ def test_same_bytes_on_every_instruction_set(run_python) -> None:
     }
     assert len(set(outputs.values())) == 1
     assert "scalar" in outputs
+
+
+def test_kernels_are_those_of_an_instruction_set_or_of_slower_ones(run_python) -> None:
+    script = "import gradwire as gw; print(gw.build_info()['kernels'])"
+    served = {
+        isa: ast.literal_eval(run_python(script, GRADWIRE_ISA=isa))
+        for isa in gw.build_info()["available_isas"]
+    }
+    # No function of the scalar file is used by another, because each compiles all kernels anew.
+    allowed = {"scalar": {"scalar"}, "avx2": {"avx2"}, "avx512": {"avx2", "avx512"}}
+    for isa, kernels in served.items():
+        assert set(kernels.values()) == allowed[isa]
+        assert list(kernels) == list(served["scalar"])
+    assert {"bytes.crc32c", "floats.wide_levels.quantize"} <= set(served["scalar"])
+    if "avx512" in served:
+        assert served["avx512"]["tokens.tokenize"] == "avx512"
 
 
 def test_unknown_instruction_set(run_python) -> None:

@@ -15,6 +15,11 @@ void register_runtime(py::module_& module) {
     for (const auto name : available_isas()) names.append(name);
     return names;
   });
+  module.def("kernel_isas", [] {
+    py::dict isas;
+    for (const auto& [name, isa] : kernel_isas()) isas[py::str(name)] = py::str(isa);
+    return isas;
+  });
   module.def("set_threads", &set_threads, py::arg("n"));
   module.def("get_threads", &get_threads);
   module.def("codecs", [] {

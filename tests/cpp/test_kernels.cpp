@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <string_view>
 
 #include "all_kernels.hpp"
 #include "base/byte_tables.hpp"
@@ -74,6 +76,16 @@ TEST_CASE("rows of code words are those that have the symbols") {
   REQUIRE(coder.encode->rows != nullptr);
   CHECK(coder.encode->rows->rows == 2);
   CHECK(coder.encode->rows->row[0] + coder.encode->rows->row[1] == 15);  // 0 and 15
+}
+
+TEST_CASE("each kernel is listed once, in all tables alike") {
+  std::set<std::string_view> names;
+  for (const NamedKernel& kernel : list_kernels(kScalarKernels)) names.insert(kernel.name);
+  for (const Kernels* table : all_kernels()) {
+    const auto listed = list_kernels(*table);
+    CHECK(listed.size() == names.size());
+    for (const NamedKernel& kernel : listed) CHECK((kernel.function != nullptr));
+  }
 }
 
 void check_histogram(const Kernels& kernels, const std::vector<std::uint8_t>& data) {

@@ -22,4 +22,13 @@ std::string_view isa();
 /// The instruction sets that this processor can run, slowest first.
 std::vector<std::string_view> available_isas();
 
+/// A kernel (an inner loop, such as "tokens.tokenize") and the instruction set whose function runs.
+struct KernelIsa {
+  std::string_view name;
+  std::string_view isa;
+};
+/// All kernels. Where the instruction set in use has no faster function, a slower one serves.
+/// Throws as isa() does.
+std::vector<KernelIsa> kernel_isas();
+
 }  // namespace gradwire

@@ -2,6 +2,7 @@
 #include <cpuid.h>
 #endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -69,6 +70,22 @@ std::vector<std::string_view> available_isas() {
   std::vector<std::string_view> names;
   for (const Kernels* table : available_kernels()) names.push_back(table->name);
   return names;
+}
+
+std::vector<KernelIsa> kernel_isas() {
+  const auto running = list_kernels(kernels());
+  std::vector<KernelIsa> isas;
+  for (const NamedKernel& kernel : running) isas.push_back({kernel.name, kernels().name});
+  // A table begins as a copy of the one below it: a function is that of the slowest table with it.
+  auto tables = available_kernels();
+  std::reverse(tables.begin(), tables.end());
+  for (const Kernels* table : tables) {
+    const auto listed = list_kernels(*table);
+    for (std::size_t i = 0; i < listed.size(); ++i) {
+      if (listed[i].function == running[i].function) isas[i].isa = table->name;
+    }
+  }
+  return isas;
 }
 
 }  // namespace gradwire

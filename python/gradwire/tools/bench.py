@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,17 @@ def describe(name: str, array: IntegerArray, note: str) -> str:
         f"{name}: {array.size} elements, {note}; {zeros:.1f} % zeros, "
         f"entropy {shannon_entropy(array):.3f} bits/element"
     )
+
+
+def describe_kernels(kernels: Mapping[str, str]) -> str:
+    """One line: how many kernels of each instruction set are used.
+
+    Args:
+        kernels: ``build_info()["kernels"]``.
+    """
+    counts = Counter(kernels.values()).items()
+    used = ", ".join(f"{count} of {isa}" for isa, count in sorted(counts, reverse=True))
+    return f"Kernels used: {used} (--json names them)."
 
 
 def bench_files(

@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from gradwire import _core
+from gradwire.runtime import build_info
 from gradwire.tools import frame_commands
-from gradwire.tools.bench import bench_files
+from gradwire.tools.bench import bench_files, describe_kernels
 from gradwire.tools.demo import run_demo
 from gradwire.tools.gradient_bench import bench_sparsifiers
 from gradwire.tools.options import (
@@ -37,6 +38,14 @@ def _report(options: Namespace) -> Any:
         return run_demo(options.codecs, options.threads, options.json)
     if options.command != "bench":
         return _COMMANDS[options.command](options)
+    build = build_info()
+    report = [{**figures, "build": build} for figures in _bench(options)]
+    if not options.json:
+        print(describe_kernels(build["kernels"]))
+    return report
+
+
+def _bench(options: Namespace) -> list[dict[str, Any]]:
     files = [*options.files, *options.more_files]
     if options.sparsify:
         return bench_sparsifiers(files, options.size, options.ratio, options.threads, options.json)
