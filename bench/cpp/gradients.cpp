@@ -4,7 +4,6 @@
 #include <benchmark/benchmark.h>
 
 #include <functional>
-#include <random>
 #include <string>
 
 #include "data.hpp"
@@ -14,21 +13,9 @@ namespace {
 
 constexpr std::size_t kElements = std::size_t{1} << 24;
 
-/// Independent Laplace numbers.
-const std::vector<float>& gradient() {
-  static const std::vector<float> made = [] {
-    std::mt19937 engine(1);
-    std::exponential_distribution<float> size;
-    std::vector<float> x(kElements);
-    for (float& v : x) v = engine() % 2 == 0 ? size(engine) : -size(engine);
-    return x;
-  }();
-  return made;
-}
-
 gradwire::GradientView view() {
   static const std::uint64_t shape[] = {kElements};
-  return {gradient().data(), gradwire::FloatType::kFloat32, shape};
+  return {laplace(kElements).data(), gradwire::FloatType::kFloat32, shape};
 }
 
 std::vector<std::uint8_t> frame_of(const gradwire::GradientOptions& options) {

@@ -2,15 +2,23 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
 
-#include "data.hpp"
+#include "kernel_rows.hpp"
+#include "kernels/kernel_list.hpp"
 
 namespace {
 
+using namespace gradwire;
+
 void copy(benchmark::State& state, const DataSet& set) {
-  std::vector<std::uint8_t> out(set.bytes.size());
+  Bytes out(set.bytes.size());
   for (auto _ : state) {
     std::memcpy(out.data(), set.bytes.data(), out.size());
     benchmark::ClobberMemory();
@@ -18,48 +26,69 @@ void copy(benchmark::State& state, const DataSet& set) {
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * out.size()));
 }
 
-void histogram(benchmark::State& state, const DataSet& set) {
-  constexpr std::size_t kBlock = std::size_t{1} << 18;
-  std::uint64_t counts[256] = {};
-  for (auto _ : state) {
-    for (std::size_t i = 0; i + kBlock <= set.bytes.size(); i += kBlock) {
-      gradwire::kernels().bytes.histogram(set.bytes.data() + i, kBlock, counts);
-    }
-  }
-  benchmark::DoNotOptimize(counts);
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * set.bytes.size()));
+/// Kernels that have rows.
+std::set<std::string, std::less<>>& kernels_with_rows() {
+  static std::set<std::string, std::less<>> names;
+  return names;
 }
 
-void checksum(benchmark::State& state, const DataSet& set) {
-  std::uint32_t crc = 0;
-  for (auto _ : state)
-    crc = gradwire::kernels().bytes.crc32c(crc, set.bytes.data(), set.bytes.size());
-  benchmark::DoNotOptimize(crc);
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * set.bytes.size()));
-}
-
-void run_starts(benchmark::State& state, const DataSet& set) {
-  constexpr std::size_t kBlock = 4096;
-  std::uint16_t starts[kBlock + 8];
-  std::size_t runs = 0;
-  for (auto _ : state) {
-    for (std::size_t i = 0; i + kBlock <= set.bytes.size(); i += kBlock) {
-      runs += gradwire::kernels().bytes.run_starts(set.bytes.data() + i, kBlock, 1, starts);
+void check_that_all_have_rows() {
+  auto left = kernels_with_rows();
+  for (const NamedKernel& kernel : list_kernels(kScalarKernels)) {
+    const auto found = left.find(kernel.name);
+    if (found == left.end()) {
+      throw std::logic_error("no row measures the kernel " + std::string(kernel.name));
     }
+    left.erase(found);
   }
-  benchmark::DoNotOptimize(runs);
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * set.bytes.size()));
+  if (!left.empty()) throw std::logic_error("there is no kernel " + *left.begin());
 }
 
 }  // namespace
 
+void add_rows(const std::string& kernel, const std::string& data, std::function<Work()> prepare) {
+  kernels_with_rows().insert(kernel);
+  const auto work = std::make_shared<std::optional<Work>>();
+  void (*below)() = nullptr;  // the function of the table below
+  for (const Kernels* table : available_kernels()) {
+    for (const NamedKernel& listed : list_kernels(*table)) {
+      if (listed.name != kernel || listed.function == below) continue;
+      below = listed.function;
+      const std::string name = "kernel/" + kernel + "/" + data + "/" + table->name;
+      benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+        if (!*work) *work = prepare();
+        for (auto _ : state) {
+          (*work)->run(*table);
+          benchmark::ClobberMemory();
+        }
+        state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * (*work)->bytes));
+      });
+    }
+  }
+}
+
+const DataSet& find(const std::vector<DataSet>& sets, const std::string& name) {
+  for (const DataSet& set : sets) {
+    if (set.name == name) return set;
+  }
+  throw std::runtime_error("there is no file " + name + ".i8; make it with bench/datasets.py");
+}
+
+Bytes first_bytes(const std::vector<DataSet>& sets, const std::string& name, std::size_t size) {
+  const Bytes& bytes = find(sets, name).bytes;
+  const std::size_t most = std::min(size, bytes.size());
+  return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(most)};
+}
+
 void register_kernels(const std::vector<DataSet>& sets) {
   for (const DataSet& set : sets) {
     benchmark::RegisterBenchmark((set.name + "/kernel/memcpy").c_str(), copy, std::cref(set));
-    benchmark::RegisterBenchmark((set.name + "/kernel/histogram").c_str(), histogram,
-                                 std::cref(set));
-    benchmark::RegisterBenchmark((set.name + "/kernel/crc32c").c_str(), checksum, std::cref(set));
-    benchmark::RegisterBenchmark((set.name + "/kernel/run_starts").c_str(), run_starts,
-                                 std::cref(set));
   }
+  add_byte_rows(sets);
+  add_code_rows(sets);
+  add_token_rows(sets);
+  add_bin_rows();
+  add_pivot_rows();
+  add_float_rows();
+  check_that_all_have_rows();
 }
