@@ -158,9 +158,13 @@ bool expand_many(const ExpandTable& entries, const uint8_t* tokens, size_t count
 bool avx512_expand(const ExpandTable* table, const uint8_t* tokens, size_t count,
                    const OutBlocks* out) {
   constexpr size_t kWorthIt = 512;
-  if (count < kWorthIt) return kAvx2Kernels.tokens.expand(table, tokens, count, out);
-  return out->numbers == nullptr ? expand_one(*table, tokens, count, out->data, out->size)
-                                 : expand_many(*table, tokens, count, *out);
+  constexpr size_t kSparse = 32;  // bytes for each token from which moving blocks does not pay
+  const bool has_numbers = out->numbers != nullptr;
+  if (count < kWorthIt || (has_numbers && out->size / kSparse > count)) {
+    return kAvx2Kernels.tokens.expand(table, tokens, count, out);
+  }
+  return has_numbers ? expand_many(*table, tokens, count, *out)
+                     : expand_one(*table, tokens, count, out->data, out->size);
 }
 
 }  // namespace
