@@ -8,6 +8,9 @@
 //    another instruction set, the linker could pick the wrong version.
 // 2. scalar.cpp is the reference: every kernel gives the same bytes and the same answers.
 // 3. Kernels trust their tables and spans, but never the bits that they decode.
+// 4. Where a function that uses vectors ends in a call of another one in its file, GCC 12 does not
+//    clear the upper halves of registers, and all SSE code after it is slow: call
+//    _mm256_zeroupper() before. `.ci/run` looks for functions that do not.
 
 #include "bin_kernels.hpp"
 #include "byte_kernels.hpp"

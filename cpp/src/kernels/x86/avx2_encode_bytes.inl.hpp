@@ -105,7 +105,7 @@ bool encode_rows(const ByteEncodeTable& table, const uint8_t* data, size_t size,
     }
   }
   *shared = pending;
-  _mm256_zeroupper();  // GCC 12 leaves it out before this call; without it, SSE code becomes slow
+  _mm256_zeroupper();  // rule 4 of kernels.hpp
   return encode_any(table, data + i, size - i, shared, out_end);
 }
 

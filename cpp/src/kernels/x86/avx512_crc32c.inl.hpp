@@ -50,7 +50,7 @@ uint32_t avx512_crc32c(uint32_t crc, const uint8_t* data, size_t size) {
   uint8_t rest[128];
   store512(rest, last);
   memcpy(rest + 64, data, size);
-  _mm256_zeroupper();  // GCC 12 leaves it out before this call; without it, SSE code becomes slow
+  _mm256_zeroupper();  // rule 4 of kernels.hpp
   return avx2_crc32c(~uint32_t{0}, rest, 64 + size);
 }
 
