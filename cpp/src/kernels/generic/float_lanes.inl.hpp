@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../float_kernels.hpp"
+#include "load_ahead.inl.hpp"
 
 namespace gradwire {
 namespace {
@@ -31,13 +32,6 @@ template <typename V, typename T>
 template <typename V, typename T>
 [[gnu::always_inline]] inline void store_lanes(T* p, V v) {
   memcpy(p, &v, sizeof(v));
-}
-
-// Prefetches the cache line kAhead bytes further on, which may lie past the array. Without this,
-// loops that compute about as fast as memory delivers would wait for it.
-[[gnu::always_inline]] inline void load_ahead(const void* p) {
-  constexpr uintptr_t kAhead = 2048;  // bytes
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + kAhead));
 }
 
 // Least distance, in elements, from which memory serves two places as separate streams.

@@ -12,16 +12,20 @@
 namespace gradwire {
 namespace {
 
-// Calls step(from, to) for every 32 elements; the rest goes through padded copies.
-template <typename From, typename To, typename Step>
-[[gnu::always_inline]] inline void for_each_32(const From* from, size_t count, To* to,
-                                               Step&& step) {
-  constexpr size_t kStep = 4 * kLanes;
+// Calls step(from, to) for every `Size` elements; the rest goes through padded copies. Of floats
+// and levels, the floats are fetched ahead: levels are fewer bytes, and mostly in the cache.
+template <size_t Size, typename From, typename To, typename Step>
+[[gnu::always_inline, gnu::nothrow]] inline void for_each_step(const From* from, size_t count,
+                                                               To* to, Step&& step) {
   size_t i = 0;
-  for (; i + kStep <= count; i += kStep) step(from + i, to + i);
+  for (; i + Size <= count; i += Size) {
+    if constexpr (sizeof(From) > sizeof(To)) load_ahead_on_intel<Size * sizeof(From)>(from + i);
+    if constexpr (sizeof(From) < sizeof(To)) load_ahead_on_intel<Size * sizeof(To)>(to + i);
+    step(from + i, to + i);
+  }
   if (i == count) return;
-  const Padded<kStep, From> in(from + i, count - i);
-  Padded<kStep, To> out(to + i, count - i);
+  const Padded<Size, From> in(from + i, count - i);
+  Padded<Size, To> out(to + i, count - i);
   step(in.lanes, out.lanes);
   memcpy(to + i, out.lanes, (count - i) * sizeof(To));
 }
@@ -29,45 +33,54 @@ template <typename From, typename To, typename Step>
 template <typename Level>
 constexpr unsigned kFractionBits = sizeof(Level) == 1 ? kLevelBits : kWideLevelBits;
 
-// Adding a random fraction to a level in fixed point, and dropping the fraction bits, rounds up
-// with the right probability, for negative levels too. Large arrays are read at kPlaces places in
-// turn, because memory delivers several streams faster than one.
-template <typename Steps, bool Clips, typename Draws, typename Level>
-void quantize_with(const float* x, size_t count, const LevelGrid& grid, const Draws& first_draws,
-                   Level* levels) {
-  constexpr unsigned kBits = kFractionBits<Level>;
+// Calls quantize(begin, size, draws) for all parts of an array; `draws` are those for the element
+// `begin` on. Large arrays are read at kPlaces places in turn, because memory delivers several
+// streams faster than one: 1.25 times as fast as in one stream (Zen 4, 25 million floats).
+template <typename Draws, typename Quantize>
+[[gnu::always_inline, gnu::nothrow]] inline void at_places(size_t count, const Draws& first_draws,
+                                                           Quantize&& quantize) {
   constexpr size_t kPlaces = 4;
   constexpr size_t kVisit = 128;
-  const FloatLanes factor = FloatLanes{} + grid.factor;
-  const FloatLanes cap = FloatLanes{} + grid.cap;
-  Draws draws = first_draws;
-  const auto step = [&](const float* in, Level* out) __attribute__((always_inline)) {
-    load_ahead(in);
-    load_ahead(in + 2 * kLanes);
-    IntLanes level[4];
-    for (size_t k = 0; k < 4; ++k) {
-      FloatLanes scaled = load_lanes<FloatLanes>(in + k * kLanes) * factor;
-      if constexpr (Clips) scaled = Steps::larger(Steps::smaller(scaled, cap), -cap);
-      IntLanes fixed = __builtin_convertvector(scaled, IntLanes);
-      if constexpr (Draws::kHalves) fixed += fixed >> 31;
-      const UintLanes draw = k % 2 == 0 ? draws.first() : draws.second();
-      const UintLanes sum = reinterpret_cast<UintLanes>(fixed) + (draw >> (32 - kBits));
-      level[k] = reinterpret_cast<IntLanes>(sum) >> kBits;
-    }
-    Steps::store_levels(level, out);
+  const auto quantize_at = [&](size_t begin, size_t size) __attribute__((always_inline)) {
+    Draws draws = first_draws;
+    draws.skip(begin);
+    quantize(begin, size, draws);
   };
   const size_t distance = count < kPlaces * kFarApart ? 0 : count / (kPlaces * kVisit) * kVisit;
   for (size_t i = 0; i < distance; i += kVisit) {
     for (size_t place = i; place < kPlaces * distance; place += distance) {
-      draws = first_draws;
-      draws.skip(place);
-      for_each_32(x + place, kVisit, levels + place, step);
+      quantize_at(place, kVisit);
     }
   }
-  const size_t done = kPlaces * distance;
-  draws = first_draws;
-  draws.skip(done);
-  for_each_32(x + done, count - done, levels + done, step);
+  quantize_at(kPlaces * distance, count - kPlaces * distance);
+}
+
+// Adding a random fraction to a level in fixed point, and dropping the fraction bits, rounds up
+// with the right probability, for negative levels too.
+template <typename Steps, bool Clips, typename Draws, typename Level>
+void quantize_with(const float* x, size_t count, const LevelGrid& grid, const Draws& first_draws,
+                   Level* levels) {
+  constexpr unsigned kBits = kFractionBits<Level>;
+  const FloatLanes factor = FloatLanes{} + grid.factor;
+  const FloatLanes cap = FloatLanes{} + grid.cap;
+  const auto quantize_part = [&](size_t begin, size_t size,
+                                 Draws& draws) __attribute__((always_inline)) {
+    const auto step = [&](const float* in, Level* out) __attribute__((always_inline)) {
+      IntLanes level[4];
+      for (size_t k = 0; k < 4; ++k) {
+        FloatLanes scaled = load_lanes<FloatLanes>(in + k * kLanes) * factor;
+        if constexpr (Clips) scaled = Steps::larger(Steps::smaller(scaled, cap), -cap);
+        IntLanes fixed = __builtin_convertvector(scaled, IntLanes);
+        if constexpr (Draws::kHalves) fixed += fixed >> 31;
+        const UintLanes draw = k % 2 == 0 ? draws.first() : draws.second();
+        const UintLanes sum = reinterpret_cast<UintLanes>(fixed) + (draw >> (32 - kBits));
+        level[k] = reinterpret_cast<IntLanes>(sum) >> kBits;
+      }
+      Steps::store_levels(level, out);
+    };
+    for_each_step<4 * kLanes>(x + begin, size, levels + begin, step);
+  };
+  at_places(count, first_draws, quantize_part);
 }
 
 template <typename Steps, typename Level>
@@ -84,7 +97,7 @@ void quantize_levels(const float* x, size_t count, const LevelGrid* grid,
 
 template <typename Steps, bool Add, typename Level>
 void dequantize_to(const Level* levels, size_t count, float factor, float* out) {
-  for_each_32(levels, count, out, [&](const Level* in, float* sums) {
+  for_each_step<4 * kLanes>(levels, count, out, [&](const Level* in, float* sums) {
     for (size_t k = 0; k < 4; ++k) {
       const IntLanes level = Steps::load_levels(in + k * kLanes);
       FloatLanes value = factor * __builtin_convertvector(level, FloatLanes);
@@ -102,16 +115,20 @@ void dequantize_levels(const Level* levels, size_t count, float factor, bool add
 
 constexpr unsigned kMantissaBits = 23;
 constexpr int32_t kLargestExponent = 254;
-constexpr int32_t kLargestLevel = 127;
+
+// Of powers whose levels do not exceed 127.
+int32_t largest_exponent(int32_t base) {
+  constexpr int32_t kLargestLevel = 127;
+  return base + kLargestLevel < kLargestExponent ? base + kLargestLevel : kLargestExponent;
+}
 
 // Adding a random number to the mantissa carries into the exponent with the right probability.
 template <typename Steps>
 void round_to_powers(const float* x, size_t count, int32_t base, const RandomStream* random,
                      int8_t* levels) {
   LaneDraws<Steps> draws(*random);
-  const int32_t largest =
-      base + kLargestLevel < kLargestExponent ? base + kLargestLevel : kLargestExponent;
-  for_each_32(x, count, levels, [&](const float* in, int8_t* out) {
+  const int32_t largest = largest_exponent(base);
+  for_each_step<4 * kLanes>(x, count, levels, [&](const float* in, int8_t* out) {
     IntLanes level[4];
     for (size_t k = 0; k < 4; ++k) {
       const FloatLanes v = load_lanes<FloatLanes>(in + k * kLanes);
@@ -130,7 +147,7 @@ void round_to_powers(const float* x, size_t count, int32_t base, const RandomStr
 
 template <typename Steps, bool Add>
 void write_powers(const int8_t* levels, size_t count, int32_t base, float factor, float* out) {
-  for_each_32(levels, count, out, [&](const int8_t* in, float* sums) {
+  for_each_step<4 * kLanes>(levels, count, out, [&](const int8_t* in, float* sums) {
     for (size_t k = 0; k < 4; ++k) {
       const IntLanes level = Steps::load_levels(in + k * kLanes);
       const IntLanes size = level < 0 ? -level : level;

@@ -19,7 +19,7 @@ namespace {
 template <typename Steps>
 void sign_bits(const float* x, size_t count, uint8_t* negative, uint8_t* nonzero) {
   const auto look_at = [&](const float* in, size_t i) {
-    load_ahead(in);
+    load_ahead_on_intel<sizeof(FloatLanes)>(in);
     const IntLanes bits = load_lanes<IntLanes>(in);
     const unsigned is_nonzero = Steps::highest_bits((bits << 1) != 0);
     negative[i / kLanes] = static_cast<uint8_t>(Steps::highest_bits(bits) & is_nonzero);
@@ -50,6 +50,7 @@ void write_signs(const uint8_t* negative, const uint8_t* nonzero, size_t first, 
     return ((UintLanes{} + bits[(first + i) / 8]) & bit) != 0;
   };
   for (; i + kLanes <= count; i += kLanes) {
+    load_ahead_on_intel<sizeof(FloatLanes)>(out + i);
     FloatLanes v = has_bit(negative) ? high : low;
     if constexpr (HasZeros) v = has_bit(nonzero) ? v : FloatLanes{};
     if constexpr (Add) v = load_lanes<FloatLanes>(out + i) + v;

@@ -81,8 +81,7 @@ void add_stats(const float* x, size_t count, FloatStats* stats) {
     LaneStats<All> lanes;
     size_t i = begin;
     for (; i + kStep <= end; i += kStep) {
-      load_ahead(x + i);
-      load_ahead(x + i + 2 * kLanes);
+      load_ahead_on_intel<kStep * sizeof(float)>(x + i);
       lanes.add(x + i, kLanes);
     }
     if (i < end) lanes.add(Padded<kStep, float>(x + i, end - i).lanes, kLanes);
@@ -102,7 +101,7 @@ void generic_sign_sums(const float* x, size_t count, SignSums* sums) {
     };
     size_t i = begin;
     for (; i + kLanes <= end; i += kLanes) {
-      load_ahead(x + i);
+      load_ahead_on_intel<sizeof(FloatLanes)>(x + i);
       add(load_lanes<FloatLanes>(x + i));
     }
     if (i < end) add(load_lanes<FloatLanes>(Padded<kLanes, float>(x + i, end - i).lanes));
@@ -111,15 +110,26 @@ void generic_sign_sums(const float* x, size_t count, SignSums* sums) {
   }
 }
 
-void generic_combine(const float* x, size_t count, float gamma, float beta, const float* residual,
-                     float* out) {
-  constexpr float kMost = 0x1.FFFFFEp127f;
-#pragma GCC ivdep  // an element depends only on those with the same index, even in place
-  for (size_t i = 0; i < count; ++i) {
-    const float sum = gamma * x[i] + beta * residual[i];
-    const float low = sum < kMost ? sum : kMost;
-    out[i] = low > -kMost ? low : -kMost;
+template <typename Steps>
+void combine(const float* x, size_t count, float gamma, float beta, const float* residual,
+             float* out) {
+  const FloatLanes most = FloatLanes{} + 0x1.FFFFFEp127f;
+  const auto step = [&](const float* a, const float* b, float* to) __attribute__((always_inline)) {
+    const FloatLanes sum = gamma * load_lanes<FloatLanes>(a) + beta * load_lanes<FloatLanes>(b);
+    store_lanes(to, Steps::larger(Steps::smaller(sum, most), -most));
+  };
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    load_ahead_on_intel<sizeof(FloatLanes)>(x + i);
+    load_ahead_on_intel<sizeof(FloatLanes)>(residual + i);
+    step(x + i, residual + i, out + i);
   }
+  if (i == count) return;
+  const Padded<kLanes, float> a(x + i, count - i);
+  const Padded<kLanes, float> b(residual + i, count - i);
+  float rest[kLanes];
+  step(a.lanes, b.lanes, rest);
+  memcpy(out + i, rest, (count - i) * sizeof(float));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "../float_kernels.hpp"
 #include "../generic/float_bytes.inl.hpp"
 #include "../generic/float_lanes.inl.hpp"
+#include "../generic/load_ahead.inl.hpp"
 #include "../generic/memory.inl.hpp"
 #include "avx2_masks.inl.hpp"
 #include "avx2_memory.inl.hpp"
@@ -26,10 +27,10 @@ struct Avx2ByteSteps : GenericByteSteps {
     constexpr size_t kWidth = sizeof(T);
     size_t i = 0;
     for (; i + 32 <= count; i += 32) {
+      load_ahead<32 * kWidth>(elements + i * kWidth);
       __m256i v[kWidth];
 #pragma GCC unroll 8
       for (size_t k = 0; k < kWidth; ++k) {
-        if (k % 2 == 0) load_ahead(elements + i * kWidth + 32 * k);
         v[k] = rotated<T>(load256(elements + i * kWidth + 32 * k), 1);
       }
       split_runs<kWidth, kWidth>(v);
