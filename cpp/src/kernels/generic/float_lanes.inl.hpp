@@ -34,6 +34,13 @@ template <typename V, typename T>
   memcpy(p, &v, sizeof(v));
 }
 
+// `value` in all lanes; unlike a sum with 0, this keeps the sign of -0.
+[[gnu::always_inline]] inline FloatLanes all_lanes(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return reinterpret_cast<FloatLanes>(UintLanes{} + bits);
+}
+
 // Least distance, in elements, from which memory serves two places as separate streams.
 constexpr size_t kFarApart = 8192;
 

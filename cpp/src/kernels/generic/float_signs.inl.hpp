@@ -44,8 +44,8 @@ void write_signs(const uint8_t* negative, const uint8_t* nonzero, size_t first, 
   };
   while (i < count && (first + i) % 8 != 0) one();
   const UintLanes bit = {1, 2, 4, 8, 16, 32, 64, 128};
-  const FloatLanes low = FloatLanes{} + value[0];
-  const FloatLanes high = FloatLanes{} + value[1];
+  const FloatLanes low = all_lanes(value[0]);
+  const FloatLanes high = all_lanes(value[1]);
   const auto has_bit = [&](const uint8_t* bits) {
     return ((UintLanes{} + bits[(first + i) / 8]) & bit) != 0;
   };
