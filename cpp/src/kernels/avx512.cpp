@@ -6,9 +6,11 @@
 #include "x86/avx512_crc32c.inl.hpp"
 #include "x86/avx512_encode_bytes.inl.hpp"
 #include "x86/avx512_expand.inl.hpp"
+#include "x86/avx512_floats.inl.hpp"
 #include "x86/avx512_histogram.inl.hpp"
 #include "x86/avx512_map_bytes.inl.hpp"
 #include "x86/avx512_places.inl.hpp"
+#include "x86/avx512_quantize.inl.hpp"
 #include "x86/avx512_tokens.inl.hpp"
 #include "x86/avx512_words.inl.hpp"
 
@@ -27,6 +29,12 @@ const Kernels& avx512_kernels() {
     changed.tokens.tokenize = tokenize<Avx512TokenSteps>;
     changed.bins.find_others = avx512_find_others;
     changed.pivot = kPivotKernels<Avx512Words>;
+    changed.floats.levels.quantize = avx512_quantize<int8_t>;
+    changed.floats.levels.dequantize = avx512_dequantize;
+    changed.floats.wide_levels.quantize = avx512_quantize<int16_t>;
+    changed.floats.signs = avx512_signs;
+    changed.floats.from_signs = avx512_from_signs;
+    changed.floats.to_powers = avx512_to_powers;
     return changed;
   }();
   return kernels;

@@ -44,12 +44,17 @@
 #undef _mm512_sub_epi16
 #undef _mm512_sub_epi32
 #undef _mm512_sub_epi64
+#undef _mm512_subs_epu8
 #undef _mm512_mul_ps
 #undef _mm512_mullo_epi32
 #undef _mm512_mullo_epi64
 #undef _mm512_min_ps
 #undef _mm512_max_ps
+#undef _mm512_min_epu8
 #undef _mm512_min_epi32
+#undef _mm512_min_epu32
+#undef _mm512_max_epi8
+#undef _mm512_max_epi16
 #undef _mm512_max_epi32
 #undef _mm512_max_epu32
 #undef _mm512_and_si512
@@ -79,6 +84,7 @@
 #undef _mm512_clmulepi64_epi128
 #undef _mm512_mask_mov_epi8
 #undef _mm512_maskz_mov_epi8
+#undef _mm512_maskz_mov_ps
 #undef _mm512_mask_blend_ps
 #undef _mm512_mask_sub_epi8
 #undef _mm512_mask_sub_epi16
@@ -100,6 +106,7 @@
 #undef _mm512_mask_cmpge_epu16_mask
 #undef _mm512_mask_cmpgt_epu64_mask
 #undef _mm512_test_epi8_mask
+#undef _mm512_test_epi32_mask
 #undef _mm512_test_epi64_mask
 #undef _mm512_testn_epi8_mask
 #undef _mm512_movepi8_mask
@@ -170,12 +177,17 @@
 #define _mm512_sub_epi16 emulated::subtract<uint16_t>
 #define _mm512_sub_epi32 emulated::subtract<uint32_t>
 #define _mm512_sub_epi64 emulated::subtract<uint64_t>
+#define _mm512_subs_epu8 emulated::subtract_at_most<uint8_t>
 #define _mm512_mul_ps emulated::multiply<float>
 #define _mm512_mullo_epi32 emulated::multiply<uint32_t>
 #define _mm512_mullo_epi64 emulated::multiply<uint64_t>
 #define _mm512_min_ps emulated::smaller<float>
 #define _mm512_max_ps emulated::larger<float>
+#define _mm512_min_epu8 emulated::smaller<uint8_t>
 #define _mm512_min_epi32 emulated::smaller<int32_t>
+#define _mm512_min_epu32 emulated::smaller<uint32_t>
+#define _mm512_max_epi8 emulated::larger<int8_t>
+#define _mm512_max_epi16 emulated::larger<int16_t>
 #define _mm512_max_epi32 emulated::larger<int32_t>
 #define _mm512_max_epu32 emulated::larger<uint32_t>
 #define _mm512_and_si512 emulated::bits_and
@@ -205,6 +217,7 @@
 #define _mm512_clmulepi64_epi128 emulated::carryless
 #define _mm512_mask_mov_epi8 emulated::chosen_or<uint8_t>
 #define _mm512_maskz_mov_epi8 emulated::chosen_or_0<uint8_t>
+#define _mm512_maskz_mov_ps emulated::chosen_or_0<float>
 #define _mm512_mask_blend_ps emulated::blend<float>
 #define _mm512_mask_sub_epi8 emulated::subtract_or<uint8_t>
 #define _mm512_mask_sub_epi16 emulated::subtract_or<uint16_t>
@@ -226,6 +239,7 @@
 #define _mm512_mask_cmpge_epu16_mask emulated::at_least_of<uint16_t>
 #define _mm512_mask_cmpgt_epu64_mask emulated::above_of<uint64_t>
 #define _mm512_test_epi8_mask emulated::any_common<uint8_t>
+#define _mm512_test_epi32_mask emulated::any_common<uint32_t>
 #define _mm512_test_epi64_mask emulated::any_common<uint64_t>
 #define _mm512_testn_epi8_mask emulated::none_common<uint8_t>
 #define _mm512_movepi8_mask emulated::signs<int8_t>

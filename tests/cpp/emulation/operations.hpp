@@ -24,6 +24,11 @@ template <typename T>
 Vector subtract(const Vector& a, const Vector& b) {
   return both<T>(a, b, [](T x, T y) { return x - y; });
 }
+/// As far as 0.
+template <typename T>
+Vector subtract_at_most(const Vector& a, const Vector& b) {
+  return both<T>(a, b, [](T x, T y) { return x > y ? x - y : 0; });
+}
 template <typename T>
 Vector multiply(const Vector& a, const Vector& b) {
   return both<T>(a, b, [](T x, T y) { return x * y; });
