@@ -7,18 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "memory.inl.hpp"
+
 namespace gradwire {
 namespace {
 
-constexpr uintptr_t kAhead = 4096;  // bytes: a page
-
-// Prefetches the cache lines of the `Size` bytes that lie kAhead past `p`; they may lie outside the
-// array. A loop calls this in each step, for the part of a large array that the step takes.
+// Calls fetch_ahead() for the `Size` bytes at `p`; what it fetches may lie outside the array. A
+// loop calls this in each step, for the part of a large array that the step takes.
 template <size_t Size>
 [[gnu::always_inline, gnu::nothrow]] inline void load_ahead(const void* p) {
   constexpr size_t kLine = 64;
   for (size_t k = 0; k < Size; k += kLine) {
-    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + kAhead + k));
+    fetch_ahead(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + k));
   }
 }
 
