@@ -154,7 +154,8 @@ void avx2_cheapest_by_groups(const GroupCosts* costs, const BlockGroups* counts,
     __m128i best = _mm_min_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
     best = _mm_min_epi32(best, _mm_shuffle_epi32(best, 0x4E));
     best = _mm_min_epi32(best, _mm_shuffle_epi32(best, 0xB1));
-    classes[b] = static_cast<uint8_t>(_mm_cvtsi128_si32(best) & (kMaxClasses - 1));
+    classes[b] =
+        static_cast<uint8_t>(static_cast<size_t>(_mm_cvtsi128_si32(best)) & (kMaxClasses - 1));
   }
 }
 
