@@ -18,6 +18,8 @@ struct ChunkedArray {
   int threads;
   const ElementSource* source = nullptr;
   std::size_t number = 0;  ///< index of this array among those of `source`
+  /// Whether the time to look for the shortest coding is worth more than the bytes it may save.
+  bool is_minor = false;
 
   std::size_t size() const { return borders.size() - 1; }
   Elements chunk(std::size_t i) const { return elements.slice(borders[i], borders[i + 1]); }

@@ -30,6 +30,9 @@ class FrameWriter {
   FrameWriter(const ArrayView& view, const Options& options, std::span<std::uint8_t> out,
               const ElementSource* source = nullptr, std::size_t number = 0);
 
+  /// Says that the array is a small part of something larger, as the scales of a gradient are.
+  void set_minor() { array_.is_minor = true; }
+
   /// Writes the whole frame of an array in memory and returns its size. write_raw() codes nothing.
   std::size_t write();
   std::size_t write_raw();

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "frame/chunk_reader.hpp"
+#include "frame/frame_writer.hpp"
 #include "gradients/parts.hpp"
 #include "gradwire/error.hpp"
 #include "gradwire/frame.hpp"
@@ -65,7 +66,9 @@ std::size_t write_scales(std::span<const float> scales, const Options& options,
     if (!are_bytes(codes))
       return compress_into({codes.code.data(), DType::kUInt16, shape}, own, out);
     const std::vector<std::uint8_t> bytes(codes.code.begin(), codes.code.end());
-    return compress_into({bytes.data(), DType::kUInt8, shape}, own, out);
+    FrameWriter writer({bytes.data(), DType::kUInt8, shape}, own, out);
+    writer.set_minor();
+    return writer.write();
   }
   if (type == ScaleType::kFloat32) {
     return compress_planes({scales.data(), FloatType::kFloat32, shape}, own, out);

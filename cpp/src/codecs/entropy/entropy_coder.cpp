@@ -170,7 +170,7 @@ FittedForm fit_entropy(const ChunkedArray& array, Fitted fitted) {
   FittedBlocks blocks = fit_block_model(sample, range.smallest, dtype, sampled);
   const double bits = blocks.bits / static_cast<double>(size);
   const bool near = are_near(sample, sampled, blocks);
-  const bool others_may_pay = !near || may_pay(sample, blocks);
+  const bool others_may_pay = !array.is_minor && (!near || may_pay(sample, blocks));
   const std::uint64_t others = size - largest(sample.histogram);
   const double of_other = blocks.bits / static_cast<double>(std::max<std::uint64_t>(1, others));
   FittedForm as_blocks{form_of(std::move(blocks.model), dtype), bits};
