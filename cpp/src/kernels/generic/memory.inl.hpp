@@ -25,12 +25,6 @@ void store64(uint8_t* p, uint64_t word) { memcpy(p, &word, 8); }
 
 void store32(uint8_t* p, uint32_t word) { memcpy(p, &word, 4); }
 
-// Fetches what lies one page ahead: the processor's own prefetchers stop at the end of a page.
-[[gnu::always_inline]] inline void fetch_ahead(const void* p) {
-  constexpr uintptr_t kPage = 4096;
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + kPage));
-}
-
 // Loads 8 bytes; those at or past `end` are not read and count as 0.
 uint64_t load_until(const uint8_t* p, const uint8_t* end) {
   if (end - p >= 8) return load64(p);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../generic/bits.inl.hpp"
+#include "../generic/load_ahead.inl.hpp"
 #include "../generic/memory.inl.hpp"
 #include "../generic/tokens.inl.hpp"
 #include "../token_kernels.hpp"
@@ -29,13 +30,13 @@ uint64_t nonzero_bits(const uint8_t* data) {
 
 // For windows with few nonzero bytes. Finds four at a time without checking that there are that
 // many; surplus entries are overwritten later.
-template <uint64_t (*NonzeroBits)(const uint8_t*)>
-size_t find_few_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
+template <uint64_t (*NonzeroBits)(const uint8_t*), bool Fetches>
+size_t find_few(const TokenWindow& window, NonZeros& nonzeros) {
   size_t found = 0;
   size_t i = 0;
   for (; i + 64 <= window.size; i += 64) {
     uint64_t mask = NonzeroBits(window.bytes + i);
-    fetch_ahead(window.bytes + i);  // the same place in the next window
+    if constexpr (Fetches) load_ahead<64>(window.bytes + i);  // the same place in the next window
     const size_t end = found + static_cast<size_t>(__builtin_popcountll(mask));
     do {
       for (size_t k = 0; k < 4; ++k) {
@@ -49,6 +50,12 @@ size_t find_few_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
 #pragma GCC unroll 8
   for (size_t k = 0; k < found; ++k) nonzeros.value[k] = window.bytes[nonzeros.place[k]];
   return nonzeros_from(window, i, nonzeros, found);
+}
+
+template <uint64_t (*NonzeroBits)(const uint8_t*)>
+size_t find_few_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
+  const auto find = is_intel() ? find_few<NonzeroBits, true> : find_few<NonzeroBits, false>;
+  return find(window, nonzeros);
 }
 
 // Indexed by an 8-bit mask: the places of its ones, as byte indices that shuffle 16-bit elements.
@@ -76,7 +83,6 @@ uint16_t* find_in_block(const uint8_t* block, uint16_t* pairs) {
   const __m256i zero = _mm256_setzero_si256();
   __m128i places = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   for (size_t i = 0; i < kBlockSize; i += 32) {
-    fetch_ahead(block + i);
     const __m256i zeros = _mm256_cmpeq_epi8(load256(block + i), zero);
     const uint32_t mask = ~static_cast<uint32_t>(_mm256_movemask_epi8(zeros));
     const auto move = [&](__m128i v, unsigned k) {
@@ -103,6 +109,7 @@ size_t find_many_nonzeros(const TokenWindow& window, NonZeros& nonzeros) {
   const size_t whole = window.size / kBlockSize;
   uint16_t* end = pairs;
   for (size_t b = 0; b < whole; ++b) {
+    load_ahead_on_intel<kBlockSize>(window.bytes + b * kBlockSize);
     end = find_in_block(window.bytes + b * kBlockSize, end);
     ends[b] = static_cast<size_t>(end - pairs);
   }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "../generic/histogram.inl.hpp"
-#include "../generic/memory.inl.hpp"
+#include "../generic/load_ahead.inl.hpp"
 #include "../kernels.hpp"
 #include "avx2_histogram.inl.hpp"
 #include "avx512_memory.inl.hpp"
@@ -47,6 +47,7 @@ void count_hot_bytes(const uint8_t* data, size_t size, const HotBytes& hot, uint
   constexpr size_t kOthers = 16384;
   constexpr size_t kMostSteps = 255;  // more could overflow counters of one byte
   uint8_t others[kOthers + 64 * kMostSteps + 64];
+  const bool fetches = is_intel();
   size_t kept = 0;
   size_t i = 0;
   while (i + 64 <= size) {
@@ -54,7 +55,7 @@ void count_hot_bytes(const uint8_t* data, size_t size, const HotBytes& hot, uint
     const size_t steps = (size - i) / 64 < kMostSteps ? (size - i) / 64 : kMostSteps;
     for (size_t step = 0; step < steps; ++step, i += 64) {
       const __m512i v = load512(data + i);
-      fetch_ahead(data + i);
+      if (fetches) load_ahead<64>(data + i);
       uint64_t any = 0;
 #pragma GCC unroll 16
       for (unsigned k = 0; k < Compared; ++k) {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "../generic/bins.inl.hpp"
+#include "../generic/load_ahead.inl.hpp"
 #include "../generic/runs.inl.hpp"
 #include "avx512_memory.inl.hpp"
 
@@ -51,11 +52,12 @@ size_t find_others_512(const uint8_t* elements, size_t count, uint64_t value, ui
       kWidth == 8 ? 1 : ~uint64_t{0} / ((uint64_t{1} << (8 * kWidth % 64)) - 1);
   const uint64_t lanes = static_cast<T>(value) * kRepeated;
   const __m512i all = _mm512_set1_epi64(static_cast<long long>(lanes));
+  const bool fetches = is_intel();
   size_t found = 0;
   size_t i = 0;
   for (; i + 64 <= count; i += 64) {
     const uint8_t* const data = elements + i * kWidth;
-    fetch_ahead(data);
+    if (fetches) load_ahead<64 * kWidth>(data);
     const uint64_t mask = differing_64<kWidth>(data, [&](size_t) { return all; });
     const __m512i own = places_in_64(mask);
     const size_t more = static_cast<size_t>(__builtin_popcountll(mask));

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "../generic/bits.inl.hpp"
+#include "../generic/load_ahead.inl.hpp"
 #include "../generic/memory.inl.hpp"
 #include "../generic/tokens.inl.hpp"
 #include "../token_kernels.hpp"
@@ -23,20 +24,26 @@ uint64_t avx512_nonzero_bits(const uint8_t* data) {
 }
 
 struct Avx512TokenSteps {
-  // Places in a block take a byte each; once the whole window is searched, they grow to two bytes,
-  // of which a block has the higher one in common.
   static size_t find(const TokenWindow& window, size_t expected, NonZeros& nonzeros) {
     constexpr size_t kMany = kTokenWindow / 64;
     if (expected < kMany) return find_few_nonzeros<avx512_nonzero_bits>(window, nonzeros);
+    return is_intel() ? find_many<true>(window, nonzeros) : find_many<false>(window, nonzeros);
+  }
+
+  // Places in a block take a byte each; once the whole window is searched, they grow to two bytes,
+  // of which a block has the higher one in common.
+  template <bool Fetches>
+  static size_t find_many(const TokenWindow& window, NonZeros& nonzeros) {
     uint8_t low[kTokenWindow + 64];
     size_t ends[kTokenWindow / kBlockSize];
     const size_t whole = window.size / kBlockSize;
     __m512i places = load512(kPlaces.of);
     size_t found = 0;
     for (size_t b = 0; b < whole; ++b) {
+#pragma GCC unroll 4
       for (size_t i = b * kBlockSize; i < (b + 1) * kBlockSize; i += 64) {
         const __m512i v = load512(window.bytes + i);
-        fetch_ahead(window.bytes + i);  // the same place in the next window
+        if constexpr (Fetches) load_ahead<64>(window.bytes + i);  // the same of the next window
         const uint64_t mask = _mm512_test_epi8_mask(v, v);
         store512(nonzeros.value + found, _mm512_maskz_compress_epi8(mask, v));
         store512(low + found, _mm512_maskz_compress_epi8(mask, places));
