@@ -30,7 +30,6 @@ const Kernels& avx512_kernels() {
     changed.bins.find_others = avx512_find_others;
     changed.pivot = kPivotKernels<Avx512Words>;
     changed.floats.levels.quantize = avx512_quantize<int8_t>;
-    changed.floats.levels.dequantize = avx512_dequantize;
     changed.floats.wide_levels.quantize = avx512_quantize<int16_t>;
     changed.floats.signs = avx512_signs;
     changed.floats.from_signs = avx512_from_signs;

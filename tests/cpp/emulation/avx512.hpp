@@ -9,29 +9,22 @@
 #undef _mm512_load_si512
 #undef _mm512_loadu_si512
 #undef _mm512_loadu_ps
-#undef _mm512_store_si512
 #undef _mm512_storeu_si512
 #undef _mm512_storeu_ps
-#undef _mm512_maskz_loadu_epi8
-#undef _mm512_maskz_loadu_ps
 #undef _mm512_mask_storeu_epi8
-#undef _mm512_mask_storeu_ps
 #undef _mm512_set1_epi8
 #undef _mm512_set1_epi16
 #undef _mm512_set1_epi32
 #undef _mm512_set1_epi64
 #undef _mm512_set1_ps
 #undef _mm512_setr_epi32
-#undef _mm512_setr_epi64
 #undef _mm512_setzero_si512
-#undef _mm512_setzero_ps
 #undef _mm512_castsi128_si512
 #undef _mm512_castsi256_si512
 #undef _mm512_castps256_ps512
 #undef _mm512_castsi512_si128
 #undef _mm512_castsi512_si256
 #undef _mm512_castps_si512
-#undef _mm512_castsi512_ps
 #undef _mm512_extracti64x4_epi64
 #undef _mm512_insertf32x8
 #undef _mm512_broadcast_i32x4
@@ -42,7 +35,6 @@
 #undef _mm512_add_ps
 #undef _mm512_sub_epi8
 #undef _mm512_sub_epi16
-#undef _mm512_sub_epi32
 #undef _mm512_sub_epi64
 #undef _mm512_subs_epu8
 #undef _mm512_mul_ps
@@ -51,11 +43,9 @@
 #undef _mm512_min_ps
 #undef _mm512_max_ps
 #undef _mm512_min_epu8
-#undef _mm512_min_epi32
 #undef _mm512_min_epu32
 #undef _mm512_max_epi8
 #undef _mm512_max_epi16
-#undef _mm512_max_epi32
 #undef _mm512_max_epu32
 #undef _mm512_and_si512
 #undef _mm512_or_si512
@@ -63,7 +53,6 @@
 #undef _mm512_ternarylogic_epi32
 #undef _mm512_ternarylogic_epi64
 #undef _mm512_slli_epi32
-#undef _mm512_slli_epi64
 #undef _mm512_srli_epi16
 #undef _mm512_srli_epi32
 #undef _mm512_srli_epi64
@@ -75,7 +64,6 @@
 #undef _mm512_srlv_epi64
 #undef _mm512_rol_epi32
 #undef _mm512_shldi_epi32
-#undef _mm512_lzcnt_epi32
 #undef _mm512_maddubs_epi16
 #undef _mm512_maskz_dpbusd_epi32
 #undef _mm512_sad_epu8
@@ -88,11 +76,7 @@
 #undef _mm512_mask_blend_ps
 #undef _mm512_mask_sub_epi8
 #undef _mm512_mask_sub_epi16
-#undef _mm512_mask_sub_epi32
 #undef _mm512_maskz_compress_epi8
-#undef _mm512_maskz_compress_epi16
-#undef _mm512_maskz_compress_epi32
-#undef _mm512_maskz_compress_epi64
 #undef _mm512_mask_expand_epi8
 #undef _mm512_maskz_expand_epi8
 #undef _mm512_cmpeq_epi8_mask
@@ -111,11 +95,8 @@
 #undef _mm512_testn_epi8_mask
 #undef _mm512_movepi8_mask
 #undef _mm512_movepi32_mask
-#undef _mm512_cmp_ps_mask
 #undef _mm512_permutexvar_epi8
 #undef _mm512_permutexvar_epi16
-#undef _mm512_permutexvar_epi32
-#undef _mm512_permutexvar_epi64
 #undef _mm512_permutex2var_epi8
 #undef _mm512_shuffle_epi8
 #undef _mm512_unpacklo_epi8
@@ -129,42 +110,32 @@
 #undef _mm512_maskz_alignr_epi64
 #undef _mm512_cvtepu8_epi16
 #undef _mm512_cvtepu8_epi32
-#undef _mm512_cvtepi8_epi32
-#undef _mm512_cvtepi16_epi32
 #undef _mm512_cvtepi16_epi8
 #undef _mm512_cvtepi32_epi8
 #undef _mm512_cvtepi64_epi8
 #undef _mm512_cvttps_epi32
-#undef _mm512_cvtepi32_ps
 
 #define __m512i emulated::Vector
 #define __m512 emulated::Vector
 #define _mm512_load_si512 emulated::load
 #define _mm512_loadu_si512 emulated::load
 #define _mm512_loadu_ps emulated::load
-#define _mm512_store_si512 emulated::store
 #define _mm512_storeu_si512 emulated::store
 #define _mm512_storeu_ps emulated::store
-#define _mm512_maskz_loadu_epi8 emulated::load_some<uint8_t>
-#define _mm512_maskz_loadu_ps emulated::load_some<float>
 #define _mm512_mask_storeu_epi8 emulated::store_some<uint8_t>
-#define _mm512_mask_storeu_ps emulated::store_some<float>
 #define _mm512_set1_epi8 emulated::all<int8_t>
 #define _mm512_set1_epi16 emulated::all<int16_t>
 #define _mm512_set1_epi32 emulated::all<int32_t>
 #define _mm512_set1_epi64 emulated::all<int64_t>
 #define _mm512_set1_ps emulated::all<float>
 #define _mm512_setr_epi32 emulated::in_order<int32_t>
-#define _mm512_setr_epi64 emulated::in_order<int64_t>
 #define _mm512_setzero_si512 emulated::Vector
-#define _mm512_setzero_ps emulated::Vector
 #define _mm512_castsi128_si512 emulated::widened
 #define _mm512_castsi256_si512 emulated::widened
 #define _mm512_castps256_ps512 emulated::widened
 #define _mm512_castsi512_si128 emulated::lowest<__m128i>
 #define _mm512_castsi512_si256 emulated::lowest<__m256i>
 #define _mm512_castps_si512 emulated::same
-#define _mm512_castsi512_ps emulated::same
 #define _mm512_extracti64x4_epi64 emulated::half
 #define _mm512_insertf32x8 emulated::with_half
 #define _mm512_broadcast_i32x4 emulated::four_times
@@ -175,7 +146,6 @@
 #define _mm512_add_ps emulated::add<float>
 #define _mm512_sub_epi8 emulated::subtract<uint8_t>
 #define _mm512_sub_epi16 emulated::subtract<uint16_t>
-#define _mm512_sub_epi32 emulated::subtract<uint32_t>
 #define _mm512_sub_epi64 emulated::subtract<uint64_t>
 #define _mm512_subs_epu8 emulated::subtract_at_most<uint8_t>
 #define _mm512_mul_ps emulated::multiply<float>
@@ -184,11 +154,9 @@
 #define _mm512_min_ps emulated::smaller<float>
 #define _mm512_max_ps emulated::larger<float>
 #define _mm512_min_epu8 emulated::smaller<uint8_t>
-#define _mm512_min_epi32 emulated::smaller<int32_t>
 #define _mm512_min_epu32 emulated::smaller<uint32_t>
 #define _mm512_max_epi8 emulated::larger<int8_t>
 #define _mm512_max_epi16 emulated::larger<int16_t>
-#define _mm512_max_epi32 emulated::larger<int32_t>
 #define _mm512_max_epu32 emulated::larger<uint32_t>
 #define _mm512_and_si512 emulated::bits_and
 #define _mm512_or_si512 emulated::bits_or
@@ -196,7 +164,6 @@
 #define _mm512_ternarylogic_epi32 emulated::ternary
 #define _mm512_ternarylogic_epi64 emulated::ternary
 #define _mm512_slli_epi32 emulated::left<uint32_t>
-#define _mm512_slli_epi64 emulated::left<uint64_t>
 #define _mm512_srli_epi16 emulated::right<uint16_t>
 #define _mm512_srli_epi32 emulated::right<uint32_t>
 #define _mm512_srli_epi64 emulated::right<uint64_t>
@@ -208,7 +175,6 @@
 #define _mm512_srlv_epi64 emulated::right_by<uint64_t>
 #define _mm512_rol_epi32 emulated::rotated
 #define _mm512_shldi_epi32 emulated::funnel_left
-#define _mm512_lzcnt_epi32 emulated::leading_zeros<uint32_t>
 #define _mm512_maddubs_epi16 emulated::multiply_add_pairs
 #define _mm512_maskz_dpbusd_epi32 emulated::multiply_add_fours
 #define _mm512_sad_epu8 emulated::sum_of_differences
@@ -221,11 +187,7 @@
 #define _mm512_mask_blend_ps emulated::blend<float>
 #define _mm512_mask_sub_epi8 emulated::subtract_or<uint8_t>
 #define _mm512_mask_sub_epi16 emulated::subtract_or<uint16_t>
-#define _mm512_mask_sub_epi32 emulated::subtract_or<uint32_t>
 #define _mm512_maskz_compress_epi8 emulated::compress<uint8_t>
-#define _mm512_maskz_compress_epi16 emulated::compress<uint16_t>
-#define _mm512_maskz_compress_epi32 emulated::compress<uint32_t>
-#define _mm512_maskz_compress_epi64 emulated::compress<uint64_t>
 #define _mm512_mask_expand_epi8 emulated::expand_or<uint8_t>
 #define _mm512_maskz_expand_epi8 emulated::expand<uint8_t>
 #define _mm512_cmpeq_epi8_mask emulated::equal<uint8_t>
@@ -244,11 +206,8 @@
 #define _mm512_testn_epi8_mask emulated::none_common<uint8_t>
 #define _mm512_movepi8_mask emulated::signs<int8_t>
 #define _mm512_movepi32_mask emulated::signs<int32_t>
-#define _mm512_cmp_ps_mask emulated::compare_floats
 #define _mm512_permutexvar_epi8 emulated::looked_up<uint8_t>
 #define _mm512_permutexvar_epi16 emulated::looked_up<uint16_t>
-#define _mm512_permutexvar_epi32 emulated::looked_up<uint32_t>
-#define _mm512_permutexvar_epi64 emulated::looked_up<uint64_t>
 #define _mm512_permutex2var_epi8 emulated::looked_up_in_two
 #define _mm512_shuffle_epi8 emulated::shuffle
 #define _mm512_unpacklo_epi8 emulated::unpack<uint8_t, false>
@@ -262,10 +221,7 @@
 #define _mm512_maskz_alignr_epi64 emulated::align_some
 #define _mm512_cvtepu8_epi16 emulated::widen<uint8_t, uint16_t>
 #define _mm512_cvtepu8_epi32 emulated::widen<uint8_t, uint32_t>
-#define _mm512_cvtepi8_epi32 emulated::widen<int8_t, int32_t>
-#define _mm512_cvtepi16_epi32 emulated::widen<int16_t, int32_t>
 #define _mm512_cvtepi16_epi8 emulated::narrow<uint16_t, uint8_t, __m256i>
 #define _mm512_cvtepi32_epi8 emulated::narrow<uint32_t, uint8_t, __m128i>
 #define _mm512_cvtepi64_epi8 emulated::narrow<uint64_t, uint8_t, __m128i>
 #define _mm512_cvttps_epi32 emulated::truncated
-#define _mm512_cvtepi32_ps emulated::to_floats

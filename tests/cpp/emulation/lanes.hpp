@@ -68,14 +68,6 @@ inline Vector load(const void* p) {
 }
 inline void store(void* p, const Vector& v) { memcpy(p, &v, sizeof(v)); }
 template <typename T>
-Vector load_some(uint64_t some, const void* p) {
-  return each<T>([&](size_t i) {
-    T lane{};
-    if (is_one(some, i)) memcpy(&lane, static_cast<const T*>(p) + i, sizeof(T));
-    return lane;
-  });
-}
-template <typename T>
 void store_some(void* p, uint64_t some, const Vector& v) {
   const auto x = lanes<T>(v);
   for (size_t i = 0; i < x.size(); ++i) {

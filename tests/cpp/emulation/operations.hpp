@@ -91,14 +91,6 @@ inline Vector funnel_left(const Vector& high, const Vector& low, unsigned count)
   return both<uint32_t>(high, low,
                         [=](uint32_t h, uint32_t l) { return h << count | l >> (32 - count); });
 }
-template <typename T>
-Vector leading_zeros(const Vector& a) {
-  return each<T>([&](size_t i) {
-    T n = 0;
-    while (n < 8 * sizeof(T) && (lanes<T>(a)[i] >> (8 * sizeof(T) - 1 - n) & 1) == 0) ++n;
-    return n;
-  });
-}
 /// Sums of products of neighbors: of unsigned bytes of `a` and signed ones of `b`, saturated.
 inline Vector multiply_add_pairs(const Vector& a, const Vector& b) {
   return each<int16_t>([&](size_t i) {
@@ -191,17 +183,6 @@ template <typename T>
 uint64_t signs(const Vector& a) {
   return mask<T>([&](size_t i) { return lanes<T>(a)[i] < 0; });
 }
-inline uint64_t compare_floats(const Vector& a, const Vector& b, int how) {
-  return compare<float>(a, b, [=](float x, float y) {
-    switch (how) {
-      case _CMP_LT_OQ: return x < y;
-      case _CMP_GE_OQ: return x >= y;
-      case _CMP_NEQ_UQ: return !(x == y);
-      default: std::abort();
-    }
-  });
-}
-
 // Moves between lanes.
 
 template <typename T>
@@ -264,8 +245,4 @@ inline Vector truncated(const Vector& v) {
     return x > -2147483904.0f && x < 2147483648.0f ? static_cast<int32_t>(x) : INT32_MIN;
   });
 }
-inline Vector to_floats(const Vector& v) {
-  return each<float>([&](size_t i) { return static_cast<float>(lanes<int32_t>(v)[i]); });
-}
-
 }  // namespace emulated

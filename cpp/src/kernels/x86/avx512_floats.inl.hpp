@@ -1,7 +1,7 @@
 #pragma once
 
-// Floats from levels and from signs, signs of floats, and sums of two arrays, in sixteen lanes.
-// What is left at the end goes through the functions in plain C++.
+// Floats from signs, and signs of floats, in sixteen lanes. What is left at the end goes through
+// the functions in plain C++.
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -10,26 +10,11 @@
 
 #include "../float_kernels.hpp"
 #include "../generic/float_lanes.inl.hpp"
-#include "../generic/float_levels.inl.hpp"
 #include "../generic/float_signs.inl.hpp"
 #include "../generic/load_ahead.inl.hpp"
 
 namespace gradwire {
 namespace {
-
-void avx512_dequantize(const int8_t* levels, size_t count, float factor, bool add, float* out) {
-  const __m512 factors = _mm512_set1_ps(factor);
-  size_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    load_ahead_on_intel<64>(out + i);
-    const __m512i level =
-        _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(levels + i)));
-    __m512 v = _mm512_mul_ps(factors, _mm512_cvtepi32_ps(level));
-    if (add) v = _mm512_add_ps(_mm512_loadu_ps(out + i), v);
-    _mm512_storeu_ps(out + i, v);
-  }
-  dequantize_levels<GenericFloatSteps>(levels + i, count - i, factor, add, out + i);
-}
 
 void avx512_signs(const float* x, size_t count, uint8_t* negative, uint8_t* nonzero) {
   const __m512i magnitude = _mm512_set1_epi32(kMagnitude);

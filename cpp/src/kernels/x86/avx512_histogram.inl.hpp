@@ -84,10 +84,10 @@ void count_hot_bytes(const uint8_t* data, size_t size, const HotBytes& hot, uint
 void avx512_histogram(const uint8_t* data, size_t size, uint64_t counts[256]) {
   constexpr size_t kWorthASample = 16384;
   if (size < kWorthASample) return kAvx2Kernels.bytes.histogram(data, size, counts);
-  uint8_t few[kHot];
-  const unsigned enough = find_hot(data, size, few);
-  if (enough != 0 && enough <= kFewHot) return count_hot<kFewHot>(data, size, few, counts);
   const HotBytes hot = find_hot_bytes(data, size);
+  if (hot.covered[kFewHot] >= kHotSample - kHotSample / 64) {
+    return count_hot<kFewHot>(data, size, hot.byte, counts);
+  }
   if (hot.covered[8] >= kHotSample - kHotSample / 8) {
     return count_hot_bytes<8>(data, size, hot, counts);
   }
