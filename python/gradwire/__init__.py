@@ -36,6 +36,7 @@ from gradwire._core import (
 )
 from gradwire._core import version as _version
 from gradwire._quantizer import Quantizer
+from gradwire.advice.advise import Advice, advise
 from gradwire.codecs import (
     Codec,
     EliasOmega,
@@ -117,6 +118,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "DGC",
     "QSGD",
+    "Advice",
     "BufferTooSmallError",
     "Codec",
     "Compressor",
@@ -160,6 +162,7 @@ __all__ = [
     "Uniform",
     "UnsupportedFormatError",
     "__version__",
+    "advise",
     "build_info",
     "codec",
     "codecs",

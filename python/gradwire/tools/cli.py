@@ -13,6 +13,7 @@ from typing import Any
 from gradwire import _core
 from gradwire.runtime import build_info
 from gradwire.tools import frame_commands
+from gradwire.tools.advice import give_advice
 from gradwire.tools.bench import bench_files, describe_kernels
 from gradwire.tools.demo import run_demo
 from gradwire.tools.gradient_bench import bench_sparsifiers
@@ -26,6 +27,7 @@ from gradwire.tools.options import (
 from gradwire.tools.write_file import is_stream
 
 _COMMANDS = {
+    "advise": give_advice,
     "compress": frame_commands.compress,
     "decompress": frame_commands.decompress_file,
     "info": frame_commands.info,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gradwire import _core
 from gradwire._checks import check_choice
+from gradwire.advice.settings import OPTIMIZERS
+from gradwire.advice.units import parse_count, parse_rate, parse_time
 from gradwire.codecs import codecs
 from gradwire.tools.frame_commands import SUFFIX
 from gradwire.tools.pipelines import parse_pipeline
@@ -64,11 +66,16 @@ class _Codecs(Action):
         namespace.codecs = keys
 
 
-def _pipeline(text: str) -> Any:
-    try:
-        return parse_pipeline(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
+def _parsed_by(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A type of arguments, from a function that raises ValueError for wrong ones."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from None
+
+    return parsed
 
 
 def _size(text: str) -> int:
@@ -92,6 +99,50 @@ def _add_measuring(commands: Any) -> None:
         command.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
+def _add_advice(commands: Any) -> None:
+    advise = commands.add_parser("advise", help="say whether to compress, for a model and a link")
+    advise.add_argument(
+        "gradient", nargs="?", type=Path, metavar="FILE", help="a saved gradient, as for compress"
+    )
+    advise.add_argument("--key", metavar="NAME", help="array to take, if the file holds several")
+    advise.add_argument(
+        "--parameters",
+        type=_parsed_by(parse_count),
+        metavar="N",
+        help="of the model, such as 350M (default: the elements of FILE)",
+    )
+    advise.add_argument(
+        "--link",
+        type=_parsed_by(parse_rate),
+        required=True,
+        help="speed of the link of each rank, such as 1Gbit",
+    )
+    advise.add_argument(
+        "--latency",
+        type=_parsed_by(parse_time),
+        default=0.0,
+        metavar="TIME",
+        help="of a message, half of what ping shows, such as 0.2ms (default 0)",
+    )
+    advise.add_argument("--ranks", type=int, required=True, help="number of processes that train")
+    advise.add_argument(
+        "--backward",
+        type=_parsed_by(parse_time),
+        required=True,
+        metavar="TIME",
+        help="of the backward pass alone, such as 180ms",
+    )
+    advise.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw", help="default adamw")
+    advise.add_argument(
+        "--cpu-training",
+        action="store_true",
+        help="the backward pass runs on the cores that compress",
+    )
+    advise.add_argument("--threads", type=int, help="for compression in each rank")
+    advise.add_argument("--refresh", action="store_true", help="measure this machine again")
+    advise.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
 def _add_frames(commands: Any) -> None:
     pack = commands.add_parser("compress", help="compress integers, or with --pipeline floats")
     pack.add_argument(
@@ -100,7 +151,7 @@ def _add_frames(commands: Any) -> None:
     pack.add_argument("-o", "--output", type=Path, help=f"default: FILE{SUFFIX}; - for stdout")
     pack.add_argument(
         "--pipeline",
-        type=_pipeline,
+        type=_parsed_by(parse_pipeline),
         metavar="CALL",
         help='quantizer or sparsifier for floats, such as "TopK(0.01, values=QSGD(4))"',
     )
@@ -140,6 +191,7 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser
     )
+    _add_advice(commands)
     _add_measuring(commands)
     _add_frames(commands)
     return parser.parse_args(arguments)

@@ -1,0 +1,1 @@
+"""Advice on whether and how to compress, from a model of a training step."""
