@@ -7,7 +7,10 @@ import math
 
 import torch
 import torch.distributed as dist
-from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import fp16_compress_hook
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import (
+    bf16_compress_hook,
+    fp16_compress_hook,
+)
 from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import PowerSGDState, powerSGD_hook
 from torch.nn.parallel import DistributedDataParallel
 
@@ -94,10 +97,17 @@ def one_number_hook(_: None, bucket: dist.GradBucket) -> torch.futures.Future[to
     return work.get_future().then(lambda _: buffer)
 
 
+def bf16_hook(state: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+    """PyTorch's, which DDP refuses by its name where NCCL is missing, though gloo can add bf16."""
+    return bf16_compress_hook(state, bucket)
+
+
 def use(name: str, ddp: DistributedDataParallel) -> None:
     """Registers a hook by its name."""
     if name == "fp16 hook":
         ddp.register_comm_hook(None, fp16_compress_hook)
+    elif name == "bf16 hook":
+        ddp.register_comm_hook(None, bf16_hook)
     elif name == "PowerSGD hook":
         state = PowerSGDState(None, matrix_approximation_rank=1, start_powerSGD_iter=2)
         ddp.register_comm_hook(state, powerSGD_hook)

@@ -15,6 +15,9 @@ step. `one number` is a hook that averages a single float per bucket and leaves 
 are: what it costs that ranks wait for each other. All methods of a table take turns in the same
 processes, all with gradients as views of buckets.
 
+`--no-fallback` compresses all buckets. `bf16 hook`, `gradwire QSGD(16)` and `gradwire TernGrad` are
+measured if --methods names them.
+
 `--strategy diloco` trains the GPT of examples/diloco_shakespeare.py with each method for the same
 time, or with --steps for the same number of steps. DiLoCo ends its last round, so it may take up to
 --every steps more. `loss` is that on held-out text at the end, in nats for each character; `sent`
@@ -115,6 +118,8 @@ class Strategy:
     """Those that are measured by default."""
     models: Sequence[str]
     show: Callable[[Rows, str], None]
+    more_methods: Sequence[str] = ()
+    """Those that are measured only if asked for."""
 
 
 STRATEGIES = {
@@ -124,6 +129,7 @@ STRATEGIES = {
         ["100mbit", "1gbit", "none"],
         workloads.NAMES,
         show_steps,
+        network_worker.MORE_METHODS,
     ),
     "diloco": Strategy(
         "network_diloco_worker.py",
@@ -149,9 +155,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=workloads.NAMES, help="of ddp")
     parser.add_argument("--ranks", nargs="+", type=int, default=[2, 4])
     parser.add_argument("--links", nargs="+", choices=list(LINKS))
-    methods = [method for strategy in STRATEGIES.values() for method in strategy.methods]
+    methods = [m for s in STRATEGIES.values() for m in (*s.methods, *s.more_methods)]
     parser.add_argument("--methods", nargs="+", choices=dict.fromkeys(methods))
     parser.add_argument("--algorithm", default="auto", help="of gradwire")
+    parser.add_argument("--no-fallback", dest="fallback", action="store_false", help="of ddp")
     parser.add_argument("--rounds", type=int, default=3, help="of ddp and fsdp")
     parser.add_argument("--steps", type=int, help="in each round (5); of diloco in all")
     parser.add_argument("--seconds", type=float, default=20.0, help="of diloco, without --steps")
@@ -163,7 +170,7 @@ def parse() -> argparse.Namespace:
     for name in ("models", "links", "methods"):
         chosen = getattr(options, name) or list(getattr(strategy, name))
         setattr(options, name, chosen)
-    if unknown := set(options.methods) - set(strategy.methods):
+    if unknown := set(options.methods) - {*strategy.methods, *strategy.more_methods}:
         parser.error(f"--strategy {options.strategy} has no methods {sorted(unknown)}")
     if options.strategy == "ddp" and PLAIN not in options.methods:
         parser.error(f"--methods must contain {PLAIN!r}, to compare with")
@@ -174,7 +181,8 @@ def worker_arguments(model: str, options: argparse.Namespace) -> list[str]:
     """The options of a worker that are its strategy's alone."""
     if options.strategy != "diloco":
         lengths = ["--rounds", str(options.rounds), "--steps", str(options.steps or 5)]
-        return [model, *lengths] if options.strategy == "ddp" else lengths
+        fallback = [] if options.fallback else ["--no-fallback"]
+        return [model, *lengths, *fallback] if options.strategy == "ddp" else lengths
     length = ["--seconds", str(options.seconds)]
     if options.steps is not None:
         length = ["--steps", str(options.steps)]

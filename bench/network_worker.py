@@ -28,8 +28,14 @@ GRADWIRE = {
     "gradwire QSGD(4), Residual": lambda: gw.Compressor(gw.QSGD(4), memory=gw.Residual()),
     "gradwire TopK(0.01)": lambda: gw.Compressor(gw.TopK(0.01), memory=gw.Residual()),
 }
+MORE_GRADWIRE = {
+    "gradwire QSGD(16)": lambda: gw.Compressor(gw.QSGD(16)),
+    "gradwire TernGrad": lambda: gw.Compressor(gw.TernGrad()),
+}
 RIVALS = ("fp16 hook", "PowerSGD hook", "QSGD, torch", "Top-k, torch", "one number")
 METHODS = (NOTHING, PLAIN, *GRADWIRE, *RIVALS)
+MORE_METHODS = (*MORE_GRADWIRE, "bf16 hook")
+"""Those that are measured only if asked for."""
 WARM_UP = 104  # steps; gradwire has chosen by then
 FEW = 3  # of the same for others
 ONE_BUCKET = 1000  # MB
@@ -79,9 +85,10 @@ def make_method(name: str, options: argparse.Namespace) -> Method:
     size = ONE_BUCKET if name == "PowerSGD hook" else None
     ddp = DistributedDataParallel(work.model, bucket_cap_mb=size, gradient_as_bucket_view=True)
     state = None
-    if name in GRADWIRE:
+    compressors = {**GRADWIRE, **MORE_GRADWIRE}
+    if name in compressors:
         state = gw.torch.CompressionState(
-            compressor=GRADWIRE[name](), algorithm=options.algorithm, fallback=options.fallback
+            compressor=compressors[name](), algorithm=options.algorithm, fallback=options.fallback
         )
         ddp.register_comm_hook(state, gw.torch.compressed_allreduce)
     elif name not in (NOTHING, PLAIN):
@@ -106,7 +113,7 @@ def compare(options: argparse.Namespace) -> list[dict[str, object]]:
     """Step times of all methods, measured in turns."""
     methods = [make_method(name, options) for name in options.methods]
     for method in methods:
-        for _ in range(WARM_UP if method.state else FEW):
+        for _ in range(WARM_UP if method.state and options.fallback else FEW):
             method.step()
     for round_number in range(options.rounds):
         for method in methods:
@@ -120,6 +127,7 @@ def compare(options: argparse.Namespace) -> list[dict[str, object]]:
             "seconds": statistics.median(slowest(m.seconds)),
             "bytes": statistics.median(m.sent),
             "choice": "" if m.state is None else compressed_buckets(m.state),
+            "parameters": sum(p.numel() for p in m.work.model.parameters()),
         }
         for m in methods
     ]
@@ -146,9 +154,9 @@ def main() -> None:
     parser.add_argument("model", choices=workloads.NAMES)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=(*METHODS, *MORE_METHODS))
     parser.add_argument("--algorithm", default="auto")
-    parser.set_defaults(fallback=True)
+    parser.add_argument("--no-fallback", dest="fallback", action="store_false")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)

@@ -126,7 +126,7 @@ def advise(
     check_choice("optimizer", optimizer, OPTIMIZERS)
     threads = build_info()["threads"] if threads is None else threads
     check_integer("threads", threads, 1)
-    sample = None if gradient is None else _sample(gradient)
+    sample = None if gradient is None else flat_gradient(gradient)
     if parameters is None:
         if sample is None:
             raise ValueError("pass a gradient, or the number of parameters, such as '350M'")
@@ -178,14 +178,19 @@ def rank_settings(
         setting.make is not None,
         setting.name,
         reason,
-        _lines(setting, advised.algorithm, threads),
+        _lines(setting, advised.algorithm, threads, setup.cpu_training),
         tuple(choices),
         frames_are_a_guess,
         dict(speeds),
     )
 
 
-def _sample(gradient: Any) -> Float32Array:
+def flat_gradient(gradient: Any) -> Float32Array:
+    """A gradient as flat float32 array.
+
+    Raises:
+        TypeError, ValueError: it holds no floats, is empty or is not finite.
+    """
     flat = to_float32(*as_floats(gradient))
     if flat.size == 0:
         raise ValueError("the gradient is empty; pass one with at least one element")
@@ -231,14 +236,17 @@ def _choose(choices: Sequence[Choice], setup: Setup) -> tuple[Choice, str]:
     return best, reason
 
 
-def _lines(setting: Setting, algorithm: str, threads: int) -> tuple[str, ...]:
+def _lines(setting: Setting, algorithm: str, threads: int, cpu_training: bool) -> tuple[str, ...]:
     if setting.name == PLAIN:
         return ()
     if setting.name == BF16:
         hooks = "torch.distributed.algorithms.ddp_comm_hooks.default_hooks"
+        hook = "bf16_compress_hook"
+        if cpu_training:  # DDP knows this hook by its name, and refuses it where NCCL is missing
+            hook = f"lambda state, bucket: {hook}(state, bucket)"
         return (
             f"from {hooks} import bf16_compress_hook",
-            "model.register_comm_hook(None, bf16_compress_hook)",
+            f"model.register_comm_hook(None, {hook})",
         )
     pipeline, _, memory = setting.name.partition(", ")
     words = [f"gw.{pipeline}"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gradwire.advice.advise import Advice, advise
+from gradwire.advice.advise import Advice, advise, flat_gradient
 from gradwire.advice.calibration import cache_file
 from gradwire.advice.settings import LOSSES
 from gradwire.tools.read_array import read_array
 from gradwire.tools.tables import print_table
 
+WIDTH = 88
 NAMES = {"adamw": "AdamW", "sgd": "SGD"}
 
 
@@ -29,8 +31,8 @@ def give_advice(options: Namespace) -> dict[str, Any]:
     gradient = None
     if path is not None:
         try:
-            gradient = read_array(path, options.key)
-        except ValueError as error:
+            gradient = flat_gradient(read_array(path, options.key))
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
     advice = advise(
         gradient,
@@ -52,8 +54,8 @@ def give_advice(options: Namespace) -> dict[str, Any]:
 def _print(advice: Advice) -> None:
     setup = advice.setup
     print_table(
-        f"{_number(setup.parameters)} parameters, {setup.ranks} ranks, "
-        f"{_number(setup.link)}bit/s, latency {1e3 * setup.latency:g} ms, "
+        f"{setup.parameters:,} parameters, {setup.ranks} ranks, "
+        f"{_bandwidth(setup.link)}, latency {1e3 * setup.latency:g} ms, "
         f"backward pass {1e3 * setup.backward:g} ms"
         f"{' on the CPU' if setup.cpu_training else ''}, {NAMES[advice.optimizer]}",
         ["setting", "algorithm", "ms/step", "MB/step", "x plain", "x bf16", "loss", "suits"],
@@ -69,7 +71,7 @@ def _print(advice: Advice) -> None:
         ],
     )
     print(_notes(advice))
-    print(f"\n{advice.reason}")
+    print(f"\n{textwrap.fill(advice.reason, WIDTH)}")
     if advice.lines:
         print("Paste this after the line that wraps your model in DistributedDataParallel:\n")
         print("\n".join(f"    {line}" for line in advice.lines))
@@ -96,9 +98,9 @@ def _notes(advice: Advice) -> str:
     return "\n".join(notes)
 
 
-def _number(value: float) -> str:
-    """A number with k, M or G for thousands, millions or billions, rounded to four digits."""
-    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:.4g}{letter}"
-    return f"{value:.4g} "
+def _bandwidth(bits: float) -> str:
+    """Bits per second in words, rounded to four digits."""
+    for size, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if bits >= size:
+            return f"{bits / size:.4g} {unit}"
+    return f"{bits:.4g} bit/s"
