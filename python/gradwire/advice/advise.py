@@ -42,7 +42,8 @@ class Choice:
         times_bf16: how many times faster than PyTorch's bf16 hook.
         accuracy_cost: by how much it raised the loss in docs/benchmarks.md, "none" or
             "not measured".
-        is_advisable: whether README advises it for the optimizer.
+        is_advisable: whether README names it for the optimizer. The bf16 hook counts as advisable,
+            because it is common practice.
     """
 
     setting: str
