@@ -86,7 +86,8 @@ def _notes(advice: Advice) -> str:
         "MB/step: what each rank sends.",
         "loss:    by how much it was higher after 350 steps of a small transformer with",
         f"         {NAMES[advice.optimizer]} ({LOSSES}). Yours may differ.",
-        f"suits:   whether README names it for {NAMES[advice.optimizer]}, or it is common practice.",
+        f"suits:   whether README names it for {NAMES[advice.optimizer]}, or it is common",
+        "         practice.",
         f"Speeds were measured on this machine with {threads} for each rank, and kept in",
         f"{cache_file()}; --refresh measures them again.",
     ]
