@@ -3,7 +3,7 @@
     python bench/capture.py grads
     sudo python bench/network.py --models lstm cnn --ranks 2 --no-fallback --steps 2 --rounds 10 \\
         --methods "no communication" "plain DDP" "bf16 hook" "gradwire QSGD(4)" \\
-        "gradwire QSGD(16)" "gradwire TernGrad" --save measured.json
+        "gradwire QSGD(16)" "gradwire TernGrad" "one number" --save measured.json
     python bench/predictions.py measured.json grads
 
 Speeds and sizes of frames are measured here, on one thread, on the gradient of an early step of the
