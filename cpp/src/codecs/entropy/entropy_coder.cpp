@@ -7,6 +7,7 @@
 #include "codecs/entropy/fit_codec.hpp"
 #include "codecs/entropy/fit_form.hpp"
 #include "codecs/entropy/form_coder.hpp"
+#include "codecs/entropy/judge_blocks.hpp"
 #include "gradwire/error.hpp"
 #include "prefix/value_counts.hpp"
 

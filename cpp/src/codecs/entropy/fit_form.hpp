@@ -28,12 +28,4 @@ struct FittedForm {
 /// `plain`: how they are coded as bytes, if they can be.
 FittedForm fit_form(const Elements& sample, Sampled sampled, std::optional<PlainBytes> plain);
 
-/// Whether blocks take hardly more bits than bytes in no order would, so that only a form that
-/// takes much fewer is worth its time. (Blocks that differ from one another take fewer, too.)
-bool are_near(const ByteSample& sample, Sampled sampled, const FittedBlocks& blocks);
-
-/// Whether another form may be worth its time nevertheless, judged by a sample of bytes as
-/// fit_block_model leaves it.
-bool may_pay(const ByteSample& sample, const FittedBlocks& blocks);
-
 }  // namespace gradwire
