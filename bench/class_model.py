@@ -39,6 +39,6 @@ def class_model_bytes(array: np.ndarray) -> float:
 
 
 def entropy_bits(counts: np.ndarray, all_of_them: np.ndarray | int) -> float:
-    """Bits of symbols that occur so often among so many."""
+    """Bits of all symbols at their entropy: `counts` of each, among `all_of_them`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.nansum(np.where(counts > 0, counts * np.log2(all_of_them / counts), 0)))
